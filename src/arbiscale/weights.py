@@ -1,0 +1,156 @@
+"""Pretrained networks behind metrics and losses: where their weights are found, or downloaded."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import torch
+
+from arbiscale.errors import UnavailableError, UserError
+from arbiscale.files import atomic_file
+from arbiscale.workspace import repository_root
+
+DOWNLOAD_TIMEOUT_SECONDS = 30.0  # without any byte arriving
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A published network: file names it may have, its address, and the start of its sha256."""
+
+    name: str
+    files: tuple[str, ...]  # in order of preference; the last is what the address delivers
+    url: str
+    sha256_prefix: str
+
+
+# torchvision's ImageNet AlexNet (AlexNet_Weights.IMAGENET1K_V1), whole or only its convolutions.
+ALEXNET = Pretrained(
+    name="AlexNet",
+    files=("alexnet_features.pt", "alexnet-owt-7be5be79.pth"),
+    url="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+    sha256_prefix="7be5be79",
+)
+
+
+def locate(network: Pretrained, weights_dir: str = "") -> Path | None:
+    """The first file of the network in `weights_dir`, $ARBISCALE_WEIGHTS_DIR, ./weights, torch's cache.
+
+    Raises:
+        UserError: `weights_dir` or $ARBISCALE_WEIGHTS_DIR names no directory.
+    """
+    for folder in _folders(weights_dir):
+        for file in network.files:
+            if (folder / file).is_file():
+                return folder / file
+    return None
+
+
+def obtain(network: Pretrained, weights_dir: str = "") -> Path:
+    """A local file of the network, downloaded into torch's cache where none is found.
+
+    Raises:
+        UnavailableError: it is nowhere here and cannot be downloaded; says what to do.
+        UserError: a directory named for weights does not exist.
+    """
+    return locate(network, weights_dir) or _download(network)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """A state dict from a local file, without executing anything in it.
+
+    Raises:
+        UserError: the file is damaged or holds something else.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # zipfile, pickle and torch each have their own
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"{path}: is not a file of network weights ({reason}); fetch it anew") from None
+    if not isinstance(state, dict):
+        raise UserError(f"{path}: holds no state dict; fetch it anew")
+    return state
+
+
+def fetch_weights(source_dir: Path | None = None) -> Path:
+    """Put every network's file in <repository>/weights, from a folder or else found or downloaded.
+
+    Prints each file's sha256. Returns the folder.
+
+    Raises:
+        UserError: `source_dir` lacks a file.
+        UnavailableError: a file is nowhere here and cannot be downloaded.
+    """
+    destination = repository_root() / "weights"
+    for network in (ALEXNET,):
+        if source_dir is None:
+            found = obtain(network)
+        else:
+            candidates = [source_dir / file for file in network.files]
+            present = [path for path in candidates if path.is_file()]
+            if not present:
+                raise UserError(f"{source_dir}: holds no {network.name} ({' or '.join(network.files)})")
+            found = present[0]
+        target = destination / found.name
+        if not (target.exists() and target.samefile(found)):
+            with atomic_file(target) as temporary:
+                shutil.copyfile(found, temporary)
+        print(f"{network.name}: {target} sha256 {_sha256(target)}")
+    return destination
+
+
+def _folders(weights_dir: str) -> Iterator[Path]:
+    """Where weights are looked for, first choice first."""
+    named = {
+        "runtime.weights_dir": weights_dir,
+        "ARBISCALE_WEIGHTS_DIR": os.environ.get("ARBISCALE_WEIGHTS_DIR", ""),
+    }
+    for origin, value in named.items():
+        if value:
+            folder = repository_root() / Path(value).expanduser()
+            if not folder.is_dir():
+                raise UserError(f"{origin}: {value} is not a directory; name one that holds network weights")
+            yield folder
+    yield repository_root() / "weights"
+    yield Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def _download(network: Pretrained) -> Path:
+    """Fetch the network's file into torch's cache and check its sha256."""
+    file = network.files[-1]
+    target = Path(torch.hub.get_dir()) / "checkpoints" / file
+    try:
+        with atomic_file(target) as temporary, _timeout(DOWNLOAD_TIMEOUT_SECONDS):
+            torch.hub.download_url_to_file(network.url, str(temporary), network.sha256_prefix)
+    except (URLError, OSError, RuntimeError, UserError) as error:  # RuntimeError: the sha256 differs
+        reason = str(getattr(error, "reason", error)).splitlines()[0]
+        raise UnavailableError(
+            f"{network.name} weights: none found and {network.url} cannot be downloaded ({reason}); "
+            f"put {' or '.join(network.files)} in a folder and name it in runtime.weights_dir or "
+            "ARBISCALE_WEIGHTS_DIR"
+        ) from None
+    return target
+
+
+@contextmanager
+def _timeout(seconds: float) -> Iterator[None]:
+    """Give sockets opened inside a time limit: torch.hub's download has no parameter for it."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
