@@ -1,0 +1,1 @@
+"""From photographs to training samples: sources, crops, augmentation, data set."""

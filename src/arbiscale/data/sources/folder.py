@@ -1,0 +1,59 @@
+"""The user's own photographs, from a directory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from arbiscale.config.data import FolderSettings
+from arbiscale.data.record import Photograph, sha256_of
+from arbiscale.errors import UserError
+from arbiscale.images import READABLE_SUFFIXES
+from arbiscale.workspace import repository_root
+
+
+def fetch(settings: FolderSettings, folder: Path) -> list[Photograph]:
+    """Copy the pictures below the user's directory into `folder`, keeping their sub-directories.
+
+    Hidden files and directories are left out. A relative path counts from the repository, which DVC's
+    temporary workspaces are copies of.
+
+    Raises:
+        UserError: the directory is missing, holds no picture, or holds what this very pipeline writes.
+    """
+    original = repository_root() / Path(settings.path).expanduser()
+    key = f"data.folder.path: {settings.path}"
+    if not original.exists():
+        raise UserError(f"{key}: no such folder; name the folder that holds your photographs")
+    if not original.is_dir():
+        raise UserError(f"{key}: is not a folder; name the folder that holds your photographs")
+    if folder.resolve().is_relative_to(original.resolve()):
+        raise UserError(f"{key}: also holds the pipeline's own pictures; name a folder of photographs only")
+    names = sorted(path.relative_to(original).as_posix() for path in _pictures(original))
+    if not names:
+        suffixes = ", ".join(sorted(READABLE_SUFFIXES))
+        raise UserError(f"{key}: holds no picture ({suffixes}); name the folder that holds your photographs")
+    return [_copy(original / name, name, folder) for name in names]
+
+
+def _pictures(original: Path) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions")
+
+    for parent, folders, files in os.walk(original, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            if not name.startswith(".") and Path(name).suffix.lower() in READABLE_SUFFIXES:
+                yield Path(parent, name)
+
+
+def _copy(original: Path, name: str, folder: Path) -> Photograph:
+    copy = folder / name
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        shutil.copyfile(original, copy)
+    except OSError as error:
+        raise UserError(f"{original}: cannot be copied ({error.strerror}); check its permissions") from None
+    return Photograph(name=name, sha256=sha256_of(copy), origin=name)

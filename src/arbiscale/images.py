@@ -1,0 +1,131 @@
+"""Picture files: read as 8-bit sRGB whatever they hold, written by their suffix."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from arbiscale.errors import UserError
+from arbiscale.files import atomic_file
+
+READABLE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"})
+
+_WRITERS = {
+    ".png": ("PNG", {}),
+    ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
+    ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
+    ".webp": ("WEBP", {"quality": 95}),
+    ".tif": ("TIFF", {"compression": "tiff_deflate"}),
+    ".tiff": ("TIFF", {"compression": "tiff_deflate"}),
+}
+
+
+def read_image(source: Path | str | BinaryIO) -> NDArray[np.uint8]:
+    """Decode a picture upright, in 8-bit sRGB, transparency laid on white; shape (height, width, 3).
+
+    Embedded colour profiles are honoured (CMYK, Adobe RGB, Display P3). Of several frames the first counts.
+
+    Raises:
+        UserError: the file is missing, not a picture, truncated, implausibly large or of unknown range.
+    """
+    name = str(source) if isinstance(source, Path | str) else str(getattr(source, "name", "image"))
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns from 89 megapixels, which cameras reach, and refuses twice that.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(source) as image:
+                image.load()
+                return np.array(_to_rgb(_upright(image)), dtype=np.uint8)
+    except FileNotFoundError:
+        raise UserError(f"{name}: no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"{name}: is a folder; name a picture file") from None
+    except PermissionError:
+        raise UserError(f"{name}: may not be read; check its permissions") from None
+    except UnidentifiedImageError:
+        raise UserError(f"{name}: is not a picture that can be read (PNG, JPEG, WebP, TIFF)") from None
+    except Image.DecompressionBombError:
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise UserError(f"{name}: claims more than {limit:,} pixels; cut or shrink it first") from None
+    except Exception as error:  # Pillow's plugins raise nearly anything on broken files
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{name}: cannot be decoded ({reason}); replace or remove it") from None
+
+
+def write_image(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write 8-bit RGB pixels (height, width, 3) in the format of the path's suffix, whole or not at all.
+
+    Raises:
+        UserError: unknown suffix, or a size or place that cannot be written.
+    """
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ValueError(f"expected uint8 (height, width, 3), got {pixels.dtype} {pixels.shape}")
+    name, options = _WRITERS[check_writable(path)]
+    encoded = io.BytesIO()
+    try:
+        Image.fromarray(pixels).save(encoded, name, **options)
+    except (OSError, ValueError) as error:  # such as WebP's limit of 16,383 px
+        raise UserError(f"{path}: {name} cannot hold it ({error}); choose another suffix") from None
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(encoded.getbuffer())
+
+
+def check_writable(path: Path) -> str:
+    """The path's suffix in lower case; raises UserError if no picture format goes by it."""
+    suffix = path.suffix.lower()
+    if suffix not in _WRITERS:
+        raise UserError(f"{path}: unknown picture suffix {suffix!r}; use one of {', '.join(_WRITERS)}")
+    return suffix
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The picture turned as its EXIF orientation says."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # broken metadata says nothing about the pixels
+        return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Any of Pillow's colour modes as RGB."""
+    if image.mode in {"I;16", "I;16L", "I;16B", "I;16N", "I", "F"}:
+        return _from_wide_grey(image)
+    if image.has_transparency_data:
+        opaque = image.convert("RGBA")
+        canvas = Image.new("RGBA", opaque.size, "white")
+        canvas.alpha_composite(opaque)
+        return _to_srgb(canvas.convert("RGB"), image.info.get("icc_profile"))
+    if image.mode in {"P", "1", "YCbCr"}:
+        image = image.convert("RGB")
+    return _to_srgb(image, image.info.get("icc_profile")).convert("RGB")
+
+
+def _from_wide_grey(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits, or floating point in [0, 1], as 8-bit RGB."""
+    values = np.asarray(image, dtype=np.float64)
+    largest = 1.0 if image.mode == "F" else 65535.0
+    if not (values.min() >= 0 and values.max() <= largest):  # written so that NaN fails too
+        raise ValueError(f"grey values outside 0 to {largest:g}")
+    grey = np.rint(values * (255 / largest)).astype(np.uint8)
+    return Image.fromarray(grey).convert("RGB")
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Colours of an embedded ICC profile in sRGB; unchanged without one, or where it is sRGB already."""
+    if not profile:
+        return image
+    try:
+        embedded = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "srgb" in ImageCms.getProfileDescription(embedded).lower():
+            return image
+        target = ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, embedded, target, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError):  # as viewers do: a broken profile is no profile
+        return image
+    return converted or image
