@@ -1,0 +1,1 @@
+"""The typed configuration: one module a section, so that a stage depends on its own section only."""

@@ -1,0 +1,96 @@
+"""Section `autoencoder`: the first stage (encoder + implicit neural decoder) and its training."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from arbiscale.config.section import Section
+from arbiscale.config.training import TrainingSettings
+
+
+class EncoderSettings(Section):
+    """Residual levels, each after the first halving the resolution, behind an optional pixel-unshuffle."""
+
+    unshuffle: int = Field(ge=1, le=16)  # space-to-depth factor before the first convolution; 1 = none
+    width: int = Field(ge=4)
+    multipliers: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
+    blocks: int = Field(ge=1)
+    attention: bool  # self-attention in the middle
+
+    @property
+    def downsampling(self) -> int:
+        """Image pixels per latent pixel, along one axis."""
+        return int(self.unshuffle * 2 ** (len(self.multipliers) - 1))
+
+
+class FeatureDecoderSettings(Section):
+    """Residual levels at latent resolution (no upsampling), widest first."""
+
+    width: int = Field(ge=4)
+    multipliers: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
+    blocks: int = Field(ge=1)
+    attention: bool
+
+
+class HeadSettings(Section):
+    """The implicit head: an MLP over the features of neighbouring latent pixels."""
+
+    width: int = Field(ge=4)
+    layers: int = Field(ge=1)  # hidden layers
+
+
+class AutoencoderNetworkSettings(Section):
+    """Everything that decides the autoencoder's tensors and mathematics."""
+
+    latent_channels: int = Field(ge=1)
+    posterior: Literal["deterministic", "gaussian"]
+    residual: bool  # draw the difference to the bicubic low-resolution image
+    norm_groups: int = Field(ge=1)
+    encoder: EncoderSettings
+    decoder: FeatureDecoderSettings
+    head: HeadSettings
+
+    @model_validator(mode="after")
+    def _groups(self) -> AutoencoderNetworkSettings:
+        for name in ("encoder", "decoder"):
+            part = getattr(self, name)
+            for multiplier in part.multipliers:
+                if (part.width * multiplier) % self.norm_groups:
+                    raise ValueError(
+                        f"{name}: width x multiplier ({part.width} x {multiplier}) must be a "
+                        f"multiple of norm_groups ({self.norm_groups})"
+                    )
+        return self
+
+
+class DiscriminatorSettings(Section):
+    """A patch discriminator for the adversarial term."""
+
+    width: int = Field(ge=4)
+    layers: int = Field(ge=1, le=6)
+    start_step: int = Field(ge=0)
+
+
+class AutoencoderSettings(Section):
+    """The first stage and its training."""
+
+    network: AutoencoderNetworkSettings
+    target_px: list[int] = Field(min_length=2, max_length=2)  # decoded sizes: one a batch, uniform
+    decode_px: int = Field(ge=8)  # side of the region of it that is decoded and compared
+    lr: float = Field(gt=0, le=1)
+    kl_weight: float = Field(ge=0)
+    lpips_weight: float = Field(ge=0)
+    adversarial_weight: float = Field(ge=0)
+    discriminator: DiscriminatorSettings
+    training: TrainingSettings
+
+    @model_validator(mode="after")
+    def _consistent(self) -> AutoencoderSettings:
+        low, high = self.target_px
+        if not 8 <= low <= high:
+            raise ValueError(f"target_px must be [low, high] with 8 <= low <= high (got {[low, high]})")
+        if self.kl_weight and self.network.posterior != "gaussian":
+            raise ValueError("kl_weight needs network.posterior: gaussian (or set kl_weight to 0)")
+        return self

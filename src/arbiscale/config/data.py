@@ -1,0 +1,106 @@
+"""Section `data`: where photographs come from and how they become crops."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from arbiscale.config.section import Section
+
+
+class FolderSettings(Section):
+    """A directory of the user's own photographs, searched recursively."""
+
+    path: str
+
+
+class S3Settings(Section):
+    """Photographs under a prefix of an S3-compatible store (standard credential chain)."""
+
+    url: str  # s3://bucket/prefix
+    endpoint_url: str | None  # None = AWS
+    connections: int = Field(ge=1, le=64)
+
+    @field_validator("url")
+    @classmethod
+    def _is_s3(cls, url: str) -> str:
+        if url and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9](/.*)?", url):
+            raise ValueError(f"must look like s3://bucket/prefix (got {url!r})")
+        return url
+
+
+class CropSettings(Section):
+    """High-resolution crops, all square and of one size."""
+
+    mode: Literal["random", "grid"]
+    size_px: int = Field(ge=16, le=4096)
+    per_photograph: int = Field(ge=1, le=100_000)  # at most, in both modes
+
+
+class SplitSettings(Section):
+    """Which scenes are held out. A scene is one photograph, or several views of one thing."""
+
+    test: list[str]  # scene names
+    validation: list[str]
+    test_fraction: float = Field(ge=0, lt=1)  # of the scenes not named, chosen by their name's hash
+    validation_fraction: float = Field(ge=0, lt=1)
+    scene_pattern: str  # regular expression; the first group of its match in a file's stem is the scene
+
+    @field_validator("scene_pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            groups = re.compile(pattern).groups
+        except re.error as error:
+            raise ValueError(f"is not a regular expression ({error})") from None
+        if groups < 1:
+            raise ValueError("must have a group, e.g. ^(.*)$")
+        return pattern
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> SplitSettings:
+        both = sorted(set(self.test) & set(self.validation))
+        if both:
+            raise ValueError(f"scenes in both test and validation: {', '.join(both)}")
+        if self.test_fraction + self.validation_fraction >= 1:
+            raise ValueError("test_fraction + validation_fraction must be below 1")
+        return self
+
+
+class AugmentationSettings(Section):
+    """Random changes to a training crop, drawn anew for every (seed, sample index)."""
+
+    crop_px: int = Field(ge=8, le=4096)  # what training sees, cut from a stored crop
+    zoom_out: float = Field(ge=1, le=8)  # shrink by up to this factor before cutting; 1 = off
+    horizontal_flip: float = Field(ge=0, le=1)  # probabilities
+    vertical_flip: float = Field(ge=0, le=1)
+    transpose: float = Field(ge=0, le=1)
+
+
+class DataSettings(Section):
+    """Photographs, their crops and their split."""
+
+    source: Literal["bundled", "folder", "s3"]
+    folder: FolderSettings
+    s3: S3Settings
+    crop: CropSettings
+    split: SplitSettings
+    augmentation: AugmentationSettings
+    factor: int = Field(ge=1, le=64)  # HR crop / LR crop: the fixed training factor
+
+    @model_validator(mode="after")
+    def _sizes(self) -> DataSettings:
+        if self.augmentation.crop_px * self.augmentation.zoom_out > self.crop.size_px:
+            raise ValueError(
+                "augmentation.crop_px times augmentation.zoom_out must not exceed crop.size_px "
+                f"(got {self.augmentation.crop_px} x {self.augmentation.zoom_out} > {self.crop.size_px})"
+            )
+        if self.augmentation.crop_px % self.factor:
+            raise ValueError("augmentation.crop_px must be a multiple of factor")
+        if self.source == "folder" and not self.folder.path:
+            raise ValueError("folder.path must name a directory when source is folder")
+        if self.source == "s3" and not self.s3.url:
+            raise ValueError("s3.url must be given when source is s3")
+        return self

@@ -1,0 +1,69 @@
+"""The whole of params.yaml. Stages load their own sections; the command line checks all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from arbiscale.config.align import AlignSettings
+from arbiscale.config.autoencoder import AutoencoderSettings
+from arbiscale.config.data import DataSettings
+from arbiscale.config.diffusion import DiffusionSettings
+from arbiscale.config.evaluate import EvaluateSettings
+from arbiscale.config.register import RegisterSettings
+from arbiscale.config.runtime import RuntimeSettings
+from arbiscale.config.section import Section, read_yaml, validate
+
+
+class Params(Section):
+    """Every section, and the rules that span sections."""
+
+    seed: int = Field(ge=0, le=2**31 - 1)
+    data: DataSettings
+    autoencoder: AutoencoderSettings
+    diffusion: DiffusionSettings
+    align: AlignSettings
+    evaluate: EvaluateSettings
+    register_: RegisterSettings = Field(alias="register")
+    runtime: RuntimeSettings
+
+    @model_validator(mode="after")
+    def _fits(self) -> Params:
+        crop_px = self.data.augmentation.crop_px
+        downsampling = self.autoencoder.network.encoder.downsampling
+        coarsest = downsampling * self.diffusion.denoiser.downsampling
+        if crop_px % coarsest:
+            raise ValueError(
+                f"data.augmentation.crop_px must be a multiple of {coarsest} (the encoder's times "
+                f"the denoiser's downsampling; got {crop_px})"
+            )
+        super_resolution = self.diffusion.task == "super_resolution"
+        if super_resolution and self.data.factor % downsampling:
+            raise ValueError(
+                f"data.factor must be a multiple of the encoder's downsampling {downsampling} "
+                f"(got {self.data.factor})"
+            )
+        if self.autoencoder.network.residual and not super_resolution:
+            raise ValueError(
+                "autoencoder.network.residual needs diffusion.task: super_resolution "
+                "(there is no low-resolution image to generation)"
+            )
+        return self
+
+
+def load_params(path: Path) -> Params:
+    """Load and validate the whole params file; raises UserError naming every wrong key."""
+    return validate(Params, read_yaml(path), path)
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one level of dotted keys (lists stay whole)."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

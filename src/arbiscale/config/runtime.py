@@ -1,0 +1,20 @@
+"""Section `runtime`: how to run. No stage tracks it: nothing here changes results."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from arbiscale.config.section import Section
+
+
+class RuntimeSettings(Section):
+    """Device, workers, intervals and the tracking server."""
+
+    device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")
+    threads: int = Field(ge=0)  # 0 = torch's own choice
+    workers: int = Field(ge=0, le=256)
+    log_every_steps: int = Field(ge=1)
+    validate_every_steps: int = Field(ge=1)
+    checkpoint_every_steps: int = Field(ge=1)
+    mlflow_uri: str  # empty = SQLite under the repository; MLFLOW_TRACKING_URI overrides
+    weights_dir: str  # pretrained metric networks; empty = environment, ./weights, torch's cache

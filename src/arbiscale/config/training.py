@@ -1,0 +1,22 @@
+"""The settings every training stage shares."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from arbiscale.config.section import Section
+
+
+class TrainingSettings(Section):
+    """An optimization of `steps` optimizer steps (AdamW, warm-up, constant or cosine learning rate)."""
+
+    steps: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    schedule: Literal["constant", "cosine"]
+    warmup_steps: int = Field(ge=0)
+    weight_decay: float = Field(ge=0, le=1)
+    gradient_clip: float = Field(ge=0)  # largest global gradient norm; 0 = off
+    ema_decay: float = Field(ge=0, lt=1)  # 0 = off
+    precision: Literal["auto", "float32", "bfloat16", "float16"]

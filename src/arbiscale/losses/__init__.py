@@ -1,0 +1,1 @@
+"""Losses, each a function of tensors or a frozen network."""

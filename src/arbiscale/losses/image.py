@@ -1,0 +1,40 @@
+"""The image loss: pixel differences, and LPIPS where its network is to be had."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from rich.console import Console
+from torch import Tensor, nn
+
+from arbiscale.errors import UnavailableError
+from arbiscale.losses.alignment import per_sample
+from arbiscale.losses.perceptual import load_lpips
+
+
+class ImageLoss(nn.Module):
+    """norm(difference) + lpips_weight * LPIPS, per sample."""
+
+    def __init__(self, norm: Literal["l1", "l2"], lpips_weight: float, weights_dir: str) -> None:
+        super().__init__()
+        self.norm = norm
+        self.lpips_weight = lpips_weight
+        self.perceptual = _perceptual(weights_dir) if lpips_weight else None
+
+    def forward(self, drawn: Tensor, target: Tensor) -> Tensor:
+        """Losses (batch,) of images (batch, 3, height, width) in [-1, 1]."""
+        loss = per_sample(drawn - target, self.norm)
+        if self.perceptual is not None:
+            loss = loss + self.lpips_weight * self.perceptual(drawn, target)
+        return loss
+
+
+def _perceptual(weights_dir: str) -> nn.Module | None:
+    """The LPIPS network; says loudly that training goes on without it where it cannot be had."""
+    try:
+        return load_lpips(weights_dir)
+    except UnavailableError as error:
+        Console(stderr=True).print(
+            f"[bold red]warning:[/] training WITHOUT its LPIPS term: {error}", highlight=False
+        )
+        return None

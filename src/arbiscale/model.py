@@ -1,0 +1,240 @@
+"""The model façade: upscale a picture, or generate one, at any size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from arbiscale.checkpoint import (
+    DiffusionConfig,
+    ModelConfig,
+    load_autoencoder,
+    load_latent_diffusion,
+    read_config,
+)
+from arbiscale.config.sampling import SamplingSettings
+from arbiscale.coordinates import Region, Size
+from arbiscale.device import choose_device
+from arbiscale.errors import UserError
+from arbiscale.latent_diffusion import LatentDiffusion
+from arbiscale.low_resolution import base_image
+from arbiscale.networks.autoencoder import Autoencoder
+from arbiscale.pixels import to_array, to_tensor
+
+_DEFAULT_SAMPLING = SamplingSettings(steps=50, spacing="trailing", eta=0.0)
+
+
+def load_model(where: str | Path, device: str = "auto") -> Model:
+    """Load a model from a folder (a stage's output, or a packed model) or from the registry.
+
+    Args:
+        where: the folder, or `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+        device: auto, cpu, cuda, cuda:N or mps.
+
+    Raises:
+        UserError: no model there, a damaged one, or a device this machine does not have.
+    """
+    if str(where).startswith("models:/"):
+        from arbiscale.tracking import resolve
+
+        where = resolve(str(where))
+    return Model(Path(where), choose_device(device))
+
+
+class Model:
+    """A trained model, ready to draw.
+
+    Attributes:
+        config: what the folder says of itself.
+        device: where it runs.
+    """
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        self.config: ModelConfig = read_config(folder)
+        self.device = device
+        self.diffusion = None
+        self.autoencoder: Autoencoder
+        if self.config.diffusion is None:
+            self.autoencoder = load_autoencoder(folder).to(device)
+        else:
+            self.diffusion = load_latent_diffusion(folder).to(device)
+            self.autoencoder = self.diffusion.space.autoencoder
+        self.autoencoder.requires_grad_(False)
+
+    @property
+    def task(self) -> str:
+        """`super_resolution`, `generation`, or `reconstruction` (an autoencoder alone)."""
+        return self.config.diffusion.task if self.config.diffusion else "reconstruction"
+
+    @property
+    def factor(self) -> int:
+        """The fixed training factor: high-resolution crop / low-resolution crop."""
+        return self.config.factor
+
+    @property
+    def downsampling(self) -> int:
+        """Image pixels per latent pixel, along one axis."""
+        return self.autoencoder.downsampling
+
+    def upscale(
+        self,
+        image: Image.Image | np.ndarray,
+        *,
+        scale: float | tuple[float, float] | None = None,
+        size: Size | None = None,
+        steps: int | None = None,
+        seed: int = 0,
+    ) -> Image.Image | np.ndarray:
+        """Upscale a picture.
+
+        Args:
+            image: a PIL image, or uint8 (height, width, 3).
+            scale: output / input, one factor or (vertical, horizontal).
+            size: (height, width) of the output in pixels, instead of a scale.
+            steps: sampling steps; None = the model's own.
+            seed: of the sampling noise.
+
+        Returns:
+            The picture at its new size, of the type given.
+
+        Raises:
+            UserError: a model without super-resolution; neither or both of scale and size; a size below 1 px.
+        """
+        array = np.asarray(image.convert("RGB")) if isinstance(image, Image.Image) else image
+        low_resolution = to_tensor(array).to(self.device)
+        target = target_size((array.shape[0], array.shape[1]), scale, size)
+        latent = self.sample_latents(low_resolution, steps=steps, seed=seed)
+        drawn = to_array(self.decode(latent, target, base=self.base(low_resolution, target)))
+        return Image.fromarray(drawn) if isinstance(image, Image.Image) else drawn
+
+    def generate(
+        self,
+        sizes: Sequence[Size],
+        *,
+        count: int = 1,
+        steps: int | None = None,
+        seed: int = 0,
+        latent_size: Size | None = None,
+    ) -> list[list[np.ndarray]]:
+        """Generate pictures; each latent is drawn at every size.
+
+        Args:
+            sizes: (height, width) of the outputs, in pixels.
+            count: how many latents.
+            steps: sampling steps; None = the model's own.
+            seed: of the noise; picture i of a seed is the same whatever the count.
+            latent_size: (height, width) of the latents; None = as trained, in the first size's proportions.
+
+        Returns:
+            For each latent, for each size, a picture uint8 (height, width, 3).
+
+        Raises:
+            UserError: a model that does not generate.
+        """
+        latent_size = latent_size or self.latent_size_for(sizes[0])
+        pictures = []
+        for index in range(count):
+            latent = self.generate_latents(1, latent_size, steps=steps, seed=seed + index)
+            pictures.append([to_array(self.decode(latent, size)) for size in sizes])
+        return pictures
+
+    def latent_size_for(self, size: Size) -> Size:
+        """A latent size of about the training's area in the proportions of an image size."""
+        diffusion = self._diffusion("generation")[1]
+        multiple = diffusion.denoiser.downsampling
+        side = diffusion.training_latent_px
+        stretch = (size[0] / size[1]) ** 0.5
+        height, width = (max(1, round(side * s / multiple)) * multiple for s in (stretch, 1 / stretch))
+        return (height, width)
+
+    @torch.no_grad()
+    def encode(self, image: Tensor) -> Tensor:
+        """Latents (the posterior's mode) of images (batch, 3, height, width) in [-1, 1]."""
+        return self.autoencoder.encode(image.to(self.device)).mode()
+
+    @torch.no_grad()
+    def decode(
+        self, latent: Tensor, size: Size, *, region: Region | None = None, base: Tensor | None = None
+    ) -> Tensor:
+        """Images (batch, 3, *size), not clamped, drawn from latents; see `ImplicitDecoder.forward`."""
+        return self.autoencoder.decode(latent.to(self.device), size, region=region, base=base)
+
+    def base(self, low_resolution: Tensor, size: Size) -> Tensor | None:
+        """What a residual decoder draws on; None for other decoders."""
+        if not self.config.autoencoder.residual:
+            return None
+        return base_image(low_resolution.to(self.device), size)
+
+    @torch.no_grad()
+    def sample_latents(self, low_resolution: Tensor, *, steps: int | None = None, seed: int = 0) -> Tensor:
+        """Latents of super-resolved images, for any output size.
+
+        Args:
+            low_resolution: images (batch, 3, height, width) in [-1, 1] of any size.
+            steps: sampling steps; None = the model's own.
+            seed: of the noise.
+
+        Returns:
+            Latents (batch, channels, height * factor / f, width * factor / f), f the downsampling.
+        """
+        diffusion, config = self._diffusion("super_resolution")
+        height, width = low_resolution.shape[-2:]
+        per_pixel = self.factor // self.downsampling
+        padded = _pad_to_multiple(low_resolution.to(self.device), config.denoiser.downsampling)
+        condition = diffusion.condition(padded)
+        assert condition is not None
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(condition.shape, generator=generator).to(self.device)
+        latent = diffusion.sample(noise, condition, self._sampling(steps), generator=generator)
+        return diffusion.space.restore(latent)[..., : height * per_pixel, : width * per_pixel]
+
+    @torch.no_grad()
+    def generate_latents(
+        self, count: int, latent_size: Size, *, steps: int | None = None, seed: int = 0
+    ) -> Tensor:
+        """Latents (count, channels, *latent_size) of generated images; sizes rounded up to what the U-Net takes."""
+        diffusion, config = self._diffusion("generation")
+        multiple = config.denoiser.downsampling
+        height, width = (-(-side // multiple) * multiple for side in latent_size)
+        generator = torch.Generator().manual_seed(seed)
+        shape = (count, diffusion.space.channels, height, width)
+        noise = torch.randn(shape, generator=generator).to(self.device)
+        latent = diffusion.sample(noise, None, self._sampling(steps), generator=generator)
+        return diffusion.space.restore(latent)
+
+    def _diffusion(self, task: str) -> tuple[LatentDiffusion, DiffusionConfig]:
+        if self.diffusion is None or self.config.diffusion is None or self.task != task:
+            raise UserError(f"this model was made for {self.task}, not for {task}; give another --model")
+        return self.diffusion, self.config.diffusion
+
+    def _sampling(self, steps: int | None) -> SamplingSettings:
+        sampling = self.config.sampling or _DEFAULT_SAMPLING
+        return sampling if steps is None else sampling.model_copy(update={"steps": steps})
+
+
+def target_size(size: Size, scale: float | tuple[float, float] | None, wanted: Size | None) -> Size:
+    """The output size of an input of (height, width) pixels from a scale or a wanted size.
+
+    Raises:
+        UserError: neither or both given, or an output below 1 px.
+    """
+    if (scale is None) == (wanted is None):
+        raise UserError("give either a scale or a size")
+    if wanted is None:
+        scales = scale if isinstance(scale, tuple) else (scale, scale)
+        wanted = (round(size[0] * scales[0]), round(size[1] * scales[1]))
+    if min(wanted) < 1:
+        raise UserError(f"the output would be {wanted[0]}x{wanted[1]} px; ask for at least 1x1")
+    return wanted
+
+
+def _pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
+    """Repeat the last row and column until both sides are multiples."""
+    height, width = image.shape[-2:]
+    return functional.pad(image, (0, -width % multiple, 0, -height % multiple), mode="replicate")

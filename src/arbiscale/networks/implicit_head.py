@@ -1,0 +1,90 @@
+"""The implicit head: features at any resolution -> colours on a grid of any size (LIIF)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from arbiscale.coordinates import AxisNeighbours, Region, Size, axis_neighbours
+
+_AREA_FLOOR = 1e-9  # of LIIF: keeps the sum of areas from zero
+_CHUNK_QUERIES = 1 << 16  # per pass without gradients: bounds memory, keeps the caches warm
+
+
+class ImplicitHead(nn.Module):
+    """An MLP on [feature, relative (y, x), cell (y, x)] of the 4 nearest latent pixels, blended by area.
+
+    LIIF without feature unfolding (arXiv 2012.09161, equations 2-5; arXiv 2403.10255, section 3.2).
+    The first layer is linear in its inputs, so its feature part is evaluated once per latent pixel
+    and gathered, and the coordinate parts are added per axis: the same numbers without building
+    (batch, queries, features + 4).
+    """
+
+    def __init__(self, features: int, width: int, layers: int, channels: int = 3) -> None:
+        super().__init__()
+        widths = [features + 4, *[width] * layers]
+        self.hidden = nn.ModuleList(
+            nn.Linear(before, after) for before, after in zip(widths, widths[1:], strict=False)
+        )
+        self.output = nn.Linear(width, channels)
+        self.features = features
+
+    def forward(self, features: Tensor, size: Size, region: Region) -> Tensor:
+        """Colours of a region of the output.
+
+        Args:
+            features: shape (batch, features, height, width).
+            size: (height, width) of the whole output.
+            region: (top, left, height, width) of the part wanted.
+
+        Returns:
+            Raw colours, shape (batch, channels, *region size).
+        """
+        top, left, height, width = region
+        inputs = features.shape[-2:]
+        columns = axis_neighbours(size[1], inputs[1], left, width, features.device)
+        projected = self._project(features, size)  # (batch, height, width, hidden)
+        rows_at_once = height
+        if not torch.is_grad_enabled():
+            rows_at_once = max(1, _CHUNK_QUERIES // (width * len(features)))
+        bands = []
+        for start in range(0, height, rows_at_once):
+            count = min(rows_at_once, height - start)
+            rows = axis_neighbours(size[0], inputs[0], top + start, count, features.device)
+            bands.append(self._band(projected, rows, columns))
+        image = torch.cat(bands, dim=1) if len(bands) > 1 else bands[0]
+        return image.permute(0, 3, 1, 2)
+
+    def _project(self, features: Tensor, size: Size) -> Tensor:
+        """The first layer's feature, cell and bias parts, per latent pixel."""
+        weight = self.hidden[0].weight
+        cell = features.new_tensor([2 * inputs / outputs for inputs, outputs in zip(features.shape[-2:], size, strict=True)])
+        constant = self.hidden[0].bias + weight[:, self.features + 2 :] @ cell
+        return functional.linear(features.permute(0, 2, 3, 1), weight[:, : self.features], constant)
+
+    def _band(self, projected: Tensor, rows: AxisNeighbours, columns: AxisNeighbours) -> Tensor:
+        """Colours (batch, rows, columns, channels) of the outputs where these rows and columns cross."""
+        weight = self.hidden[0].weight
+        to_y, to_x = weight[:, self.features], weight[:, self.features + 1]
+        areas = _blend_weights(rows, columns).to(projected.dtype)
+        image = None
+        for y in (0, 1):
+            row_features = projected.index_select(1, rows.index[y])
+            along_y = rows.relative[y].to(projected.dtype)[:, None, None] * to_y  # (rows, 1, hidden)
+            for x in (0, 1):
+                along_x = columns.relative[x].to(projected.dtype)[:, None] * to_x  # (columns, hidden)
+                hidden = row_features.index_select(2, columns.index[x]) + (along_y + along_x)
+                hidden = functional.relu(hidden, inplace=True)
+                for layer in self.hidden[1:]:
+                    hidden = functional.relu(layer(hidden), inplace=True)
+                colours = self.output(hidden) * areas[y, x][..., None]
+                image = colours if image is None else image + colours
+        return image
+
+
+def _blend_weights(rows: AxisNeighbours, columns: AxisNeighbours) -> Tensor:
+    """Weights (2, 2, rows, columns) of the neighbours: the area opposite to each, normalised."""
+    area = rows.relative.abs()[:, None, :, None] * columns.relative.abs()[None, :, None, :] + _AREA_FLOOR
+    opposite = area.flip(0, 1)
+    return opposite / area.sum((0, 1))

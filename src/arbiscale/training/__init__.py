@@ -1,0 +1,1 @@
+"""Training: Lightning modules, one a stage, and one way to fit them."""

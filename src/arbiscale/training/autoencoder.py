@@ -1,0 +1,76 @@
+"""Training of the first stage: encoder and implicit decoder, on targets of random size."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from arbiscale.config.autoencoder import AutoencoderSettings
+from arbiscale.coordinates import crop
+from arbiscale.losses.adversarial import discriminator_loss, generator_loss
+from arbiscale.losses.alignment import per_sample
+from arbiscale.losses.image import ImageLoss
+from arbiscale.low_resolution import base_image, shrink
+from arbiscale.networks.autoencoder import Autoencoder
+from arbiscale.networks.discriminator import PatchDiscriminator
+from arbiscale.networks.posterior import Posterior
+from arbiscale.pictures import comparison
+from arbiscale.regions import random_region
+from arbiscale.resize import resize
+from arbiscale.training.module import TrainingModule, Validation
+
+
+class AutoencoderTraining(TrainingModule):
+    """Reconstruction at a size drawn anew each batch: L1, and optionally KL, LPIPS and adversarial terms."""
+
+    def __init__(self, settings: AutoencoderSettings, factor: int, weights_dir: str) -> None:
+        super().__init__("autoencoder", settings.training)
+        self.settings = settings
+        self.factor = factor
+        self.autoencoder = Autoencoder(settings.network)
+        self.image_loss = ImageLoss("l1", settings.lpips_weight, weights_dir)
+        adversarial = settings.adversarial_weight > 0
+        self.discriminator = PatchDiscriminator(settings.discriminator) if adversarial else None
+
+    def learning(self) -> dict[str, tuple[nn.Module, float]]:
+        """The autoencoder, and the discriminator where one is wanted."""
+        networks: dict[str, tuple[nn.Module, float]] = {"autoencoder": (self.autoencoder, self.settings.lr)}
+        if self.discriminator is not None:
+            networks["discriminator"] = (self.discriminator, self.settings.lr)
+        return networks
+
+    def losses(self, images: Tensor) -> dict[str, Tensor]:
+        """All terms; the target is antialiased, and only a region of it is decoded and compared."""
+        low, high = self.settings.target_px
+        side = int(torch.randint(low, high + 1, ()))
+        region = random_region((side, side), self.settings.decode_px)
+        target = crop(resize(images, (side, side)), region)
+        posterior = self.autoencoder.encode(images)
+        drawn = self._draw(images, posterior, side, region)
+        losses = {"image": self.image_loss(drawn, target).mean()}
+        loss = losses["image"]
+        if self.settings.kl_weight:
+            losses["kl"] = posterior.kl().mean()
+            loss = loss + self.settings.kl_weight * losses["kl"]
+        if self.discriminator is not None and self.global_step >= self.settings.discriminator.start_step:
+            losses["generator"] = generator_loss(self.discriminator, drawn)
+            losses["discriminator"] = discriminator_loss(self.discriminator, target, drawn)
+            loss = loss + self.settings.adversarial_weight * losses["generator"] + losses["discriminator"]
+        return {"loss": loss, **losses}
+
+    def validate(self, images: Tensor) -> Validation:
+        """Reconstruction at the images' own size."""
+        side = images.shape[-1]
+        drawn = self._draw(images, self.autoencoder.encode(images), side, (0, 0, side, side))
+        error = per_sample(drawn.clamp(-1, 1) - images, "l2")
+        psnr = (10 * torch.log10(4 / error)).mean()
+        return Validation({"psnr": float(psnr)}, {"reconstruction": comparison([drawn, images])})
+
+    def _draw(
+        self, images: Tensor, posterior: Posterior, side: int, region: tuple[int, int, int, int]
+    ) -> Tensor:
+        base = None
+        if self.settings.network.residual:
+            base = base_image(shrink(images, self.factor), (side, side))
+        latent = posterior.sample() if self.training else posterior.mode()
+        return self.autoencoder.decode(latent, (side, side), region=region, base=base)

@@ -1,0 +1,107 @@
+"""What happens around the steps: seeds, checkpoints, validation, and the guard against divergence."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import arbiscale.torchvision_operators  # noqa: F401  (before lightning)
+from arbiscale.errors import UserError
+from arbiscale.files import atomic_file
+from arbiscale.training.averaging import WeightAveraging
+from arbiscale.training.module import TrainingModule
+from arbiscale.training.recorder import Recorder
+from arbiscale.training.streams import derive_seed
+
+from pytorch_lightning import Callback, LightningModule, Trainer  # isort: skip
+
+
+class StepSeeds(Callback):
+    """Seeds every step by its number, so that a resumed training draws what it would have drawn."""
+
+    def __init__(self, seed: int, name: str) -> None:
+        self.seed = seed
+        self.name = name
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Seed all global generators."""
+        torch.manual_seed(derive_seed(self.seed, self.name, trainer.global_step))
+
+
+class Checkpoints(Callback):
+    """Keeps one checkpoint to resume from, replaced atomically."""
+
+    def __init__(self, path: Path, every_steps: int) -> None:
+        self.path = path
+        self.every_steps = every_steps
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save after every so many steps."""
+        if trainer.global_step % self.every_steps == 0:
+            with atomic_file(self.path) as temporary:
+                trainer.save_checkpoint(temporary)
+
+
+class DivergenceGuard(Callback):
+    """Stops a training whose loss is not finite any more."""
+
+    def __init__(self, every_steps: int) -> None:
+        self.every_steps = every_steps
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Look at the loss now and then (a look waits for the accelerator).
+
+        Raises:
+            UserError: the loss is NaN or infinite.
+        """
+        if trainer.global_step % self.every_steps and trainer.global_step != trainer.max_steps:
+            return
+        loss = float(outputs["loss"])
+        if not math.isfinite(loss):
+            name = getattr(pl_module, "name", "training")
+            raise UserError(
+                f"{name}: the loss is {loss} at step {trainer.global_step}: the training diverged; "
+                "lower its learning rate (lr), or set gradient_clip"
+            )
+
+
+class Validations(Callback):
+    """Validates on held-out crops with averaged weights, and records values and pictures."""
+
+    def __init__(
+        self, images: Tensor, averaging: WeightAveraging, recorder: Recorder, every_steps: int, seed: int
+    ) -> None:
+        self.images = images
+        self.averaging = averaging
+        self.recorder = recorder
+        self.every_steps = every_steps
+        self.seed = seed
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Validate after every so many steps and after the last."""
+        step = trainer.global_step
+        if step % self.every_steps and step != trainer.max_steps:
+            return
+        assert isinstance(pl_module, TrainingModule)
+        pl_module.eval()
+        with torch.no_grad(), self.averaging.averaged():
+            torch.manual_seed(derive_seed(self.seed, "validation"))
+            result = pl_module.validate(self.images.to(pl_module.device))
+        pl_module.train()
+        self.recorder.log_metrics(
+            {f"validation/{name}": value for name, value in result.metrics.items()}, step
+        )
+        for name, image in result.images.items():
+            self.recorder.log_image(f"validation/{name}", image, step)

@@ -1,0 +1,56 @@
+"""Training of the latent diffusion model."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from arbiscale.config.sampling import SamplingSettings
+from arbiscale.config.training import TrainingSettings
+from arbiscale.latent_diffusion import LatentDiffusion
+from arbiscale.latent_space import ImagePair
+from arbiscale.losses.alignment import per_sample
+from arbiscale.training.module import TrainingModule, Validation
+from arbiscale.training.previews import preview
+
+_PREVIEW = SamplingSettings(steps=8, spacing="trailing", eta=0.0)
+
+
+class DiffusionTraining(TrainingModule):
+    """The denoiser learns to predict at uniform timesteps (L2); the first stage is frozen."""
+
+    def __init__(self, settings: TrainingSettings, lr: float, model: LatentDiffusion) -> None:
+        super().__init__("diffusion", settings)
+        self.lr = lr
+        self.model = model
+        model.space.requires_grad_(False)
+
+    def learning(self) -> dict[str, tuple[nn.Module, float]]:
+        """The denoiser."""
+        return {"denoiser": (self.model.denoiser, self.lr)}
+
+    def losses(self, images: Tensor) -> dict[str, Tensor]:
+        """Mean squared error of the prediction."""
+        pair, latent = self._encode(images)
+        timestep = self.model.process.draw_timesteps(len(latent))
+        return {"loss": self._errors(pair, latent, timestep).mean()}
+
+    def validate(self, images: Tensor) -> Validation:
+        """The loss at timesteps spread evenly, and pictures of a short chain."""
+        pair, latent = self._encode(images)
+        fractions = (torch.arange(len(latent), device=latent.device) + 0.5) / len(latent)
+        timestep = (fractions * self.model.process.timesteps).long()
+        loss = float(self._errors(pair, latent, timestep).mean())
+        return preview(self.model, pair, _PREVIEW, {"loss": loss})
+
+    def _encode(self, images: Tensor) -> tuple[ImagePair, Tensor]:
+        with torch.no_grad():
+            return self.model.pair(images), self.model.space.encode(images, sample=True)
+
+    def _errors(self, pair: ImagePair, latent: Tensor, timestep: Tensor) -> Tensor:
+        """Mean squared error of each sample's prediction, shape (batch,)."""
+        process = self.model.process
+        noise = torch.randn_like(latent)
+        noisy = process.add_noise(latent, noise, timestep)
+        prediction = self.model.denoiser(noisy, timestep, pair.condition)
+        return per_sample(prediction - process.target(latent, noise, timestep), "l2")

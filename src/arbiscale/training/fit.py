@@ -1,0 +1,156 @@
+"""Fitting a training module: counted in optimizer steps, resumable to the bit."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch.utils.data import Dataset
+
+import arbiscale.torchvision_operators  # noqa: F401  (before lightning)
+from arbiscale.config.runtime import RuntimeSettings
+from arbiscale.device import choose_device
+from arbiscale.training.averaging import WeightAveraging
+from arbiscale.training.callbacks import Checkpoints, DivergenceGuard, StepSeeds, Validations
+from arbiscale.training.module import TrainingModule
+from arbiscale.training.progress import StepProgress
+from arbiscale.training.recorder import Recorder
+from arbiscale.training.streams import training_batches
+
+from pytorch_lightning import Trainer  # isort: skip
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor  # isort: skip
+from pytorch_lightning.loggers import Logger  # isort: skip
+
+LightningPrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
+_PRECISIONS: dict[str, LightningPrecision] = {
+    "float32": "32-true",
+    "bfloat16": "bf16-mixed",
+    "float16": "16-mixed",
+}
+
+
+def fit(
+    module: TrainingModule,
+    train: Dataset[torch.Tensor],
+    validation: torch.Tensor,
+    *,
+    runtime: RuntimeSettings,
+    seed: int,
+    scratch: Path,
+    recorder: Recorder,
+) -> None:
+    """Train a module to its last step and leave the averaged weights in it.
+
+    Args:
+        module: the training.
+        train: a stream of crops (3, height, width) in [-1, 1]; sample i is a function of i alone.
+        validation: held-out crops (batch, 3, height, width).
+        runtime: device, workers, intervals.
+        seed: of everything random in a step.
+        scratch: a folder for the checkpoint to resume from; one found there is resumed.
+        recorder: takes curves and pictures.
+
+    Raises:
+        UserError: the training diverged.
+    """
+    settings = module.training_settings
+    device = choose_device(runtime.device)
+    _quiet()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    if runtime.threads:
+        torch.set_num_threads(runtime.threads)
+    averaging = WeightAveraging(module, settings.ema_decay)
+    checkpoint = scratch / "last.ckpt"
+    first_step = 0
+    if checkpoint.exists():
+        first_step = torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"]
+        print(f"{module.name}: resuming at step {first_step} of {settings.steps}", flush=True)
+    callbacks: list[Callback] = [
+        StepSeeds(seed, module.name),
+        averaging,
+        DivergenceGuard(runtime.log_every_steps),
+        Validations(validation, averaging, recorder, runtime.validate_every_steps, seed),
+        StepProgress(module.name, settings.batch_size),
+        Checkpoints(checkpoint, runtime.checkpoint_every_steps),
+        LearningRateMonitor("step"),
+    ]
+    trainer = Trainer(
+        accelerator="gpu" if device.type == "cuda" else device.type,
+        devices=[device.index or 0] if device.type == "cuda" else 1,
+        precision=choose_precision(settings.precision, device),
+        max_steps=settings.steps,
+        max_epochs=-1,
+        gradient_clip_val=settings.gradient_clip or None,
+        logger=RecorderLogger(recorder),
+        callbacks=callbacks,
+        log_every_n_steps=runtime.log_every_steps,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=str(scratch),
+    )
+    module.train()
+    if first_step < settings.steps:
+        trainer.fit(
+            module,
+            training_batches(train, settings.batch_size, first_step, runtime.workers),
+            ckpt_path=str(checkpoint) if first_step else None,
+            weights_only=True,
+        )
+    else:
+        averaging.load_state_dict(_callback_state(checkpoint, averaging))
+    averaging.finish()
+    module.to("cpu").eval()
+
+
+def choose_precision(wanted: str, device: torch.device) -> LightningPrecision:
+    """Lightning's name of a precision; `auto` is mixed precision where the device has it."""
+    if wanted != "auto":
+        return _PRECISIONS[wanted]
+    if device.type != "cuda":
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+
+
+class RecorderLogger(Logger):
+    """Lightning's curves, passed on to the recorder."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self._recorder = recorder
+
+    @property
+    def name(self) -> str:
+        """Unused: the recorder names the run."""
+        return "recorder"
+
+    @property
+    def version(self) -> str:
+        """Unused: the recorder names the run."""
+        return ""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Pass values on, without Lightning's epoch counter."""
+        values = {name: float(value) for name, value in metrics.items() if name != "epoch"}
+        if values:
+            self._recorder.log_metrics(values, step)
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the stage has recorded the parameters."""
+
+
+def _callback_state(checkpoint: Path, callback: WeightAveraging) -> dict[str, Any]:
+    loaded = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    state: dict[str, Any] = loaded["callbacks"][callback.state_key]
+    return state
+
+
+def _quiet() -> None:
+    """Silence Lightning's banners and its advice that does not apply here."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")

@@ -1,0 +1,72 @@
+"""What every training has in common: its optimizer, its validation and its seeds."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import arbiscale.torchvision_operators  # noqa: F401  (before lightning)
+from arbiscale.config.training import TrainingSettings
+
+from pytorch_lightning import LightningModule  # isort: skip
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a validation found: values, and pictures uint8 (height, width, 3), by name."""
+
+    metrics: dict[str, float]
+    images: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+class TrainingModule(LightningModule):
+    """A training: which networks learn at which rate, the loss of a batch, and a validation."""
+
+    def __init__(self, name: str, settings: TrainingSettings) -> None:
+        super().__init__()
+        self.name = name
+        self.training_settings = settings
+
+    @abstractmethod
+    def learning(self) -> dict[str, tuple[nn.Module, float]]:
+        """The networks that learn and their learning rates, by name."""
+
+    @abstractmethod
+    def losses(self, images: Tensor) -> dict[str, Tensor]:
+        """Scalar losses of crops (batch, 3, height, width) in [-1, 1]; `loss` is the one to minimise."""
+
+    @abstractmethod
+    def validate(self, images: Tensor) -> Validation:
+        """Measure on held-out crops; called with averaged weights and fixed seeds, without gradients."""
+
+    def training_step(self, batch: Tensor, batch_index: int) -> Tensor:
+        """The loss of a batch, every term logged."""
+        losses = self.losses(batch)
+        self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
+        return losses["loss"]
+
+    def configure_optimizers(self) -> dict[str, object]:  # type: ignore[override]
+        """AdamW with a learning rate a network, and the schedule over optimizer steps."""
+        settings = self.training_settings
+        groups = [
+            {"params": [p for p in network.parameters() if p.requires_grad], "lr": rate}
+            for network, rate in self.learning().values()
+        ]
+        optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, settings))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def rate_factor(step: int, settings: TrainingSettings) -> float:
+    """The share of the learning rate at an optimizer step: linear warm-up, then constant or half a cosine."""
+    if step < settings.warmup_steps:
+        return (step + 1) / settings.warmup_steps
+    if settings.schedule == "constant":
+        return 1.0
+    progress = (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))

@@ -1,0 +1,26 @@
+"""What validations of denoisers have in common: a short chain, its quality and its pictures."""
+
+from __future__ import annotations
+
+import torch
+
+from arbiscale.config.sampling import SamplingSettings
+from arbiscale.latent_diffusion import LatentDiffusion
+from arbiscale.latent_space import ImagePair
+from arbiscale.losses.alignment import per_sample
+from arbiscale.pictures import comparison
+from arbiscale.training.module import Validation
+
+
+def preview(
+    model: LatentDiffusion, pair: ImagePair, sampling: SamplingSettings, metrics: dict[str, float]
+) -> Validation:
+    """Draw the validation crops through a chain; PSNR to the target where there is a condition."""
+    batch, _, height, width = pair.target.shape
+    noise = torch.randn(model.latent_shape(batch, (height, width)), device=pair.target.device)
+    latent = model.sample(noise, pair.condition, sampling)
+    drawn = model.space.decode(latent, (height, width), base=pair.base).clamp(-1, 1)
+    if pair.condition is None:
+        return Validation(metrics, {"samples": comparison([drawn])})
+    psnr = (10 * torch.log10(4 / per_sample(drawn - pair.target, "l2"))).mean()
+    return Validation({**metrics, "psnr": float(psnr)}, {"samples": comparison([drawn, pair.target])})

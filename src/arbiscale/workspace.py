@@ -1,0 +1,21 @@
+"""Where the repository is, seen from anywhere inside it and from DVC's temporary workspaces."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def repository_root() -> Path:
+    """The user's repository, where whatever must outlast a run lives (MLflow's store, resume state).
+
+    DVC sets DVC_ROOT to the real repository even inside `dvc exp run --temp` and queue workers;
+    outside DVC it is the nearest folder upwards that holds a dvc.yaml, else the working directory.
+    """
+    if root := os.environ.get("DVC_ROOT"):
+        return Path(root).resolve()
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "dvc.yaml").is_file():
+            return folder
+    return here
