@@ -1,0 +1,56 @@
+"""Grid artefacts: energy at the latent grid's period, compared with neighbouring frequencies."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from arbiscale.coordinates import Size
+
+NEIGHBOUR_BINS = (2, 3, 4, 5)  # a Hann window spreads a peak to the bins at distance 1
+
+
+def grid_energy(images: Tensor, latent_size: Size) -> Tensor:
+    """How far the power spectrum rises at the frequencies of the grid an image was decoded from.
+
+    The power spectra of the rows (then of the columns) are averaged over rows and channels. Their energy at
+    the latent's number of pixels and its harmonics below half the sampling rate is divided by the energy
+    expected there, the geometric mean of the bins around each. The result is the mean of both axes.
+
+    Args:
+        images: shape (batch, channels, height, width), any range.
+        latent_size: (height, width) of the latent.
+
+    Returns:
+        Shape (batch,): 1 without a grid, above 1 with one, below 1 where these frequencies are missing
+        (as in bicubic images, whose kernel is zero there). NaN where the grid's period is 2 px or less,
+        or so long that its peaks are each other's neighbours.
+    """
+    height, width = latent_size
+    axes = torch.stack([_peak_ratio(images, width), _peak_ratio(images.mT, height)])
+    return axes.nanmean(dim=0).float()
+
+
+def _peak_ratio(images: Tensor, grid_px: int) -> Tensor:
+    """Energy at the grid's frequencies along the last axis over the energy expected, shape (batch,)."""
+    length_px = images.shape[-1]
+    signal = images.cpu().double()  # MPS has no double
+    centred = signal - signal.mean(dim=-1, keepdim=True)
+    window = torch.hann_window(length_px, dtype=torch.float64)
+    power = torch.fft.rfft(centred * window).abs().square().mean(dim=(1, 2))  # (batch, frequency)
+    power = power.clamp_min(torch.finfo(torch.float32).tiny)
+
+    highest = (length_px - 1) // 2
+    harmonics = range(grid_px, highest + 1, grid_px)
+    found, expected = power.new_zeros(len(power)), power.new_zeros(len(power))
+    for harmonic in harmonics:
+        neighbours = [
+            frequency
+            for distance in NEIGHBOUR_BINS
+            for frequency in (harmonic - distance, harmonic + distance)
+            if 1 < frequency <= highest and all(abs(frequency - other) > 1 for other in harmonics)
+        ]
+        if neighbours:
+            found += power[:, harmonic]
+            expected += power[:, neighbours].log().mean(dim=1).exp()
+    return found / expected
