@@ -1,0 +1,73 @@
+"""What a run should remember of where it ran: commit, experiment, machine and packages."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+
+def git_state(folder: Path) -> dict[str, str]:
+    """`git_commit` and `git_dirty` of the work tree; empty without git or a commit.
+
+    In a DVC experiment the commit is the one the experiment started from: the temporary workspaces of
+    `--temp` and `--queue` stand on commits that are thrown away.
+    """
+    commit = os.environ.get("DVC_EXP_BASELINE_REV") or _git(folder, "rev-parse", "HEAD")
+    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    if not commit or changes is None:
+        return {}
+    return {"git_commit": commit, "git_dirty": str(bool(changes)).lower()}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """The output of a git command, None where it fails."""
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def experiment_state() -> dict[str, str]:
+    """`dvc_experiment` and `dvc_stage`, as DVC names them to the commands that it runs."""
+    names = {"dvc_experiment": "DVC_EXP_NAME", "dvc_stage": "DVC_STAGE"}
+    return {tag: value for tag, name in names.items() if (value := os.environ.get(name))}
+
+
+def machine_state() -> dict[str, str]:
+    """Host, platform, processors, and the versions of Python and torch."""
+    return {
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "processors": str(os.cpu_count()),
+        "python": platform.python_version(),
+        "torch": metadata.version("torch"),
+    }
+
+
+def accelerator() -> str | None:
+    """The name of the CUDA device that this process used, None if it used none.
+
+    Asked after the work, so that stages without torch need not import it for this.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    return str(torch.cuda.get_device_name())
+
+
+def installed_packages() -> str:
+    """The installed packages, one `name==version` a line, sorted: what pip freeze shows."""
+    pairs = {
+        (found.metadata["Name"], found.version)
+        for found in metadata.distributions()
+        if found.metadata["Name"]
+    }
+    return "".join(
+        f"{name}=={version}\n" for name, version in sorted(pairs, key=lambda pair: pair[0].lower())
+    )

@@ -1,0 +1,166 @@
+"""Taking up an interrupted stage where it was: what identifies its inputs, and where its state waits.
+
+The state lies outside DVC's outputs, as those are removed or checked out anew before every execution.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from arbiscale.config.section import look_up, read_yaml
+from arbiscale.errors import UserError
+from arbiscale.workspace import repository_root
+
+KEPT_STATES = 3  # a stage, the one in use among them
+KEPT_SECONDS = 7 * 24 * 3600
+
+
+@dataclass(frozen=True)
+class StageInputs:
+    """What dvc.yaml lets a stage depend on: parameters by tracked key, sha256 by dependency's path."""
+
+    parameters: dict[str, Any]
+    dependencies: dict[str, str]
+
+    @property
+    def fingerprint(self) -> str:
+        """One hash of the inputs and of the versions of Python and torch."""
+        return _sha256_of_json(
+            {
+                "parameters": self.parameters,
+                "dependencies": self.dependencies,
+                "python": platform.python_version(),
+                "torch": metadata.version("torch"),
+            }
+        )
+
+    @property
+    def data_hash(self) -> str | None:
+        """One hash of the dependencies under data/, None if there is none."""
+        data = {path: digest for path, digest in self.dependencies.items() if Path(path).parts[0] == "data"}
+        return _sha256_of_json(data) if data else None
+
+
+def stage_inputs(stage: str, root: Path | None = None) -> StageInputs:
+    """Read a stage's tracked parameters and dependencies.
+
+    Args:
+        stage: its name in dvc.yaml.
+        root: the workspace with dvc.yaml; the working directory by default.
+
+    Raises:
+        UserError: dvc.yaml or the stage, a tracked parameter or a dependency is missing.
+    """
+    root = root or Path.cwd()
+    definition = look_up(read_yaml(root / "dvc.yaml"), f"stages.{stage}", root / "dvc.yaml")
+    parameters: dict[str, Any] = {}
+    for entry in definition.get("params", []):
+        # `key`, or {file: [key, ...]}, or {file: null} for the whole of a file
+        files = entry if isinstance(entry, dict) else {"params.yaml": [entry]}
+        for file, keys in files.items():
+            values = read_yaml(root / file)
+            for key in keys or values:
+                parameters[f"{file}:{key}"] = look_up(values, key, root / file)
+    paths = [next(iter(entry)) if isinstance(entry, dict) else entry for entry in definition.get("deps", [])]
+    return StageInputs(parameters, {path: content_hash(root / path) for path in sorted(paths)})
+
+
+def fingerprint(stage: str, root: Path | None = None) -> str:
+    """The hash that changes with anything a stage's result depends on (see `stage_inputs`)."""
+    return stage_inputs(stage, root).fingerprint
+
+
+def content_hash(path: Path) -> str:
+    """The sha256 of a file, or of a folder: its files' names and contents.
+
+    A folder that holds a manifest.json stands for itself by that: it holds the hashes of the rest.
+
+    Raises:
+        UserError: there is nothing at the path.
+    """
+    if path.is_file():
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    if not path.is_dir():
+        raise UserError(f"{path}: is missing; `dvc repro` makes it")
+    manifest = path / "manifest.json"
+    if manifest.is_file():
+        return content_hash(manifest)
+    files = (file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    return _sha256_of_json({file.relative_to(path).as_posix(): content_hash(file) for file in files})
+
+
+def _sha256_of_json(values: Any) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def scratch(stage: str, fingerprint: str) -> Iterator[Path]:
+    """A folder for a stage's state: found again by the next process with the same fingerprint.
+
+    It is removed on success and kept otherwise. While another process holds it (two experiments with
+    equal inputs), this one gets a private folder that does not outlast it.
+    """
+    folder = repository_root() / ".resume" / stage / fingerprint
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror})") from None
+    with _try_lock(folder) as held:
+        if held:
+            _prune(folder)
+            folder.mkdir(exist_ok=True)  # a finishing holder may have removed it just now
+            yield folder
+            shutil.rmtree(folder)
+            _lock_file(folder).unlink(missing_ok=True)
+        else:
+            with tempfile.TemporaryDirectory(prefix=f"arbiscale-{stage}-") as private:
+                yield Path(private)
+
+
+def _lock_file(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")
+
+
+@contextmanager
+def _try_lock(folder: Path) -> Iterator[bool]:
+    """Whether this process now holds the folder; the operating system lets go of it on any end."""
+    lock = FileLock(_lock_file(folder))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def _prune(current: Path) -> None:
+    """Remove the stage's states that are old or many, unless a process holds them."""
+    by_age: list[tuple[float, Path]] = []
+    for other in current.parent.iterdir():
+        with suppress(FileNotFoundError):  # another process prunes or finishes at this moment
+            if other.is_dir() and other != current:
+                by_age.append((other.stat().st_mtime, other))
+    for rank, (changed, other) in enumerate(sorted(by_age, reverse=True), start=1):
+        if rank < KEPT_STATES and time.time() - changed < KEPT_SECONDS:
+            continue
+        with _try_lock(other) as held:
+            if held:
+                shutil.rmtree(other, ignore_errors=True)
+                _lock_file(other).unlink(missing_ok=True)

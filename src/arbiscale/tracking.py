@@ -1,0 +1,334 @@
+"""MLflow: the runs of stages and the versions of models. The only module that imports it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from arbiscale.environment import accelerator, installed_packages
+from arbiscale.errors import UserError
+from arbiscale.store_address import check_database, configured_uri, database_file, probe, shown, store_uri
+from arbiscale.workspace import repository_root
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+EXPERIMENT = "arbiscale"
+METRICS_PER_BATCH, ENTRIES_PER_BATCH = 1000, 100  # MLflow's limits
+PARAMETER_CHARACTERS, TAG_CHARACTERS = 6000, 8000
+EXISTS = "RESOURCE_ALREADY_EXISTS"
+
+# Quiet and offline; MLflow reads these when it is imported.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_DISABLE_AGENT_HINT", "1")
+
+
+def open_store(configured: str = "") -> Store:
+    """Connect to MLFLOW_TRACKING_URI, else to the configured URI, else to SQLite in the repository.
+
+    Raises:
+        UserError: an unreachable server, a database of another version, a store MLflow refuses.
+    """
+    uri = store_uri(configured)
+    probe(uri)
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    file = database_file(uri)
+    artifacts = file.with_name("mlartifacts") if file else repository_root() / "mlartifacts"
+    if file:
+        _create_database(file, artifacts)
+    try:
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        served = uri.startswith(("http://", "https://"))  # a server places artifacts itself
+        experiment_id = _experiment(client, None if served else artifacts.as_uri())
+    except MlflowException as error:
+        raise UserError(f"{shown(uri)}: {_first_line(error)}") from None
+    return Store(uri, client, experiment_id)
+
+
+def _create_database(file: Path, artifacts: Path) -> None:
+    """Create the database once, whoever comes first: whole, under another name, then put in place."""
+    from mlflow.store.db.utils import _get_latest_schema_revision
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{file}.lock", timeout=120):
+            if not file.exists():
+                partial = file.with_name(f"{file.name}.partial")
+                partial.unlink(missing_ok=True)  # of a process killed here
+                SqlAlchemyStore(f"sqlite:///{partial}", artifacts.as_uri()).engine.dispose()
+                partial.replace(file)
+    except Timeout:
+        raise UserError(f"{file}.lock: another process has held it for two minutes; end that one") from None
+    except OSError as error:
+        raise UserError(f"{file}: cannot be created ({error.strerror})") from None
+    check_database(file, _get_latest_schema_revision())
+
+
+def _experiment(client: MlflowClient, artifacts: str | None) -> str:
+    """The id of the one experiment, created where it is missing."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(EXPERIMENT)
+    if found is None:
+        try:
+            return str(client.create_experiment(EXPERIMENT, artifact_location=artifacts))
+        except MlflowException as error:  # another process may have been first
+            if error.error_code != EXISTS:
+                raise
+        found = client.get_experiment_by_name(EXPERIMENT)
+    if found is None or found.lifecycle_stage != "active":
+        raise MlflowException(
+            f"experiment {EXPERIMENT} is deleted; `mlflow experiments restore` brings it back"
+        )
+    return str(found.experiment_id)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """One run, of one executed stage."""
+
+    id: str
+    experiment_id: str
+    started: float  # seconds since the epoch; of the first attempt where the run was resumed
+    resumed: bool
+    client: MlflowClient
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Record values (at an optimizer step); names may group by slashes but hold no '@'."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        entries = [Metric(name, float(value), now, step or 0) for name, value in metrics.items()]
+        for start in range(0, len(entries), METRICS_PER_BATCH):
+            self.client.log_batch(self.id, metrics=entries[start : start + METRICS_PER_BATCH])
+
+    def log_params(self, parameters: Mapping[str, Any]) -> None:
+        """Record parameters: nested ones by dotted keys, long values cut to MLflow's limit.
+
+        What a resumed run already holds stays as it is: MLflow's parameters never change.
+        """
+        from mlflow.entities import Param
+
+        present = self.client.get_run(self.id).data.params if self.resumed else {}
+        entries = [
+            Param(name, str(value)[:PARAMETER_CHARACTERS])
+            for name, value in _flatten(parameters)
+            if name not in present
+        ]
+        for start in range(0, len(entries), ENTRIES_PER_BATCH):
+            self.client.log_batch(self.id, params=entries[start : start + ENTRIES_PER_BATCH])
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Record tags, long values cut to MLflow's limit."""
+        from mlflow.entities import RunTag
+
+        entries = [RunTag(name, str(value)[:TAG_CHARACTERS]) for name, value in tags.items()]
+        for start in range(0, len(entries), ENTRIES_PER_BATCH):
+            self.client.log_batch(self.id, tags=entries[start : start + ENTRIES_PER_BATCH])
+
+    def log_image(self, name: str, image: np.ndarray, step: int | None = None) -> None:
+        """Record a picture, uint8 (height, width, 3); those of one name share a slider over steps."""
+        self.client.log_image(self.id, image, key=name, step=step or 0)
+
+    def log_artifact(self, path: Path, folder: str | None = None) -> None:
+        """Copy a file or a folder to the run, into `folder` of it."""
+        if path.is_dir():
+            self.client.log_artifacts(self.id, str(path), folder or path.name)
+        else:
+            self.client.log_artifact(self.id, str(path), folder)
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+@dataclass(frozen=True)
+class Store:
+    """An MLflow store: runs of the one experiment, and the registry of models."""
+
+    uri: str
+    client: MlflowClient
+    experiment_id: str
+
+    @contextmanager
+    def run(
+        self,
+        stage: str,
+        *,
+        tags: Mapping[str, str],
+        params: Mapping[str, Any],
+        resume_id: str | None = None,
+    ) -> Iterator[StageRun]:
+        """A run that ends FINISHED, KILLED on KeyboardInterrupt, or FAILED with the error as a tag.
+
+        Args:
+            stage: names the run, together with the tag `dvc_experiment` if there is one.
+            tags: recorded at the start.
+            params: recorded at the start, nested ones by dotted keys.
+            resume_id: a run of an interrupted process, continued where it exists.
+        """
+        run = (resume_id and self._resume(resume_id)) or self._create(stage, tags.get("dvc_experiment"))
+        status = "FAILED"
+        monitor = self._monitor(run.id)
+        try:
+            run.set_tags({"stage": stage, **tags})
+            run.log_params(params)
+            yield run
+            status = "FINISHED"
+        except KeyboardInterrupt:
+            status = "KILLED"
+            raise
+        except BaseException as error:
+            with suppress(Exception):  # the first error is the one to show
+                run.set_tags({"error": f"{type(error).__name__}: {_first_line(error)}"})
+            raise
+        finally:
+            try:
+                monitor.finish()
+                self._describe_environment(run)
+                self.client.set_terminated(run.id, status)
+            except Exception:
+                if status == "FINISHED":
+                    raise
+
+    def _create(self, stage: str, experiment: str | None) -> StageRun:
+        name = f"{stage} {experiment}" if experiment else stage
+        created = self.client.create_run(self.experiment_id, run_name=name)
+        return StageRun(
+            created.info.run_id, self.experiment_id, created.info.start_time / 1000, False, self.client
+        )
+
+    def _resume(self, run_id: str) -> StageRun | None:
+        """Set a run going again; None if this store has none of that id."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found = self.client.get_run(run_id)
+        except MlflowException:
+            return None
+        if found.info.lifecycle_stage != "active":
+            return None
+        self.client.update_run(run_id, status="RUNNING")
+        if "error" in found.data.tags:
+            self.client.delete_tag(run_id, "error")
+        return StageRun(run_id, found.info.experiment_id, found.info.start_time / 1000, True, self.client)
+
+    def _monitor(self, run_id: str) -> Any:
+        """A started thread that records CPU, memory, disk, network and GPU every ten seconds."""
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        monitor = SystemMetricsMonitor(run_id, resume_logging=True, tracking_uri=self.uri)
+        monitor.start()
+        return monitor
+
+    def _describe_environment(self, run: StageRun) -> None:
+        if device := accelerator():
+            run.set_tags({"accelerator": device})
+        self.client.log_text(run.id, installed_packages(), "environment/packages.txt")
+
+    def run_status(self, run_id: str) -> str | None:
+        """RUNNING, FINISHED, FAILED or KILLED; None if this store has no run of that id."""
+        from mlflow.exceptions import MlflowException
+
+        with suppress(MlflowException):
+            return str(self.client.get_run(run_id).info.status)
+        return None
+
+    def upload_model(self, folder: Path, name: str, *, run_id: str | None = None) -> str:
+        """Upload a model folder as a pyfunc of arbiscale.serving, with this package's code.
+
+        Args:
+            folder: a complete model folder, as arbiscale.model.load_model takes it.
+            name: shown in the list of logged models.
+            run_id: the run that made it.
+
+        Returns:
+            The id of MLflow's logged model; versions of registered models refer to it.
+        """
+        from mlflow.entities import LoggedModelOutput
+        from mlflow.models import Model, ModelSignature
+        from mlflow.pyfunc import save_model
+        from mlflow.types import ParamSchema, ParamSpec
+
+        from arbiscale import serving
+
+        signature = ModelSignature(params=ParamSchema([ParamSpec(*entry) for entry in serving.PARAMETERS]))
+        logged = self.client.create_logged_model(self.experiment_id, name=name, source_run_id=run_id)
+        with tempfile.TemporaryDirectory() as temporary:
+            pyfunc = Path(temporary) / "model"
+            save_model(
+                pyfunc,
+                loader_module=serving.__name__,
+                data_path=str(folder),
+                code_paths=[str(Path(serving.__file__).parent)],
+                mlflow_model=Model(model_id=logged.model_id, run_id=run_id),
+                signature=signature,
+                pip_requirements=serving.requirements(),
+            )
+            self.client.log_model_artifacts(logged.model_id, str(pyfunc))
+        self.client.finalize_logged_model(logged.model_id, "READY")
+        if run_id:
+            self.client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+        return str(logged.model_id)
+
+    def create_version(
+        self, name: str, model_id: str, *, tags: Mapping[str, str], run_id: str | None = None
+    ) -> int:
+        """Make an uploaded model the next version of a registered one; no bytes are copied."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != EXISTS:
+                raise
+        version = self.client.create_model_version(
+            name, f"models:/{model_id}", run_id, tags=dict(tags), model_id=model_id
+        )
+        return int(version.version)
+
+
+def resolve(uri: str, configured: str | None = None) -> Path:
+    """The model folder of a registered model, downloaded where the store is not on this machine.
+
+    Args:
+        uri: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+        configured: tracking URI as for `open_store`; None reads params.yaml.
+
+    Raises:
+        UserError: the store cannot be reached or has no such model.
+    """
+    store = open_store(configured_uri() if configured is None else configured)
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+    from mlflow.models import Model
+
+    try:
+        local = download_artifacts(uri, tracking_uri=store.uri, registry_uri=store.uri)
+        data = Model.load(local).flavors["python_function"]["data"]
+    except (MlflowException, KeyError) as error:
+        raise UserError(f"{uri}: no such model in {shown(store.uri)} ({_first_line(error)})") from None
+    return Path(local) / str(data)
