@@ -28,6 +28,11 @@ class Photograph:
     scene: str | None = None  # None = told by data.split.scene_pattern
     unfit_for_test: str | None = None  # why it must never be a test photograph
 
+    @property
+    def credit(self) -> str | None:
+        """Whom to name wherever the picture is shown, and its licence."""
+        return f"{self.attribution} ({self.licence})" if self.attribution else None
+
     def path(self, folder: Path) -> Path:
         """The file, given the folder that holds `sources.json`."""
         return folder / PHOTOGRAPHS / self.name

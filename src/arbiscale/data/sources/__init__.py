@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import assert_never
 
 from arbiscale.config.data import DataSettings
-from arbiscale.data.record import PHOTOGRAPHS, Photograph, write_record
+from arbiscale.data.record import PHOTOGRAPHS, Photograph, read_record, write_record
 from arbiscale.data.sources import bundled, folder, s3
 from arbiscale.files import atomic_folder
 
@@ -40,4 +40,4 @@ def fetch(settings: DataSettings, destination: Path) -> list[Photograph]:
             case other:
                 assert_never(other)
         write_record(temporary, photographs)
-    return photographs
+    return read_record(destination)

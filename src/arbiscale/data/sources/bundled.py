@@ -30,7 +30,7 @@ _STEREO = (
 )
 
 _SHIPPED = (
-    _Shipped(f"{_SKIMAGE}/astronaut.png", "astronaut", "public domain", "NASA (Eileen Collins)"),
+    _Shipped(f"{_SKIMAGE}/astronaut.png", "astronaut", "public domain", "NASA"),
     _Shipped(f"{_SKIMAGE}/chelsea.png", "chelsea", "CC0-1.0", "Stefan van der Walt"),
     _Shipped(f"{_SKIMAGE}/coffee.png", "coffee", "CC0-1.0", "Rachel Michetti"),
     _Shipped(f"{_SKIMAGE}/rocket.jpg", "rocket", "public domain", "SpaceX"),
@@ -47,18 +47,18 @@ _SHIPPED = (
         f"{_SKIMAGE}/hubble_deep_field.jpg",
         "hubble",
         "public domain",
-        "NASA, ESA (Hubble eXtreme Deep Field)",
+        "NASA, ESA",
         unfit_for_test="points of light on black, not an everyday photograph",
     ),
     _Shipped(
         f"{_SKIMAGE}/ihc.png",
         "ihc",
         "no known copyright restrictions",
-        "Center for Microscopy and Molecular Imaging (CMMI)",
+        "Center for Microscopy and Molecular Imaging",
         unfit_for_test="a stained tissue section, not an everyday photograph",
     ),
-    _Shipped(f"{_SKLEARN}/china.jpg", "china", "CC-BY-2.0", "danielbuechele (flickr.com/photos/danielbuechele)"),
-    _Shipped(f"{_SKLEARN}/flower.jpg", "flower", "CC-BY-2.0", "vultilion (flickr.com/photos/vultilion)"),
+    _Shipped(f"{_SKLEARN}/china.jpg", "china", "CC-BY-2.0", "danielbuechele, flickr.com"),
+    _Shipped(f"{_SKLEARN}/flower.jpg", "flower", "CC-BY-2.0", "vultilion, flickr.com"),
 )
 
 

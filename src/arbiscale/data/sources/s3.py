@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from arbiscale.config.data import S3Settings
+from arbiscale.data.progress import progress
 from arbiscale.data.record import Photograph, sha256_of
 from arbiscale.errors import UnavailableError, UserError
 from arbiscale.images import READABLE_SUFFIXES
@@ -38,11 +39,14 @@ def fetch(settings: S3Settings, folder: Path) -> list[Photograph]:
         keys = _list(client, bucket, prefix)
         if not keys:
             suffixes = ", ".join(sorted(READABLE_SUFFIXES))
-            raise UserError(f"data.s3.url: {settings.url}: no picture below it ({suffixes}); check the prefix")
+            raise UserError(
+                f"data.s3.url: {settings.url}: no picture below it ({suffixes}); check the prefix"
+            )
         pool = ThreadPoolExecutor(settings.connections)
         try:
             downloads = [pool.submit(_download, client, bucket, key, prefix, folder) for key in keys]
-            return [download.result() for download in as_completed(downloads)]
+            finished = progress(as_completed(downloads), total=len(downloads), doing="Downloading")
+            return [download.result() for download in finished]
         finally:  # after a failure or Ctrl-C, start no further download
             pool.shutdown(cancel_futures=True)
 
@@ -59,7 +63,11 @@ def _connect(settings: S3Settings) -> Any:
         max_pool_connections=settings.connections,
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
     )
-    return boto3.session.Session().client("s3", endpoint_url=settings.endpoint_url, config=options)
+    try:
+        return boto3.session.Session().client("s3", endpoint_url=settings.endpoint_url, config=options)
+    except ValueError as error:
+        endpoint = f"data.s3.endpoint_url: {settings.endpoint_url}"
+        raise UserError(f"{endpoint}: {_first_line(error)}; must look like https://host:port") from None
 
 
 def _list(client: Any, bucket: str, prefix: str) -> list[str]:
@@ -110,14 +118,10 @@ def _errors_in_one_line(settings: S3Settings, bucket: str) -> Iterator[None]:
         ) from None
     except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
         raise UnavailableError(
-            f"data.s3.endpoint_url: {store}: cannot be reached ({_first_line(error)}); check it and the network"
+            f"data.s3.endpoint_url: {store}: cannot be reached ({_first_line(error)}); check the address"
         ) from None
     except (exceptions.BotoCoreError, Boto3Error) as error:
         raise UserError(f"data.s3.url: {settings.url}: {_first_line(error)}") from None
-    except ValueError as error:  # how botocore rejects an endpoint's form
-        raise UserError(
-            f"data.s3.endpoint_url: {store}: {_first_line(error)}; must look like https://host:port"
-        ) from None
 
 
 def _refusal(error: ClientError, url: str, bucket: str, store: str) -> str:
@@ -126,9 +130,9 @@ def _refusal(error: ClientError, url: str, bucket: str, store: str) -> str:
     message = str(error.response.get("Error", {}).get("Message", "")).splitlines()
     said = f"{code}{': ' + message[0] if message else ''}"
     if code in {"NoSuchBucket", "404"}:
-        return f"data.s3.url: {url}: no bucket {bucket!r} at {store} ({said}); check the name and endpoint_url"
+        return f"data.s3.url: {url}: no bucket {bucket!r} at {store} ({said}); check both names"
     if code in {"AccessDenied", "AllAccessDisabled", "403"}:
-        return f"data.s3.url: {url}: access denied ({said}); the credentials need s3:ListBucket and s3:GetObject"
+        return f"data.s3.url: {url}: access denied ({said}); s3:ListBucket and s3:GetObject are needed"
     if code in {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}:
         return f"data.s3.url: {url}: {store} does not accept the credentials ({said}); renew them"
     return f"data.s3.url: {url}: {store} refuses ({said})"

@@ -1,0 +1,163 @@
+"""Photographs to crops: split by scene, cut, and written with a manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arbiscale.config.data import CropSettings, SplitSettings
+from arbiscale.data.boxes import crop_boxes
+from arbiscale.data.manifest import Crop, HeldOut, Manifest, Rejected
+from arbiscale.data.preview import draw_preview
+from arbiscale.data.progress import progress
+from arbiscale.data.record import Photograph, read_record, sha256_of
+from arbiscale.data.shards import ShardWriter
+from arbiscale.data.split import Split, scene_of, split_scenes
+from arbiscale.errors import UserError
+from arbiscale.files import atomic_folder
+from arbiscale.images import read_image, write_image
+
+# Held-out photographs come first: of two equal ones the copy in training is the one rejected.
+_ORDER: tuple[Split, ...] = ("test", "validation", "train")
+
+
+def make_crops(
+    raw: Path, destination: Path, *, crop: CropSettings, split: SplitSettings, seed: int
+) -> Manifest:
+    """Fill `destination` with crops for training and validation and whole photographs for testing.
+
+    What cannot be read, is smaller than a crop or repeats another photograph's pixels is listed as rejected.
+
+    Args:
+        raw: the photographs and their record, as `arbiscale.data.sources.fetch` leaves them.
+        destination: gets `train/*.npy`, `validation/*.npy`, `test/*.png`, `preview.png`, `manifest.json`.
+        crop: size, number and placing of the crops.
+        split: which scenes are held out.
+        seed: of the placing.
+
+    Raises:
+        UserError: a named scene does not exist, or a split is left without any photograph.
+    """
+    photographs = read_record(raw)
+    splits = split_scenes(photographs, split)
+    with atomic_folder(destination) as folder:
+        cutter = _Cutter(raw, folder, crop, seed)
+        for name in _ORDER:
+            members = [each for each in photographs if splits[scene_of(each, split)] == name]
+            cutter.cut(members, [scene_of(each, split) for each in members], name)
+        _require_all_splits(cutter.manifest)
+        cutter.manifest.write(folder)
+        write_image(folder / "preview.png", draw_preview(folder, cutter.manifest))
+    return cutter.manifest
+
+
+class _Cutter:
+    """Goes through the photographs split by split, noting what it wrote and what it rejected."""
+
+    def __init__(self, raw: Path, folder: Path, settings: CropSettings, seed: int) -> None:
+        self._raw = raw
+        self._folder = folder
+        self._settings = settings
+        self._seed = seed
+        self._seen: dict[bytes, str] = {}  # digest of the pixels -> photograph
+        self.manifest = Manifest(settings.size_px, [], [], [], [], {})
+
+    def cut(self, photographs: Sequence[Photograph], scenes: Sequence[str], split: Split) -> None:
+        """Write the photographs of one split, whole for testing, else as crops."""
+        writer = ShardWriter(self._folder, split)
+        pairs = progress(
+            zip(photographs, scenes, strict=True), total=len(photographs), doing=f"Cutting ({split})"
+        )
+        for photograph, scene in pairs:
+            try:
+                pixels = self._read(photograph)
+            except UserError as error:
+                reason = str(error).removeprefix(f"{photograph.path(self._raw)}: ")
+                self.manifest.rejected.append(Rejected(photograph.name, reason))
+                continue
+            if photograph.credit:
+                self.manifest.credits[photograph.name] = photograph.credit
+            if split == "test":
+                self._keep_whole(photograph, scene, pixels)
+            else:
+                self._keep_crops(photograph, scene, split, pixels, writer)
+        self.manifest.shards.extend(writer.finish())
+
+    def _read(self, photograph: Photograph) -> NDArray[np.uint8]:
+        """The pixels; raises UserError where they are of no use."""
+        pixels = read_image(photograph.path(self._raw))
+        height, width, _ = pixels.shape
+        size = self._settings.size_px
+        if width < size or height < size:
+            raise UserError(f"is {width} x {height} px, smaller than a crop (data.crop.size_px: {size})")
+        digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest()
+        first = self._seen.setdefault(digest, photograph.name)
+        if first != photograph.name:
+            raise UserError(f"has the same pixels as {first}")
+        return pixels
+
+    def _keep_whole(self, photograph: Photograph, scene: str, pixels: NDArray[np.uint8]) -> None:
+        taken = {held_out.file for held_out in self.manifest.photographs}
+        file = _free_file(photograph.name, taken)
+        write_image(self._folder / file, pixels)
+        self.manifest.photographs.append(
+            HeldOut(
+                file=file,
+                sha256=sha256_of(self._folder / file),
+                source=photograph.name,
+                source_sha256=photograph.sha256,
+                scene=scene,
+                split="test",
+                width=pixels.shape[1],
+                height=pixels.shape[0],
+            )
+        )
+
+    def _keep_crops(
+        self,
+        photograph: Photograph,
+        scene: str,
+        split: Split,
+        pixels: NDArray[np.uint8],
+        writer: ShardWriter,
+    ) -> None:
+        height, width, _ = pixels.shape
+        for box in crop_boxes(width, height, self._settings, seed=self._seed, name=photograph.name):
+            left, top, right, bottom = box
+            shard, index = writer.add(pixels[top:bottom, left:right])
+            self.manifest.crops.append(
+                Crop(shard, index, photograph.name, photograph.sha256, scene, box, split)
+            )
+
+
+def _free_file(name: str, taken: set[str]) -> str:
+    """`test/NAME.png` for a photograph, told apart from photographs of the same name elsewhere."""
+    flat = "_".join(PurePosixPath(name).with_suffix("").parts)
+    candidates = itertools.chain([f"test/{flat}.png"], (f"test/{flat}-{n}.png" for n in itertools.count(2)))
+    return next(file for file in candidates if file not in taken)
+
+
+def _require_all_splits(manifest: Manifest) -> None:
+    """Every later stage needs all three splits: better to fail here than after an hour of training."""
+    present = {crop.split for crop in manifest.crops} | {held.split for held in manifest.photographs}
+    missing = [split for split in ("train", "validation", "test") if split not in present]
+    if not missing:
+        return
+    first = f"; rejected: {_describe(manifest.rejected)}" if manifest.rejected else ""
+    if "train" in missing:
+        raise UserError(f"data.split: no photograph is left for training{first}; hold out fewer or add some")
+    key = missing[0]
+    raise UserError(
+        f"data.split.{key}: no photograph is left for {' and '.join(missing)}{first}; "
+        f"name scenes there, or set data.split.{key}_fraction to e.g. 0.1"
+    )
+
+
+def _describe(rejected: Sequence[Rejected]) -> str:
+    some = ", ".join(f"{each.source} ({each.reason})" for each in rejected[:2])
+    return some + (f" and {len(rejected) - 2} more" if len(rejected) > 2 else "")

@@ -1,0 +1,107 @@
+"""Crops as an endless stream of samples that depend on (seed, index) only."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from arbiscale.config.data import AugmentationSettings
+from arbiscale.data.augmentation import Augmentation
+from arbiscale.data.manifest import read_manifest
+from arbiscale.errors import UserError
+from arbiscale.pixels import to_tensor
+
+
+class CropDataset(Dataset[Tensor]):
+    """The crops of one split; sample `index` is the same in every process, order and resumed run.
+
+    Every index from 0 on is valid: each block of `len(dataset)` indices is a pass over all crops in an
+    order of its own. A training loader's sampler is therefore `range(first, last)`.
+
+    Args:
+        folder: what `arbiscale.data.crops.make_crops` wrote.
+        split: `train` or `validation`.
+        augmentation: how samples are changed; None = not at all.
+        seed: of the order and the changes.
+        crop_px: without augmentation, the side of the centre that is cut out; None = the whole crop.
+
+    Raises:
+        UserError: the folder or the split has no crops, or they are too small for what is asked.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        split: str,
+        augmentation: AugmentationSettings | None,
+        seed: int,
+        *,
+        crop_px: int | None = None,
+    ) -> None:
+        manifest = read_manifest(folder)
+        shards = [shard for shard in manifest.shards if shard.split == split]
+        if not shards:
+            raise UserError(f"{folder}: holds no crops for {split}; run `dvc repro crop`")
+        self._seed = seed
+        self._files = [folder / shard.file for shard in shards]
+        self._ends = np.cumsum([shard.count for shard in shards])
+        self._shards: dict[int, NDArray[np.uint8]] = {}
+        self._stored_px = manifest.crop_px
+        self._crop_px = crop_px or manifest.crop_px
+        self._augmentation = None
+        needed = float(self._crop_px)
+        if augmentation:
+            needed = augmentation.crop_px * augmentation.zoom_out
+        if needed > self._stored_px:
+            raise UserError(
+                f"{folder}: crops of {self._stored_px} px are too small for samples cut from {needed:g} px; "
+                "raise data.crop.size_px"
+            )
+        if augmentation:
+            self._augmentation = Augmentation(augmentation, self._stored_px, seed)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def __getitem__(self, index: int) -> Tensor:
+        """Sample `index` of the stream: float32 (3, crop_px, crop_px) in [-1, 1]."""
+        if index < 0:
+            raise IndexError(f"sample {index}: the stream begins at 0")
+        epoch, position = divmod(index, len(self))
+        crop = self._load(int(_order(len(self), self._seed, epoch)[position]))
+        if self._augmentation:
+            return to_tensor(self._augmentation(crop, index))[0]
+        start = (self._stored_px - self._crop_px) // 2
+        centre = slice(start, start + self._crop_px)
+        return to_tensor(crop[centre, centre])[0]
+
+    def _load(self, number: int) -> NDArray[np.uint8]:
+        """A stored crop (stored_px, stored_px, 3), from its memory-mapped shard."""
+        shard = int(np.searchsorted(self._ends, number, side="right"))
+        if shard not in self._shards:
+            path = self._files[shard]
+            try:
+                self._shards[shard] = np.load(path, mmap_mode="r")
+            except (OSError, ValueError) as error:
+                raise UserError(f"{path}: cannot be read ({error}); run `dvc repro --force crop`") from None
+        stored = self._shards[shard]
+        crop: NDArray[np.uint8] = np.asarray(
+            stored[number - self._ends[shard]]
+        )  # counts from the shard's end
+        return crop
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the memory maps, whose whole content would travel to each worker."""
+        return self.__dict__ | {"_shards": {}}
+
+
+@lru_cache(maxsize=4)  # loader workers reach into the next pass while others finish this one
+def _order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """The order of the crops in one pass."""
+    return np.random.default_rng((seed, epoch)).permutation(count)

@@ -1,0 +1,99 @@
+"""What lies in a folder of crops: `manifest.json`, with the hash of everything beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from arbiscale.data.boxes import Box
+from arbiscale.data.split import Split
+from arbiscale.errors import UserError
+from arbiscale.files import write_json
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A file of crops: uint8 (count, crop_px, crop_px, 3) in NumPy's .npy format."""
+
+    file: str  # below the folder
+    split: Split
+    count: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One crop and where it was cut."""
+
+    shard: str  # the shard's file
+    index: int  # within the shard
+    source: str  # the photograph's name
+    source_sha256: str
+    scene: str
+    box: Box
+    split: Split
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A whole test photograph, as PNG."""
+
+    file: str  # below the folder
+    sha256: str
+    source: str
+    source_sha256: str
+    scene: str
+    split: Split
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A photograph that gave no crop, and why."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All that a folder of crops holds, in a fixed order."""
+
+    crop_px: int  # side of every crop
+    shards: list[Shard]
+    crops: list[Crop]
+    photographs: list[HeldOut]
+    rejected: list[Rejected]
+    credits: dict[str, str]  # source -> whom to name wherever it is shown, where that is known
+
+    def write(self, folder: Path) -> None:
+        """Write `manifest.json`."""
+        write_json(folder / MANIFEST, dataclasses.asdict(self))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read a folder's `manifest.json`.
+
+    Raises:
+        UserError: there is none, or it is not one.
+    """
+    path = folder / MANIFEST
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return Manifest(
+            crop_px=values["crop_px"],
+            shards=[Shard(**entry) for entry in values["shards"]],
+            crops=[Crop(**entry | {"box": tuple(entry["box"])}) for entry in values["crops"]],
+            photographs=[HeldOut(**entry) for entry in values["photographs"]],
+            rejected=[Rejected(**entry) for entry in values["rejected"]],
+            credits=values["credits"],
+        )
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run `dvc repro crop`") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); run `dvc repro --force crop`") from None
