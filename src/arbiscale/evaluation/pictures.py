@@ -1,0 +1,53 @@
+"""Pictures as they are shown, and the measures that compare them with the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from arbiscale.coordinates import Size
+from arbiscale.losses.perceptual import LPIPS
+from arbiscale.metrics.quality import psnr, ssim
+from arbiscale.metrics.self_similarity import self_similarity
+
+BATCH_PIXELS = 2**19  # of the output: 8 crops of 256 px at a time
+
+Draw = Callable[[Size], Tensor]  # pictures (batch, 3, *size) in [-1, 1], drawn anew at any size
+
+
+def batches(count: int, size: Size) -> Iterator[slice]:
+    """Slices of at most BATCH_PIXELS output pixels, or of one picture, over `count` pictures."""
+    step = max(1, BATCH_PIXELS // (size[0] * size[1]))
+    for start in range(0, count, step):
+        yield slice(start, start + step)
+
+
+def as_shown(images: Tensor) -> Tensor:
+    """Images in [-1, 1] as an 8-bit file holds them, in [0, 1]; NaN stays NaN."""
+    return images.clamp(-1, 1).add(1).mul(127.5).round().div(255)
+
+
+def compare(images: Tensor, truth: Tensor, perceptual: LPIPS | None) -> dict[str, list[float]]:
+    """PSNR, SSIM and LPIPS of images against the truth, both (batch, 3, height, width) in [0, 1].
+
+    LPIPS is NaN where its network is unavailable (None).
+    """
+    size = (images.shape[-2], images.shape[-1])
+    found: dict[str, list[Tensor]] = {"psnr": [], "ssim": [], "lpips": []}
+    for part in batches(len(images), size):
+        image, reference = images[part], truth[part]
+        found["psnr"].append(psnr(image, reference))
+        found["ssim"].append(ssim(image, reference))
+        if perceptual is None:
+            found["lpips"].append(image.new_full((len(image),), torch.nan))
+        else:
+            found["lpips"].append(perceptual(image * 2 - 1, reference * 2 - 1))
+    return {name: torch.cat(values).tolist() for name, values in found.items()}
+
+
+def agreement_with_half_size(images: Tensor, draw: Draw) -> Tensor:
+    """SelfSSIM between images as shown and the same latents drawn at half their size, shape (batch,)."""
+    height, width = images.shape[-2:]
+    return self_similarity(images, as_shown(draw((max(1, height // 2), max(1, width // 2)))))

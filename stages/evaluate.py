@@ -1,0 +1,85 @@
+"""Stage: measure every model on held-out photographs, and show what they draw."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+
+from arbiscale.config.evaluate import EvaluateSettings
+from arbiscale.config.section import read_yaml
+from arbiscale.contact_sheet import draw_contact_sheet
+from arbiscale.data.manifest import read_manifest
+from arbiscale.errors import UnavailableError
+from arbiscale.evaluation.crops import cut_held_out_crops
+from arbiscale.evaluation.protocol import evaluate_models
+from arbiscale.evaluation.report import as_text, flat_metrics, write_plots, write_scores
+from arbiscale.files import atomic_folder, write_json
+from arbiscale.images import read_image, write_image
+from arbiscale.losses.perceptual import LPIPS, load_lpips
+from arbiscale.metrics.cost import peak_memory_mib
+from arbiscale.model import Model, load_model
+from arbiscale.stage import Stage, run_stage
+
+CROPS = Path("data/crops")
+MODELS = Path("models")
+NAMES = ("autoencoder", "diffusion", "align_timesteps", "align_samples")
+METRICS, PLOTS, REPORTS = Path("metrics/evaluate.json"), Path("plots"), Path("reports")
+
+
+def main(stage: Stage) -> None:
+    """Write metrics/evaluate.json, plots/ and reports/ from the models and the test photographs."""
+    settings = stage.settings("evaluate", EvaluateSettings)
+    if stage.runtime.threads:
+        torch.set_num_threads(stage.runtime.threads)
+    stage.run.log_params(read_yaml(stage.params_path))
+    manifest = read_manifest(CROPS)
+    photographs = {Path(each.file).stem: read_image(CROPS / each.file) for each in manifest.photographs}
+    crops = cut_held_out_crops(photographs, settings.crop_px, settings.crops_per_photograph)
+    models = {name: _load(MODELS / name, settings, stage.runtime.device) for name in NAMES}
+    perceptual = _perceptual(stage.runtime.weights_dir, models["autoencoder"])
+
+    evaluation = evaluate_models(models, crops, settings, seed=stage.seed, perceptual=perceptual)
+    means = evaluation.means()
+    print(as_text(means))
+    for problem in evaluation.problems():
+        print(f"WARNING: {problem}", file=sys.stderr)
+
+    memory = {"peak_memory_mib": peak_memory_mib(models["autoencoder"].device)}
+    write_json(METRICS, means | memory)
+    with atomic_folder(PLOTS) as folder:
+        write_plots(folder, means)
+    credits = [
+        f"{each.scene}: {manifest.credits[each.source]}"
+        for each in manifest.photographs
+        if each.source in manifest.credits
+    ]
+    with atomic_folder(REPORTS) as folder:
+        write_scores(folder / "scores.csv", evaluation)
+        for group, comparisons in evaluation.comparisons.items():
+            sheet = draw_contact_sheet(group, comparisons, credits)
+            write_image(folder / "sheets" / f"{group}.png", sheet)
+            stage.run.log_image(f"sheets/{group}", sheet)
+    stage.run.log_metrics(flat_metrics(means) | memory)
+    stage.run.log_artifact(REPORTS)
+
+
+def _load(folder: Path, settings: EvaluateSettings, device: str) -> Model:
+    """A stage's model, drawing by the sampler that is evaluated."""
+    model = load_model(folder, device)
+    model.config = model.config.model_copy(update={"sampling": settings.sampling})
+    return model
+
+
+def _perceptual(weights_dir: str, model: Model) -> LPIPS | None:
+    """LPIPS beside the models; None, said aloud, where its weights cannot be had."""
+    try:
+        return load_lpips(weights_dir).to(model.device)
+    except UnavailableError as error:
+        print(f"WARNING: LPIPS is not measured: {error}", file=sys.stderr)
+        return None
+
+
+if __name__ == "__main__":
+    run_stage("evaluate", main, upstream=["crop", *NAMES])
