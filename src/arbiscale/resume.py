@@ -47,6 +47,13 @@ class StageInputs:
             }
         )
 
+    def flat_parameters(self) -> dict[str, Any]:
+        """Every parameter by its dotted key, without the name of its file."""
+        flat: dict[str, Any] = {}
+        for key, value in self.parameters.items():
+            flat.update(_flatten(key.partition(":")[2], value))
+        return flat
+
     @property
     def data_hash(self) -> str | None:
         """One hash of the dependencies under data/, None if there is none."""
@@ -101,6 +108,14 @@ def content_hash(path: Path) -> str:
         return content_hash(manifest)
     files = (file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
     return _sha256_of_json({file.relative_to(path).as_posix(): content_hash(file) for file in files})
+
+
+def _flatten(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if not isinstance(value, dict):
+        yield key, value
+        return
+    for part, inner in value.items():
+        yield from _flatten(f"{key}.{part}", inner)
 
 
 def _sha256_of_json(values: Any) -> str:

@@ -19,7 +19,7 @@ from arbiscale.errors import UserError
 from arbiscale.files import write_json
 from arbiscale.interruption import Stopped, stop_signals
 from arbiscale.resume import StageInputs, scratch, stage_inputs
-from arbiscale.tracking import StageRun, open_store
+from arbiscale.tracking import StageRun, Store, open_store
 
 RUN_NOTE = "run.json"  # in the scratch folder: the run to continue
 
@@ -32,6 +32,7 @@ class Stage:
     params_path: Path
     seed: int
     runtime: RuntimeSettings
+    store: Store
     run: StageRun
     scratch: Path  # survives a crash, for the next process with the same fingerprint
     fingerprint: str
@@ -82,11 +83,13 @@ def _execute(
     begun = time.monotonic()
     with (
         scratch(name, inputs.fingerprint) as folder,
-        store.run(name, tags=tags, params=_by_key(inputs), resume_id=_read_run_id(folder / RUN_NOTE)) as run,
+        store.run(
+            name, tags=tags, params=inputs.flat_parameters(), resume_id=_read_run_id(folder / RUN_NOTE)
+        ) as run,
     ):
         write_json(folder / RUN_NOTE, {"run_id": run.id})
         try:
-            body(Stage(name, params_path, seed, runtime, run, folder, inputs.fingerprint))
+            body(Stage(name, params_path, seed, runtime, store, run, folder, inputs.fingerprint))
         finally:
             check_signals()
         record = {
@@ -118,11 +121,6 @@ def _read_run_id(path: Path) -> str | None:
         return str(json.loads(path.read_text(encoding="utf-8"))["run_id"])
     except (OSError, ValueError, KeyError, TypeError):
         return None  # tags and continuity only: nothing depends on it
-
-
-def _by_key(inputs: StageInputs) -> dict[str, object]:
-    """The tracked parameters without the names of their files, which MLflow refuses in keys."""
-    return {key.partition(":")[2]: value for key, value in inputs.parameters.items()}
 
 
 def _tags(name: str, inputs: StageInputs, upstream_ids: dict[str, str]) -> dict[str, str]:

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -23,9 +24,9 @@ from arbiscale.workspace import repository_root
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+Entry = TypeVar("Entry")
 EXPERIMENT = "arbiscale"
-METRICS_PER_BATCH, ENTRIES_PER_BATCH = 1000, 100  # MLflow's limits
-PARAMETER_CHARACTERS, TAG_CHARACTERS = 6000, 8000
+METRICS_PER_BATCH, ENTRIES_PER_BATCH, PARAMETER_CHARACTERS, TAG_CHARACTERS = 1000, 100, 6000, 8000
 EXISTS = "RESOURCE_ALREADY_EXISTS"
 
 # Quiet and offline; MLflow reads these when it is imported.
@@ -45,7 +46,6 @@ def open_store(configured: str = "") -> Store:
     from mlflow.exceptions import MlflowException
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     file = database_file(uri)
     artifacts = file.with_name("mlartifacts") if file else repository_root() / "mlartifacts"
     if file:
@@ -98,7 +98,7 @@ def _experiment(client: MlflowClient, artifacts: str | None) -> str:
     return str(found.experiment_id)
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0]
 
 
@@ -118,32 +118,26 @@ class StageRun:
 
         now = int(time.time() * 1000)
         entries = [Metric(name, float(value), now, step or 0) for name, value in metrics.items()]
-        for start in range(0, len(entries), METRICS_PER_BATCH):
-            self.client.log_batch(self.id, metrics=entries[start : start + METRICS_PER_BATCH])
+        for batch in _batches(entries, METRICS_PER_BATCH):
+            self.client.log_batch(self.id, metrics=batch)
 
     def log_params(self, parameters: Mapping[str, Any]) -> None:
-        """Record parameters: nested ones by dotted keys, long values cut to MLflow's limit.
-
-        What a resumed run already holds stays as it is: MLflow's parameters never change.
-        """
+        """Record parameters, long values cut to MLflow's limit; what a resumed run holds stays as it is."""
         from mlflow.entities import Param
 
         present = self.client.get_run(self.id).data.params if self.resumed else {}
-        entries = [
-            Param(name, str(value)[:PARAMETER_CHARACTERS])
-            for name, value in _flatten(parameters)
-            if name not in present
-        ]
-        for start in range(0, len(entries), ENTRIES_PER_BATCH):
-            self.client.log_batch(self.id, params=entries[start : start + ENTRIES_PER_BATCH])
+        new = {name: str(value) for name, value in parameters.items() if name not in present}
+        entries = [Param(name, value[:PARAMETER_CHARACTERS]) for name, value in new.items()]
+        for batch in _batches(entries, ENTRIES_PER_BATCH):
+            self.client.log_batch(self.id, params=batch)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Record tags, long values cut to MLflow's limit."""
         from mlflow.entities import RunTag
 
         entries = [RunTag(name, str(value)[:TAG_CHARACTERS]) for name, value in tags.items()]
-        for start in range(0, len(entries), ENTRIES_PER_BATCH):
-            self.client.log_batch(self.id, tags=entries[start : start + ENTRIES_PER_BATCH])
+        for batch in _batches(entries, ENTRIES_PER_BATCH):
+            self.client.log_batch(self.id, tags=batch)
 
     def log_image(self, name: str, image: np.ndarray, step: int | None = None) -> None:
         """Record a picture, uint8 (height, width, 3); those of one name share a slider over steps."""
@@ -157,12 +151,8 @@ class StageRun:
             self.client.log_artifact(self.id, str(path), folder)
 
 
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+def _batches(entries: list[Entry], size: int) -> Iterator[list[Entry]]:
+    return (entries[start : start + size] for start in range(0, len(entries), size))
 
 
 @dataclass(frozen=True)
@@ -184,16 +174,16 @@ class Store:
     ) -> Iterator[StageRun]:
         """A run that ends FINISHED, KILLED on KeyboardInterrupt, or FAILED with the error as a tag.
 
-        Args:
-            stage: names the run, together with the tag `dvc_experiment` if there is one.
-            tags: recorded at the start.
-            params: recorded at the start, nested ones by dotted keys.
-            resume_id: a run of an interrupted process, continued where it exists.
+        Its name is the stage's and the tag `dvc_experiment`. `resume_id`, of an interrupted process, is
+        continued where this store has it.
         """
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
         run = (resume_id and self._resume(resume_id)) or self._create(stage, tags.get("dvc_experiment"))
         status = "FAILED"
-        monitor = self._monitor(run.id)
+        monitor = SystemMetricsMonitor(run.id, resume_logging=True, tracking_uri=self.uri)
         try:
+            monitor.start()  # a thread that samples every ten seconds
             run.set_tags({"stage": stage, **tags})
             run.log_params(params)
             yield run
@@ -208,7 +198,9 @@ class Store:
         finally:
             try:
                 monitor.finish()
-                self._describe_environment(run)
+                if device := accelerator():
+                    run.set_tags({"accelerator": device})
+                self.client.log_text(run.id, installed_packages(), "environment/packages.txt")
                 self.client.set_terminated(run.id, status)
             except Exception:
                 if status == "FINISHED":
@@ -216,10 +208,8 @@ class Store:
 
     def _create(self, stage: str, experiment: str | None) -> StageRun:
         name = f"{stage} {experiment}" if experiment else stage
-        created = self.client.create_run(self.experiment_id, run_name=name)
-        return StageRun(
-            created.info.run_id, self.experiment_id, created.info.start_time / 1000, False, self.client
-        )
+        info = self.client.create_run(self.experiment_id, run_name=name).info
+        return StageRun(info.run_id, info.experiment_id, info.start_time / 1000, False, self.client)
 
     def _resume(self, run_id: str) -> StageRun | None:
         """Set a run going again; None if this store has none of that id."""
@@ -229,25 +219,13 @@ class Store:
             found = self.client.get_run(run_id)
         except MlflowException:
             return None
-        if found.info.lifecycle_stage != "active":
+        info = found.info
+        if info.lifecycle_stage != "active":
             return None
         self.client.update_run(run_id, status="RUNNING")
         if "error" in found.data.tags:
             self.client.delete_tag(run_id, "error")
-        return StageRun(run_id, found.info.experiment_id, found.info.start_time / 1000, True, self.client)
-
-    def _monitor(self, run_id: str) -> Any:
-        """A started thread that records CPU, memory, disk, network and GPU every ten seconds."""
-        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-
-        monitor = SystemMetricsMonitor(run_id, resume_logging=True, tracking_uri=self.uri)
-        monitor.start()
-        return monitor
-
-    def _describe_environment(self, run: StageRun) -> None:
-        if device := accelerator():
-            run.set_tags({"accelerator": device})
-        self.client.log_text(run.id, installed_packages(), "environment/packages.txt")
+        return StageRun(run_id, info.experiment_id, info.start_time / 1000, True, self.client)
 
     def run_status(self, run_id: str) -> str | None:
         """RUNNING, FINISHED, FAILED or KILLED; None if this store has no run of that id."""
@@ -257,36 +235,28 @@ class Store:
             return str(self.client.get_run(run_id).info.status)
         return None
 
-    def upload_model(self, folder: Path, name: str, *, run_id: str | None = None) -> str:
-        """Upload a model folder as a pyfunc of arbiscale.serving, with this package's code.
+    def upload_model(self, folder: Path, name: str, loader: ModuleType, run_id: str | None) -> str:
+        """Upload a model folder as a pyfunc with its code; returns the id of MLflow's logged model.
 
-        Args:
-            folder: a complete model folder, as arbiscale.model.load_model takes it.
-            name: shown in the list of logged models.
-            run_id: the run that made it.
-
-        Returns:
-            The id of MLflow's logged model; versions of registered models refer to it.
+        The loader is a module with `_load_pyfunc(folder)`, predict's `PARAMETERS` and `requirements()`.
         """
         from mlflow.entities import LoggedModelOutput
         from mlflow.models import Model, ModelSignature
         from mlflow.pyfunc import save_model
         from mlflow.types import ParamSchema, ParamSpec
 
-        from arbiscale import serving
-
-        signature = ModelSignature(params=ParamSchema([ParamSpec(*entry) for entry in serving.PARAMETERS]))
+        parameters = ParamSchema([ParamSpec(*entry) for entry in loader.PARAMETERS])
         logged = self.client.create_logged_model(self.experiment_id, name=name, source_run_id=run_id)
         with tempfile.TemporaryDirectory() as temporary:
             pyfunc = Path(temporary) / "model"
             save_model(
                 pyfunc,
-                loader_module=serving.__name__,
+                loader_module=loader.__name__,
                 data_path=str(folder),
-                code_paths=[str(Path(serving.__file__).parent)],
+                code_paths=[str(Path(str(loader.__file__)).parent)],
                 mlflow_model=Model(model_id=logged.model_id, run_id=run_id),
-                signature=signature,
-                pip_requirements=serving.requirements(),
+                signature=ModelSignature(params=parameters),
+                pip_requirements=loader.requirements(),
             )
             self.client.log_model_artifacts(logged.model_id, str(pyfunc))
         self.client.finalize_logged_model(logged.model_id, "READY")
@@ -294,9 +264,7 @@ class Store:
             self.client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
         return str(logged.model_id)
 
-    def create_version(
-        self, name: str, model_id: str, *, tags: Mapping[str, str], run_id: str | None = None
-    ) -> int:
+    def create_version(self, name: str, model_id: str, tags: Mapping[str, str], run_id: str | None) -> int:
         """Make an uploaded model the next version of a registered one; no bytes are copied."""
         from mlflow.exceptions import MlflowException
 

@@ -1,0 +1,29 @@
+"""Stage: pack the finished model and make it the challenger in the model registry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from arbiscale.checkpoint import load_latent_diffusion, read_config, save_latent_diffusion
+from arbiscale.config.register import RegisterSettings
+from arbiscale.config.sampling import SamplingSettings
+from arbiscale.registry import register
+from arbiscale.stage import Stage, run_stage
+
+MODEL = Path("models/align_samples")
+PACKED = Path("models/packed")
+
+
+def main(stage: Stage) -> None:
+    """Give the model its default sampler, write it as one folder and register that."""
+    settings = stage.settings("register", RegisterSettings)
+    sampling = stage.settings("evaluate.sampling", SamplingSettings)
+    config = read_config(MODEL).model_copy(update={"sampling": sampling})
+    save_latent_diffusion(PACKED, config, load_latent_diffusion(MODEL))
+    tags = {"fingerprint": stage.fingerprint}
+    version = register(stage.store, PACKED, settings.model_name, tags=tags, run_id=stage.run.id)
+    stage.run.set_tags({"model_name": settings.model_name, "model_version": str(version)})
+
+
+if __name__ == "__main__":
+    run_stage("register", main, upstream=["align_samples", "evaluate"])
