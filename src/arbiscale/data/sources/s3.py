@@ -39,9 +39,7 @@ def fetch(settings: S3Settings, folder: Path) -> list[Photograph]:
         keys = _list(client, bucket, prefix)
         if not keys:
             suffixes = ", ".join(sorted(READABLE_SUFFIXES))
-            raise UserError(
-                f"data.s3.url: {settings.url}: no picture below it ({suffixes}); check the prefix"
-            )
+            raise UserError(f"data.s3.url: {settings.url}: holds no picture ({suffixes}); check the prefix")
         pool = ThreadPoolExecutor(settings.connections)
         try:
             downloads = [pool.submit(_download, client, bucket, key, prefix, folder) for key in keys]

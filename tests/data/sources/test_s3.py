@@ -1,0 +1,222 @@
+"""Photographs from an S3-compatible store: moto's server, and a proxy that misbehaves."""
+
+import io
+import threading
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+boto3 = pytest.importorskip("boto3")
+pytest.importorskip("moto.server")
+
+from moto.server import ThreadedMotoServer  # noqa: E402
+
+from arbiscale.config.data import S3Settings  # noqa: E402
+from arbiscale.data.sources import s3  # noqa: E402
+from arbiscale.errors import UnavailableError, UserError  # noqa: E402
+
+CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+
+@pytest.fixture(autouse=True)
+def _own_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither the tester's credentials nor their configuration."""
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
+    for name in CREDENTIALS:
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    """A store with a bucket of pictures and other things, listed three keys a page."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "3")
+        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        server.start()
+        host, port = server.get_host_and_port()
+        url = f"http://{host}:{port}"
+        client = boto3.client(
+            "s3",
+            endpoint_url=url,
+            region_name="us-east-1",
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+        )
+        client.create_bucket(Bucket="pictures")
+        for number in range(8):
+            client.put_object(Bucket="pictures", Key=f"photos/deep/{number}.png", Body=picture(number))
+        for key in ("photos/readme.txt", "photos/", "photos-2/other.png", "top.PNG", "unsafe/../up.png"):
+            client.put_object(Bucket="pictures", Key=key, Body=picture(99))
+        yield url
+        server.stop()
+
+
+def picture(seed: int) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def settings(endpoint: str | None, url: str = "s3://pictures/photos", connections: int = 4) -> S3Settings:
+    return S3Settings(url=url, endpoint_url=endpoint, connections=connections)
+
+
+@pytest.mark.parametrize("url", ["s3://pictures/photos", "s3://pictures/photos/"])
+def test_every_picture_below_the_prefix_arrives(endpoint: str, tmp_path: Path, url: str):
+    fetched = s3.fetch(settings(endpoint, url), tmp_path)
+    assert sorted(photograph.name for photograph in fetched) == [f"deep/{number}.png" for number in range(8)]
+    for photograph in fetched:
+        number = int(Path(photograph.name).stem)
+        assert (tmp_path / photograph.name).read_bytes() == picture(number)
+        assert photograph.origin == f"s3://pictures/photos/{photograph.name}"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["deep"]
+
+
+def test_endpoint_from_the_environment(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    assert len(s3.fetch(settings(None, "s3://pictures/photos-2"), tmp_path)) == 1
+
+
+def test_a_key_cannot_lead_out_of_the_folder(endpoint: str, tmp_path: Path):
+    (tmp_path / "inside").mkdir()
+    with pytest.raises(UserError, match=r"s3://pictures/unsafe/\.\./up\.png: its key is no relative path"):
+        s3.fetch(settings(endpoint, "s3://pictures/unsafe"), tmp_path / "inside")
+    assert [path.name for path in tmp_path.iterdir()] == ["inside"]
+
+
+def test_refusals_in_one_line(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def message(*arguments: str | None) -> str:
+        with pytest.raises(UserError) as caught:
+            s3.fetch(settings(*arguments), tmp_path)
+        assert "\n" not in str(caught.value)
+        assert list(tmp_path.iterdir()) == []
+        return str(caught.value)
+
+    assert "holds no picture (.jpeg, .jpg," in message(endpoint, "s3://pictures/nothing")
+    assert "no bucket 'absent' at" in message(endpoint, "s3://absent/photos")
+    assert message("no-scheme:9000").endswith("must look like https://host:port")
+    for name in CREDENTIALS:
+        monkeypatch.delenv(name)
+    assert "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE" in message(endpoint)
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    assert "profile (nobody) could not be found" in message(endpoint)
+
+
+def test_missing_boto3_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(__import__("sys").modules, "boto3", None)
+    with pytest.raises(UserError, match=r"needs boto3; run `pip install 'arbiscale\[s3\]'`"):
+        s3.fetch(settings("http://127.0.0.1:1"), tmp_path)
+
+
+class Proxy(ThreadingHTTPServer):
+    """Passes requests on, unless `before(path, nth request)` answers (status, error code)."""
+
+    def __init__(self, target: str, before) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.target, self.before = target, before
+        self.seen: Counter[str] = Counter()
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Proxy
+
+    def do_GET(self) -> None:
+        self.server.seen[f"{self.command} {self.path}"] += 1
+        refusal = self.server.before(self.path, self.server.seen[f"{self.command} {self.path}"])
+        if refusal:
+            status, code = refusal
+            body = f"<Error><Code>{code}</Code><Message>said the store</Message></Error>".encode()
+            headers = {}
+        else:
+            request = urllib.request.Request(f"{self.server.target}{self.path}", method=self.command)
+            request.add_header("Authorization", self.headers["Authorization"])
+            with urllib.request.urlopen(request) as response:
+                status, body, headers = response.status, response.read(), dict(response.headers)
+        self.send_response(status)
+        for name in ("Content-Type", "ETag", "Last-Modified"):
+            if name in headers:
+                self.send_header(name, headers[name])
+        self.send_header("Content-Length", headers.get("Content-Length", str(len(body))))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def proxied(endpoint: str) -> Iterator:
+    """Start a proxy before the store."""
+    proxies = []
+
+    def start(before) -> Proxy:
+        proxies.append(Proxy(endpoint, before))
+        threading.Thread(target=proxies[-1].serve_forever, daemon=True).start()
+        return proxies[-1]
+
+    yield start
+    for proxy in proxies:
+        proxy.shutdown()
+        proxy.server_close()
+
+
+@pytest.fixture
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.01)
+
+
+@pytest.mark.usefixtures("_no_pauses")
+def test_passing_failures_are_retried(proxied, tmp_path: Path):
+    proxy = proxied(lambda path, nth: (503, "SlowDown") if nth <= 2 else None)
+    assert len(s3.fetch(settings(proxy.url), tmp_path)) == 8
+    assert max(proxy.seen.values()) == 3
+
+
+@pytest.mark.usefixtures("_no_pauses")
+def test_lasting_failures_are_reported(proxied, tmp_path: Path):
+    def fail_on_objects(path: str, nth: int):
+        return (503, "SlowDown") if "5.png" in path else None
+
+    with pytest.raises(UserError, match=r"data\.s3\.url: s3://pictures/photos: .* refuses \(503") as caught:
+        s3.fetch(settings(proxied(fail_on_objects).url), tmp_path)
+    assert "\n" not in str(caught.value)
+    denied = proxied(lambda path, nth: (403, "AccessDenied"))
+    with pytest.raises(UserError, match=r"access denied \(AccessDenied: said the store\); s3:ListBucket"):
+        s3.fetch(settings(denied.url), tmp_path)
+    unknown = proxied(lambda path, nth: (403, "InvalidAccessKeyId"))
+    with pytest.raises(UserError, match=r"does not accept the credentials .*; renew them"):
+        s3.fetch(settings(unknown.url), tmp_path)
+
+
+@pytest.mark.usefixtures("_no_pauses")
+def test_unreachable_store(proxied, tmp_path: Path):
+    closed = proxied(None)
+    closed.shutdown()
+    closed.server_close()
+    with pytest.raises(UnavailableError, match=rf"data\.s3\.endpoint_url: {closed.url}: cannot be reached"):
+        s3.fetch(settings(closed.url), tmp_path)
+
+
+def test_downloads_run_at_the_same_time(proxied, tmp_path: Path):
+    together = threading.Barrier(4, timeout=10)
+
+    def wait_for_the_others(path: str, nth: int) -> None:
+        if path.startswith("/pictures/photos/") and nth == 1:
+            together.wait()  # breaks, and the download with it, unless four are under way
+
+    assert len(s3.fetch(settings(proxied(wait_for_the_others).url, connections=4), tmp_path)) == 8

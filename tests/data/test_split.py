@@ -1,0 +1,79 @@
+"""Which scenes are held out."""
+
+import pytest
+
+from arbiscale.config.data import SplitSettings
+from arbiscale.data.record import Photograph
+from arbiscale.data.split import scene_of, split_scenes
+from arbiscale.errors import UserError
+
+
+def settings(**changes) -> SplitSettings:
+    plain = {
+        "test": [],
+        "validation": [],
+        "test_fraction": 0.0,
+        "validation_fraction": 0.0,
+        "scene_pattern": "^(.*)$",
+    }
+    return SplitSettings(**(plain | changes))
+
+
+def photographs(*names: str, **known) -> list[Photograph]:
+    return [Photograph(name=name, sha256="", origin=name, **known) for name in names]
+
+
+def test_scene_comes_from_source_else_pattern_else_stem():
+    pattern = settings(scene_pattern=r"^(.*)_(?:left|right)$")
+    (left, right, other) = photographs("bike_left.png", "x/bike_right.png", "deep/cat.jpg")
+    assert [scene_of(each, pattern) for each in (left, right, other)] == ["bike", "bike", "cat"]
+    (named,) = photographs("bike_left.png", scene="motorcycle")
+    assert scene_of(named, pattern) == "motorcycle"
+
+
+def test_named_scenes():
+    splits = split_scenes(photographs("a.png", "b.png", "c.png"), settings(test=["b"], validation=["c"]))
+    assert splits == {"a": "train", "b": "test", "c": "validation"}
+
+
+def test_views_of_one_scene_stay_together():
+    views = settings(scene_pattern=r"^(\d+)_", test_fraction=0.3, validation_fraction=0.3)
+    pictures = photographs(*(f"{scene:03d}_{view}.png" for scene in range(50) for view in "abc"))
+    assert set(split_scenes(pictures, views)) == {f"{scene:03d}" for scene in range(50)}
+
+
+def test_fractions_are_met_and_stable():
+    drawn = settings(test_fraction=0.1, validation_fraction=0.2)
+    many = photographs(*(f"{number}.png" for number in range(2000)))
+    splits = split_scenes(many, drawn)
+    counts = [list(splits.values()).count(split) for split in ("test", "validation", "train")]
+    # Binomial: three standard deviations of 2000 draws are at most 61.
+    assert counts == pytest.approx([200, 400, 1400], abs=61)
+    half = split_scenes(many[::2], drawn)
+    assert half == {scene: splits[scene] for scene in half}
+
+
+def test_a_fraction_holds_out_one_at_least():
+    splits = split_scenes(
+        photographs("a", "b", "c"), settings(test_fraction=0.001, validation_fraction=0.001)
+    )
+    assert sorted(splits.values()) == ["test", "train", "validation"]
+
+
+def test_unfit_scenes_are_never_tested_on():
+    unfit = photographs("x.png", "y.png", unfit_for_test="a drawing")
+    (fit,) = photographs("z.png")
+    splits = split_scenes([*unfit, fit], settings(test_fraction=0.99))
+    assert splits == {"x": "train", "y": "train", "z": "test"}
+    with pytest.raises(UserError, match=r"data\.split\.test: x: is never a test scene \(a drawing\)"):
+        split_scenes([*unfit, fit], settings(test=["x"]))
+    assert split_scenes([*unfit, fit], settings(validation=["x"]))["x"] == "validation"
+
+
+@pytest.mark.parametrize("key", ["test", "validation"])
+def test_unknown_scene_is_refused_with_the_remedy(key: str):
+    with pytest.raises(UserError) as caught:
+        split_scenes(photographs("a.png", "b.png"), settings(**{key: ["a", "astronaut"]}))
+    message = str(caught.value)
+    assert message.startswith(f"data.split.{key}: astronaut: no such scene among the photographs (a, b)")
+    assert f"data.split.{key}_fraction" in message
