@@ -73,8 +73,8 @@ def load_section(path: Path, key: str, section: type[SectionType]) -> SectionTyp
     return validate(section, look_up(read_yaml(path), key, path), path, prefix=key)
 
 
-def validate(section: type[SectionType], values: Any, path: Path, prefix: str = "") -> SectionType:
-    """Turn plain values into a section, reporting mistakes as one UserError."""
+def validate(section: type[SectionType], values: Any, path: Path | str, prefix: str = "") -> SectionType:
+    """Turn plain values, read from `path`, into a section, reporting mistakes as one UserError."""
     try:
         return section.model_validate(values)
     except ValidationError as error:
