@@ -7,8 +7,7 @@ import hashlib
 import numpy as np
 
 from arbiscale.config.data import CropSettings
-
-Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom lie outside
+from arbiscale.data.manifest import Box
 
 
 def crop_boxes(width: int, height: int, settings: CropSettings, *, seed: int, name: str) -> list[Box]:

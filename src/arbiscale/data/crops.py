@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from arbiscale.config.data import CropSettings, SplitSettings
 from arbiscale.data.boxes import crop_boxes
-from arbiscale.data.manifest import Crop, HeldOut, Manifest, Rejected
+from arbiscale.data.manifest import Crop, HeldOut, Manifest, Rejected, Split
 from arbiscale.data.preview import draw_preview
 from arbiscale.data.progress import progress
 from arbiscale.data.record import Photograph, read_record, sha256_of
 from arbiscale.data.shards import ShardWriter
-from arbiscale.data.split import Split, scene_of, split_scenes
+from arbiscale.data.split import scene_of, split_scenes
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_folder
 from arbiscale.images import read_image, write_image

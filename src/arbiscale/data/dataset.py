@@ -22,7 +22,8 @@ class CropDataset(Dataset[Tensor]):
     """The crops of one split; sample `index` is the same in every process, order and resumed run.
 
     Every index from 0 on is valid: each block of `len(dataset)` indices is a pass over all crops in an
-    order of its own. A training loader's sampler is therefore `range(first, last)`.
+    order of its own. A training loader's sampler is therefore `range(first, last)`; a loop over the data set
+    itself would never end.
 
     Args:
         folder: what `arbiscale.data.crops.make_crops` wrote.
@@ -90,11 +91,8 @@ class CropDataset(Dataset[Tensor]):
                 self._shards[shard] = np.load(path, mmap_mode="r")
             except (OSError, ValueError) as error:
                 raise UserError(f"{path}: cannot be read ({error}); run `dvc repro --force crop`") from None
-        stored = self._shards[shard]
-        crop: NDArray[np.uint8] = np.asarray(
-            stored[number - self._ends[shard]]
-        )  # counts from the shard's end
-        return crop
+        from_end = number - self._ends[shard]  # negative
+        return np.asarray(self._shards[shard][from_end])
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the memory maps, whose whole content would travel to each worker."""

@@ -6,13 +6,15 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from arbiscale.data.boxes import Box
-from arbiscale.data.split import Split
 from arbiscale.errors import UserError
 from arbiscale.files import write_json
 
 MANIFEST = "manifest.json"
+
+Split = Literal["train", "validation", "test"]
+Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom lie outside
 
 
 @dataclass(frozen=True)

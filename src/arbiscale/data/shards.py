@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from arbiscale.data.manifest import Shard
+from arbiscale.data.manifest import Shard, Split
 from arbiscale.data.record import sha256_of
-from arbiscale.data.split import Split
 
 SHARD_BYTES = 256 * 2**20
 _HEADER_BYTES = 128

@@ -6,13 +6,11 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Literal
 
 from arbiscale.config.data import SplitSettings
+from arbiscale.data.manifest import Split
 from arbiscale.data.record import Photograph
 from arbiscale.errors import UserError
-
-Split = Literal["train", "validation", "test"]
 
 
 def scene_of(photograph: Photograph, settings: SplitSettings) -> str:

@@ -97,7 +97,7 @@ def _errors_in_one_line(settings: S3Settings, bucket: str) -> Iterator[None]:
     except ImportError:
         yield  # _connect says so
         return
-    store = settings.endpoint_url or "AWS"
+    store = settings.endpoint_url or "the default endpoint"
     try:
         yield
     except exceptions.ClientError as error:
