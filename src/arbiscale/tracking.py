@@ -6,7 +6,8 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from arbiscale.environment import accelerator, installed_packages
 from arbiscale.errors import UserError
+from arbiscale.files import atomic_file
 from arbiscale.store_address import check_database, configured_uri, database_file, probe, shown, store_uri
 from arbiscale.workspace import repository_root
 
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 Entry = TypeVar("Entry")
 EXPERIMENT = "arbiscale"
 METRICS_PER_BATCH, ENTRIES_PER_BATCH, PARAMETER_CHARACTERS, TAG_CHARACTERS = 1000, 100, 6000, 8000
-EXISTS = "RESOURCE_ALREADY_EXISTS"
 
 # Quiet and offline; MLflow reads these when it is imported.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -68,10 +69,8 @@ def _create_database(file: Path, artifacts: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{file}.lock", timeout=120):
             if not file.exists():
-                partial = file.with_name(f"{file.name}.partial")
-                partial.unlink(missing_ok=True)  # of a process killed here
-                SqlAlchemyStore(f"sqlite:///{partial}", artifacts.as_uri()).engine.dispose()
-                partial.replace(file)
+                with atomic_file(file) as partial:
+                    SqlAlchemyStore(f"sqlite:///{partial}", artifacts.as_uri()).engine.dispose()
     except Timeout:
         raise UserError(f"{file}.lock: another process has held it for two minutes; end that one") from None
     except OSError as error:
@@ -83,19 +82,25 @@ def _experiment(client: MlflowClient, artifacts: str | None) -> str:
     """The id of the one experiment, created where it is missing."""
     from mlflow.exceptions import MlflowException
 
+    if client.get_experiment_by_name(EXPERIMENT) is None:
+        _create_once(client.create_experiment, EXPERIMENT, artifact_location=artifacts)
     found = client.get_experiment_by_name(EXPERIMENT)
-    if found is None:
-        try:
-            return str(client.create_experiment(EXPERIMENT, artifact_location=artifacts))
-        except MlflowException as error:  # another process may have been first
-            if error.error_code != EXISTS:
-                raise
-        found = client.get_experiment_by_name(EXPERIMENT)
     if found is None or found.lifecycle_stage != "active":
         raise MlflowException(
-            f"experiment {EXPERIMENT} is deleted; `mlflow experiments restore` brings it back"
+            f"experiment {EXPERIMENT} was deleted; restore it (`mlflow experiments --help`)"
         )
     return str(found.experiment_id)
+
+
+def _create_once(create: Callable[..., object], name: str, **arguments: object) -> None:
+    """Create something named, unless it exists: another process may be first."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        create(name, **arguments)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
 
 
 def _first_line(error: BaseException) -> str:
@@ -135,7 +140,7 @@ class StageRun:
         """Record tags, long values cut to MLflow's limit."""
         from mlflow.entities import RunTag
 
-        entries = [RunTag(name, str(value)[:TAG_CHARACTERS]) for name, value in tags.items()]
+        entries = [RunTag(name, value[:TAG_CHARACTERS]) for name, value in tags.items()]
         for batch in _batches(entries, ENTRIES_PER_BATCH):
             self.client.log_batch(self.id, tags=batch)
 
@@ -219,8 +224,7 @@ class Store:
             found = self.client.get_run(run_id)
         except MlflowException:
             return None
-        info = found.info
-        if info.lifecycle_stage != "active":
+        if (info := found.info).lifecycle_stage != "active":
             return None
         self.client.update_run(run_id, status="RUNNING")
         if "error" in found.data.tags:
@@ -247,7 +251,7 @@ class Store:
 
         parameters = ParamSchema([ParamSpec(*entry) for entry in loader.PARAMETERS])
         logged = self.client.create_logged_model(self.experiment_id, name=name, source_run_id=run_id)
-        with tempfile.TemporaryDirectory() as temporary:
+        with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings(action="ignore"):
             pyfunc = Path(temporary) / "model"
             save_model(
                 pyfunc,
@@ -266,13 +270,7 @@ class Store:
 
     def create_version(self, name: str, model_id: str, tags: Mapping[str, str], run_id: str | None) -> int:
         """Make an uploaded model the next version of a registered one; no bytes are copied."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self.client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != EXISTS:
-                raise
+        _create_once(self.client.create_registered_model, name)
         version = self.client.create_model_version(
             name, f"models:/{model_id}", run_id, tags=dict(tags), model_id=model_id
         )

@@ -1,0 +1,119 @@
+"""Commands about what was recorded: runs, ui, register, promote."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from arbiscale.errors import UserError
+from arbiscale.workspace import repository_root
+
+PACKED = Path("models/packed")
+STYLES = {"FINISHED": "green", "FAILED": "red", "KILLED": "yellow", "RUNNING": "cyan"}
+
+
+def runs() -> None:
+    """Show the run behind every stage's present outputs."""
+    from arbiscale.store_address import configured_uri
+    from arbiscale.tracking import open_store
+
+    records = sorted((_record(path) for path in _records()), key=lambda record: str(record["started"]))
+    if not records:
+        raise UserError(f"{repository_root() / 'runs'}: holds no run yet; `dvc repro` makes them")
+    store = open_store(configured_uri())
+    table = Table("stage", "run", "status", "started", "seconds", "experiment", box=None, pad_edge=False)
+    for record in records:
+        status = store.run_status(record["run_id"]) or "not in this store"
+        started = datetime.fromisoformat(record["started"]).astimezone()
+        table.add_row(
+            record["stage"],
+            record["run_id"],
+            f"[{STYLES.get(status, 'red')}]{status}",
+            f"{started:%Y-%m-%d %H:%M}",
+            f"{record['seconds']:.0f}",
+            record["experiment"] or "",
+        )
+    Console(width=max(Console().width, 120)).print(table)  # a terminal wraps better than cut ids read
+
+
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="to listen on")] = 5000,
+    host: Annotated[str, typer.Option(help="to listen on; 0.0.0.0 lets other machines in")] = "127.0.0.1",
+) -> None:
+    """Open MLflow's web interface on this project's store."""
+    from arbiscale.store_address import configured_uri, shown
+    from arbiscale.tracking import open_store
+
+    store = open_store(configured_uri())
+    if store.uri.startswith(("http://", "https://")):
+        print(f"The store is a server: {shown(store.uri)}")
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise UserError(
+                f"{host}:{port}: cannot be listened on ({error.strerror}); give another --port"
+            ) from None
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store.uri, "--workers", "1"]
+    command += ["--host", host, "--port", str(port)]
+    print(f"http://{host}:{port} (Ctrl-C ends it)", flush=True)
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # background jobs that nothing here uses
+    os.execve(sys.executable, command, {**quiet, **os.environ})
+
+
+def register() -> None:
+    """Make the workspace's packed model the challenger, registering it where the store lacks it."""
+    folder = repository_root() / PACKED
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder}: is missing; `dvc repro` makes it, `dvc pull` and `dvc checkout` bring it back"
+        )
+    store, name = _registry()
+    from arbiscale.registry import challenge
+
+    version, created = challenge(store, folder, name)
+    print(f"{name} version {version} {'registered anew' if created else 'found'}: it is the challenger now")
+
+
+def promote(version: Annotated[int, typer.Argument(min=1, help="of the registered model")]) -> None:
+    """Make a version of the registered model the champion."""
+    store, name = _registry()
+    from arbiscale.registry import promote
+
+    promote(store, name, version)
+    print(f"{name} version {version} is the champion now")
+
+
+def _records() -> list[Path]:
+    return list((repository_root() / "runs").glob("*.json"))
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return {key: record[key] for key in ("stage", "run_id", "started", "seconds", "experiment")}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: is not a run's record; restore it with `dvc checkout`") from None
+
+
+def _registry() -> tuple[Any, str]:
+    """The store and the name of the registered model."""
+    from arbiscale.config.register import RegisterSettings
+    from arbiscale.config.runtime import RuntimeSettings
+    from arbiscale.config.section import load_section
+    from arbiscale.tracking import open_store
+
+    params = repository_root() / "params.yaml"
+    name = load_section(params, "register", RegisterSettings).model_name
+    return open_store(load_section(params, "runtime", RuntimeSettings).mlflow_uri), name
