@@ -1,6 +1,7 @@
 """Fixtures that every part of the tests may use."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -36,3 +37,24 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed, name in enumerate("abcde"):
         Image.fromarray(photograph(64, 64 + 8 * seed, seed)).save(folder / f"{name}.png")
     return folder
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's database as just created: a copy takes milliseconds, creating one seconds."""
+    from arbiscale import tracking
+
+    file = tmp_path_factory.mktemp("store") / "mlflow.db"
+    tracking._create_database(file, file.with_name("mlartifacts"))
+    return file
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Path) -> Path:
+    """An empty repository with an MLflow store of its own: the working directory, outside of DVC."""
+    for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
+        monkeypatch.delenv(name, raising=False)
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
