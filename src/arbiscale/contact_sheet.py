@@ -21,7 +21,7 @@ _TITLE_PX, _LABEL_PX, _CAPTION_PX = 24, 17, 15  # font sizes
 _LINE = 1.4  # line height / font size
 _FRAME = (255, 140, 0)
 
-_CAPTIONS = {"psnr": "PSNR {:.2f}", "lpips": "LPIPS {:.3f}", "self_ssim": "SelfSSIM {:.3f}"}
+_CAPTIONS = {"psnr": "PSNR {:.2f}", "lpips": "LPIPS {:.3f}"}
 
 
 def draw_contact_sheet(
@@ -44,7 +44,8 @@ def draw_contact_sheet(
     header = _text_block([title], _TITLE_PX, "black")
     width = max(strip.width for strip in [header, *strips])
     footer = [_text_block(_wrapped("; ".join(credits), width), _CAPTION_PX, "dimgray")] if credits else []
-    return np.asarray(_stacked([header, *strips, *footer]))
+    sheet = ImageOps.expand(_stacked([header, *strips, *footer]), _GAP_PX, "white")
+    return np.asarray(sheet)
 
 
 def _strip(comparison: Comparison) -> Image.Image:
@@ -55,8 +56,9 @@ def _strip(comparison: Comparison) -> Image.Image:
         picture = Image.fromarray(pixels)
         tiles = [_framed(picture, box if label == "ground truth" else None)]
         if box:
-            side = max(box[2] - box[0], min(_TILE_PX, *picture.size))
-            tiles.append(picture.crop(box).resize((side, side), Image.Resampling.NEAREST))
+            detail = picture.crop(box)
+            magnification = max(1, min(_TILE_PX, *picture.size) // detail.width)
+            tiles.append(ImageOps.scale(detail, magnification, Image.Resampling.NEAREST))
         caption = _caption(comparison.metrics.get(label, {}))
         columns.append(
             _stacked(

@@ -74,9 +74,9 @@ def _reconstruct(
     shown = as_shown(images)
     metrics = compare(shown, as_shown(truth), perceptual)
     metrics["self_ssim"] = agreement_with_half_size(shown, draw).tolist()
-    metrics["grid_energy"] = grid_energy(shown, (latent.shape[-2], latent.shape[-1])).tolist()
+    metrics["grid_energy"] = grid_energy((images + 1) / 2, (latent.shape[-2], latent.shape[-1])).tolist()
     photographs = [crop.photograph for crop in crops]
-    evaluation.add(GROUP, name, photographs, metrics)
+    evaluation.add(GROUP, name, photographs, images, metrics)
     evaluation.comparisons[name] = [
         Comparison(
             photographs[index],
@@ -104,21 +104,21 @@ def _generate(
         images = [first, *(model.decode(latent, size) for size in sizes[1:])]
         shown = [as_shown(image) for image in images]
         grid = (latent.shape[-2], latent.shape[-1])
-        metrics = {"grid_energy": torch.stack([grid_energy(image, grid) for image in shown]).nanmean(0)}
+        metrics = {
+            "grid_energy": torch.stack([grid_energy((image + 1) / 2, grid) for image in images]).nanmean(0)
+        }
         pairs = [self_similarity(*pair) for pair in combinations(shown, 2)]
         if pairs:
             metrics["self_ssim"] = torch.stack(pairs).mean(0)
         numbers = [f"seed {seed}, picture {part.start + index}" for index in range(here)]
         lists = {metric: values.tolist() for metric, values in metrics.items()}
-        evaluation.add(GROUP, name, numbers, lists)
+        evaluation.add(GROUP, name, numbers, first, lists)
         for index in range(min(here, COMPARISONS - len(comparisons))):
             pictures = {
                 f"{height}x{width}": to_array(image[index].nan_to_num(0))
                 for (height, width), image in zip(sizes, images, strict=True)
             }
-            measured = (
-                {label: {"self_ssim": lists["self_ssim"][index]} for label in pictures} if pairs else {}
-            )
-            comparisons.append(Comparison(numbers[index], pictures, measured))
+            agreement = f", SelfSSIM {lists['self_ssim'][index]:.3f}" if pairs else ""
+            comparisons.append(Comparison(numbers[index] + agreement, pictures, {}))
     evaluation.speeds[GROUP, name] = count / seconds
     evaluation.comparisons[name] = comparisons

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 Means = dict[str, dict[str, dict[str, float | None]]]
 
@@ -20,6 +21,7 @@ class Score:
     row: str  # who drew it
     photograph: str
     metrics: dict[str, float]
+    finite: bool  # whether the picture holds numbers only
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,18 @@ class Evaluation:
     comparisons: dict[str, list[Comparison]] = field(default_factory=dict)
 
     def add(
-        self, group: str, row: str, photographs: Sequence[str], metrics: Mapping[str, Sequence[float]]
+        self,
+        group: str,
+        row: str,
+        photographs: Sequence[str],
+        images: Tensor,
+        metrics: Mapping[str, Sequence[float]],
     ) -> None:
-        """Add one row's pictures of one group, metrics as lists over the pictures."""
+        """Add one row's images (batch, ...) of one group, with metrics as lists over the batch."""
+        finite = images.isfinite().flatten(1).all(dim=1).tolist()
         for index, photograph in enumerate(photographs):
             values = {name: values[index] for name, values in metrics.items()}
-            self.scores.append(Score(group, row, photograph, values))
+            self.scores.append(Score(group, row, photograph, values, finite[index]))
 
     def means(self) -> Means:
         """Means over pictures as group -> row -> metric; None where a picture has no value."""
@@ -67,10 +75,10 @@ class Evaluation:
         return table
 
     def problems(self) -> list[str]:
-        """One line for every row with pictures that are not finite, so that their means are missing."""
+        """One line for every row with pictures that are not finite (so their means are missing)."""
         lines = []
         for group, row, scores in self._rows():
-            broken = sum(not math.isfinite(score.metrics.get("psnr", 0.0)) for score in scores)
+            broken = sum(not score.finite for score in scores)
             if broken:
                 lines.append(f"{group}/{row}: {broken} of {len(scores)} pictures hold NaN or infinity")
         return lines

@@ -80,7 +80,11 @@ def _evaluate_scale(
     photographs = [crop.photograph for crop in crops]
     shown_truth, shown_low = as_shown(truth), as_shown(low)
     first = [photographs.index(name) for name in dict.fromkeys(photographs)][:COMPARISONS]
-    kept = [Comparison(photographs[index], {"low resolution": to_array(low[index])}, {}) for index in first]
+    magnified = resize(low[first], size, "nearest")
+    kept = [
+        Comparison(photographs[index], {"low resolution": to_array(image)}, {})
+        for index, image in zip(first, magnified, strict=True)
+    ]
     for row in _rows(models, photographs, low, truth, seed):
         begun = now_seconds(truth.device)
         images = row.draw(size)
@@ -91,8 +95,8 @@ def _evaluate_scale(
         metrics = compare(shown, shown_truth, perceptual)
         metrics["consistency"] = consistency(shown, shown_low).tolist()
         metrics["self_ssim"] = agreement_with_half_size(shown, row.draw).tolist()
-        metrics["grid_energy"] = grid_energy(shown, row.latent_size).tolist()
-        evaluation.add(group, row.name, photographs, metrics)
+        metrics["grid_energy"] = grid_energy((images + 1) / 2, row.latent_size).tolist()
+        evaluation.add(group, row.name, photographs, images, metrics)
         for index, comparison in zip(first, kept, strict=True):
             comparison.pictures[row.name] = to_array(images[index].nan_to_num(0))
             comparison.metrics[row.name] = {name: values[index] for name, values in metrics.items()}

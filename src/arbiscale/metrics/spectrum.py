@@ -8,6 +8,7 @@ from torch import Tensor
 from arbiscale.coordinates import Size
 
 NEIGHBOUR_BINS = (2, 3, 4, 5)  # a Hann window spreads a peak to the bins at distance 1
+ROUNDING_VARIANCE = 1 / 12 / 255**2  # of 8-bit pixels in [0, 1]: a grid far below it cannot be seen
 
 
 def grid_energy(images: Tensor, latent_size: Size) -> Tensor:
@@ -15,15 +16,17 @@ def grid_energy(images: Tensor, latent_size: Size) -> Tensor:
 
     The power spectra of the rows (then of the columns) are averaged over rows and channels. Their energy at
     the latent's number of pixels and its harmonics below half the sampling rate is divided by the energy
-    expected there, the geometric mean of the bins around each. The result is the mean of both axes.
+    expected there, the geometric mean of the bins around each. The result is the mean of both axes. White
+    noise as strong as that of rounding to 8 bits is added to every bin, so that grids too faint to be seen
+    do not count; the images themselves are best not rounded, as rounding a smooth picture makes a grid.
 
     Args:
-        images: shape (batch, channels, height, width), any range.
+        images: shape (batch, channels, height, width), in [0, 1].
         latent_size: (height, width) of the latent.
 
     Returns:
         Shape (batch,): 1 without a grid, above 1 with one, below 1 where these frequencies are missing
-        (as in bicubic images, whose kernel is zero there). NaN where the grid's period is 2 px or less,
+        (as in sharp bicubic images, whose kernel is zero there). NaN where the grid's period is 2 px or less,
         or so long that its peaks are each other's neighbours.
     """
     height, width = latent_size
@@ -38,7 +41,7 @@ def _peak_ratio(images: Tensor, grid_px: int) -> Tensor:
     centred = signal - signal.mean(dim=-1, keepdim=True)
     window = torch.hann_window(length_px, dtype=torch.float64)
     power = torch.fft.rfft(centred * window).abs().square().mean(dim=(1, 2))  # (batch, frequency)
-    power = power.clamp_min(torch.finfo(torch.float32).tiny)
+    power = power + ROUNDING_VARIANCE * window.square().sum()
 
     highest = (length_px - 1) // 2
     harmonics = range(grid_px, highest + 1, grid_px)

@@ -1,0 +1,68 @@
+"""A model without training whose pictures are known: latents are pixels, rearranged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from arbiscale.coordinates import Size
+from arbiscale.evaluation.crops import HeldOutCrop
+from arbiscale.resize import resize
+
+
+@dataclass
+class StandIn:
+    """Encodes by space-to-depth, decodes by bicubic resizing; samples the bicubic image plus `error`."""
+
+    task: str
+    error: float = 0.0  # added to every sampled value
+    factor: int = 4
+    downsampling: int = 4
+    device = torch.device("cpu")
+
+    def encode(self, image: Tensor) -> Tensor:
+        return functional.pixel_unshuffle(image, self.downsampling)
+
+    def decode(self, latent: Tensor, size: Size, *, base: Tensor | None = None) -> Tensor:
+        return resize(functional.pixel_shuffle(latent, self.downsampling), size)
+
+    def base(self, low_resolution: Tensor, size: Size) -> Tensor | None:
+        return None
+
+    def sample_latents(self, low_resolution: Tensor, *, seed: int) -> Tensor:
+        height, width = low_resolution.shape[-2:]
+        return self.encode(resize(low_resolution, (height * self.factor, width * self.factor))) + self.error
+
+    def latent_size_for(self, size: Size) -> Size:
+        return size[0] // self.downsampling, size[1] // self.downsampling
+
+    def generate_latents(self, count: int, latent_size: Size, *, seed: int) -> Tensor:
+        side = (latent_size[0] * self.downsampling, latent_size[1] * self.downsampling)
+        noise = torch.randn(count, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
+        return self.encode(resize(noise * 0.3, side)) + self.error
+
+
+def texture(side_px: int, seed: int) -> NDArray[np.uint8]:
+    """Smooth random texture, uint8 (side_px, side_px, 3)."""
+    noise = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(seed))
+    pixels = resize(noise, (side_px, side_px)).clamp(0, 1).mul(255).round().to(torch.uint8)
+    return pixels[0].permute(1, 2, 0).numpy()
+
+
+@pytest.fixture
+def stand_in() -> Callable[..., StandIn]:
+    """Makes models of a task."""
+    return StandIn
+
+
+@pytest.fixture
+def crops() -> list[HeldOutCrop]:
+    """Two crops of each of two photographs, 64 px."""
+    return [HeldOutCrop(name, texture(64, seed)) for seed, name in enumerate("aabb")]

@@ -1,0 +1,52 @@
+"""Held-out crops: where they lie."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from arbiscale.errors import UserError
+from arbiscale.evaluation.crops import cut_held_out_crops, stack
+
+
+def coordinates(height: int, width: int) -> NDArray[np.uint8]:
+    """A picture whose red is the row and whose green is the column."""
+    rows, columns = np.mgrid[:height, :width]
+    return np.stack([rows, columns, 0 * rows], axis=-1).astype(np.uint8)
+
+
+def corners(pixels: NDArray[np.uint8], crop_px: int, count: int) -> list[tuple[int, ...]]:
+    return [
+        tuple(int(value) for value in crop.pixels[0, 0, :2])
+        for crop in cut_held_out_crops({"p": pixels}, crop_px, count)
+    ]
+
+
+def test_crops_lie_in_the_middles_of_equal_cells() -> None:
+    assert corners(coordinates(100, 200), 40, 1) == [(30, 80)]
+    assert corners(coordinates(100, 200), 40, 2) == [(30, 30), (30, 130)]
+    assert corners(coordinates(200, 100), 40, 2) == [(30, 30), (130, 30)]
+    assert corners(coordinates(200, 200), 40, 4) == [(30, 30), (30, 130), (130, 30), (130, 130)]
+
+
+def test_crops_larger_than_their_cell_stay_inside_the_photograph() -> None:
+    assert corners(coordinates(64, 100), 64, 2) == [(0, 0), (0, 36)]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 7, 12])
+def test_every_photograph_gives_as_many_different_crops_as_asked(count: int) -> None:
+    assert len(set(corners(coordinates(150, 220), 32, count))) == count
+
+
+def test_a_photograph_of_exactly_the_crops_size_is_used_and_smaller_ones_are_left_out() -> None:
+    photographs = {"small": coordinates(64, 31), "exact": coordinates(32, 32)}
+    crops = cut_held_out_crops(photographs, 32, 1)
+    assert [crop.photograph for crop in crops] == ["exact"]
+    assert np.array_equal(crops[0].pixels, photographs["exact"])
+    assert stack(crops).shape == (1, 3, 32, 32)
+
+
+def test_no_photograph_large_enough_is_an_error_naming_the_key() -> None:
+    with pytest.raises(UserError, match=r"evaluate\.crop_px: none of 1 test photographs is 65 px"):
+        cut_held_out_crops({"p": coordinates(64, 100)}, 65, 2)

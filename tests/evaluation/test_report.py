@@ -1,0 +1,72 @@
+"""Tables: means, and the files made of them."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from arbiscale.evaluation.report import as_text, flat_metrics, write_plots, write_scores
+from arbiscale.evaluation.scores import Evaluation
+
+
+@pytest.fixture
+def evaluation() -> Evaluation:
+    found = Evaluation()
+    whole = torch.zeros(2, 3, 4, 4)
+    broken = whole.clone()
+    broken[1, 0, 0, 0] = torch.nan
+    for group, offset in (("x2.7", 0.0), ("x4", -2.0)):
+        metrics = {"psnr": [30 + offset, 20 + offset], "lpips": [math.nan, 0.5]}
+        found.add(group, "bicubic", ["a", "b"], whole, metrics)
+    found.add("x4", "diffusion", ["a", "b"], broken, {"psnr": [25.0, math.nan], "lpips": [0.25, 0.5]})
+    found.speeds["x4", "diffusion"] = 2.5
+    return found
+
+
+def test_means_are_missing_where_any_picture_has_no_value(evaluation: Evaluation) -> None:
+    assert evaluation.means() == {
+        "x2.7": {"bicubic": {"psnr": 25.0, "lpips": None}},
+        "x4": {
+            "bicubic": {"psnr": 23.0, "lpips": None},
+            "diffusion": {"psnr": None, "lpips": 0.375, "fps": 2.5},
+        },
+    }
+    assert evaluation.problems() == ["x4/diffusion: 1 of 2 pictures hold NaN or infinity"]
+
+
+def test_flat_metrics_leave_out_what_is_missing(evaluation: Evaluation) -> None:
+    assert flat_metrics(evaluation.means()) == {
+        "x2.7/bicubic/psnr": 25.0,
+        "x4/bicubic/psnr": 23.0,
+        "x4/diffusion/lpips": 0.375,
+        "x4/diffusion/fps": 2.5,
+    }
+
+
+def test_plots_have_a_line_a_scale_and_a_column_a_row(evaluation: Evaluation, tmp_path: Path) -> None:
+    write_plots(tmp_path, evaluation.means())
+    assert (tmp_path / "psnr.csv").read_text() == "scale,bicubic,diffusion\n2.7,25,\n4,23,\n"
+    assert (tmp_path / "lpips.csv").read_text() == "scale,bicubic,diffusion\n2.7,,\n4,,0.375\n"
+
+
+def test_generation_has_a_line_a_row(tmp_path: Path) -> None:
+    write_plots(tmp_path, {"generation": {"diffusion": {"self_ssim": 0.5}}})
+    assert [path.name for path in tmp_path.iterdir()] == ["generation.csv"]
+    (line,) = csv.DictReader((tmp_path / "generation.csv").open())
+    assert (line["row"], line["self_ssim"], line["psnr"]) == ("diffusion", "0.5", "")
+
+
+def test_scores_hold_every_picture(evaluation: Evaluation, tmp_path: Path) -> None:
+    write_scores(tmp_path / "scores.csv", evaluation)
+    lines = list(csv.DictReader((tmp_path / "scores.csv").open()))
+    assert len(lines) == 6
+    assert lines[5] == {"group": "x4", "row": "diffusion", "photograph": "b", "psnr": "", "lpips": "0.5"}
+
+
+def test_the_table_shows_missing_values_as_dashes(evaluation: Evaluation) -> None:
+    last = as_text(evaluation.means()).splitlines()[-1].split()
+    assert last == ["x4", "diffusion", "-", "-", "0.375", "-", "-", "-", "2.500"]

@@ -1,0 +1,110 @@
+"""Rows of super-resolution: known pictures give known numbers, and the control draws another's latent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from arbiscale.evaluation import pictures
+from arbiscale.evaluation.crops import HeldOutCrop
+from arbiscale.evaluation.scores import Evaluation
+from arbiscale.evaluation.super_resolution import evaluate_super_resolution, shift_to_others
+
+Make = Callable[..., Any]
+
+
+def evaluate(make: Make, crops: list[HeldOutCrop], scales: list[float], error: float = 0.0) -> Evaluation:
+    models = {"autoencoder": make("reconstruction"), "diffusion": make("super_resolution", error)}
+    return evaluate_super_resolution(models, crops, scales, seed=0, perceptual=None)
+
+
+def test_known_pictures_have_known_scores(stand_in: Make, crops: list[HeldOutCrop]) -> None:
+    evaluation = evaluate(stand_in, crops, [4])
+    rows = evaluation.means()["x4"]
+    assert list(rows) == ["bicubic", "autoencoder", "diffusion", "other_latent"]
+    assert rows["autoencoder"]["psnr"] == 100  # at the training factor the latent holds every pixel
+    assert rows["autoencoder"]["ssim"] == pytest.approx(1)
+    assert rows["diffusion"]["psnr"] == pytest.approx(rows["bicubic"]["psnr"], abs=0.05)
+    assert rows["other_latent"]["psnr"] < rows["diffusion"]["psnr"] - 10  # type: ignore[operator]
+    assert rows["other_latent"]["consistency"] < rows["diffusion"]["consistency"] - 5  # type: ignore[operator]
+    assert rows["bicubic"]["self_ssim"] == pytest.approx(1, abs=0.01)
+    assert rows["bicubic"]["lpips"] is None
+    assert "fps" in rows["diffusion"]
+    assert "fps" not in rows["other_latent"]
+    assert [score.photograph for score in evaluation.scores if score.row == "bicubic"] == list("aabb")
+
+
+def test_the_bicubic_row_is_pils(stand_in: Make, crops: list[HeldOutCrop]) -> None:
+    evaluation = evaluate(stand_in, crops, [4])
+    for crop, score in zip(crops, evaluation.scores[:4], strict=True):
+        small = Image.fromarray(crop.pixels).resize((16, 16), Image.Resampling.BICUBIC)
+        large = np.asarray(small.resize((64, 64), Image.Resampling.BICUBIC), dtype=float)
+        expected = 10 * np.log10(255**2 / np.square(large - crop.pixels).mean())
+        assert score.metrics["psnr"] == pytest.approx(expected, abs=0.1)
+
+
+def test_scales_need_not_be_whole_nor_divide_the_crop(stand_in: Make, crops: list[HeldOutCrop]) -> None:
+    means = evaluate(stand_in, crops, [2.7, 1, 6.4]).means()
+    assert list(means) == ["x2.7", "x1", "x6.4"]
+    assert means["x1"]["bicubic"]["psnr"] == 100
+    bicubic = [means[group]["bicubic"]["psnr"] for group in ("x1", "x2.7", "x6.4")]
+    assert bicubic == sorted(bicubic, reverse=True)  # type: ignore[type-var]
+    assert means["x6.4"]["bicubic"]["grid_energy"] is not None
+    assert means["x1"]["bicubic"]["grid_energy"] is None
+
+
+def test_batches_change_nothing(
+    stand_in: Make, crops: list[HeldOutCrop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once = evaluate(stand_in, crops, [4])
+    monkeypatch.setattr(pictures, "BATCH_PIXELS", 1)
+    one_by_one = evaluate(stand_in, crops, [4])
+    for first, second in zip(at_once.scores, one_by_one.scores, strict=True):
+        assert first.metrics == pytest.approx(second.metrics, rel=1e-4, nan_ok=True)
+
+
+def test_pictures_with_nan_leave_the_rest_of_the_table_intact(
+    stand_in: Make, crops: list[HeldOutCrop]
+) -> None:
+    evaluation = evaluate(stand_in, crops, [4], error=torch.nan)
+    means = evaluation.means()["x4"]
+    assert means["diffusion"]["psnr"] is None
+    assert means["autoencoder"]["psnr"] == 100
+    assert evaluation.problems() == [
+        "x4/diffusion: 4 of 4 pictures hold NaN or infinity",
+        "x4/other_latent: 4 of 4 pictures hold NaN or infinity",
+    ]
+
+
+def test_comparisons_hold_one_crop_a_photograph_from_input_to_truth(
+    stand_in: Make, crops: list[HeldOutCrop]
+) -> None:
+    comparisons = evaluate(stand_in, crops, [4]).comparisons["x4"]
+    assert [comparison.title for comparison in comparisons] == ["a", "b"]
+    assert list(comparisons[1].pictures) == [
+        "low resolution", "bicubic", "autoencoder", "diffusion", "other_latent", "ground truth",
+    ]  # fmt: skip
+    assert np.array_equal(comparisons[1].pictures["ground truth"], crops[2].pixels)
+    assert np.array_equal(comparisons[1].pictures["autoencoder"], crops[2].pixels)
+    low = comparisons[0].pictures["low resolution"]
+    assert np.array_equal(low, low[::4, ::4].repeat(4, 0).repeat(4, 1))
+    assert comparisons[0].metrics["autoencoder"]["psnr"] == 100
+
+
+@pytest.mark.parametrize(
+    ("photographs", "shift"), [("aabb", 2), ("abc", 1), ("aaabbb", 3), ("aa", 0), ("a", 0)]
+)
+def test_the_control_takes_the_latent_of_another_photograph(photographs: str, shift: int) -> None:
+    assert shift_to_others(photographs) == shift
+    shifted = torch.arange(len(photographs)).roll(shift)
+    if shift:
+        assert all(photographs[other] != own for other, own in zip(shifted, photographs, strict=True))
+
+
+def test_without_another_photograph_there_is_no_control(stand_in: Make, crops: list[HeldOutCrop]) -> None:
+    assert "other_latent" not in evaluate(stand_in, crops[:2], [4]).means()["x4"]
