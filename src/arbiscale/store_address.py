@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import socket
 import sqlite3
@@ -74,7 +75,7 @@ def probe(uri: str) -> None:
             raise UnavailableError(
                 f"{shown(uri)}: the tracking server is out of order (HTTP {error.code}); {REMEDY}"
             ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         if not isinstance(reason, ssl.SSLError):  # its certificate is MLflow's to judge
             raise UnavailableError(
