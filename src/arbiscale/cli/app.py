@@ -1,0 +1,58 @@
+"""The command `arbiscale`: its sub-commands, and how mistakes are shown."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from arbiscale import __version__
+from arbiscale.cli import drawing, presets, project, registry
+from arbiscale.errors import UserError
+
+app = typer.Typer(
+    help="Arbitrary-scale image generation and super-resolution: one model for any output size.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(drawing.upscale)
+app.command()(drawing.generate)
+app.command()(project.check)
+app.add_typer(presets.app, name="preset")
+app.command()(project.weights)
+app.command()(registry.runs)
+app.command()(registry.ui)
+app.command()(registry.register)
+app.command()(registry.promote)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command line (the process's own by default) and end the process with its exit code.
+
+    A mistake of the user's ends it with code 2 after one line on standard error.
+    """
+    try:
+        code = app(arguments, prog_name="arbiscale", standalone_mode=False)
+    except UserError as error:
+        sys.exit(_fail(str(error), 2))
+    except typer.TyperException as error:  # wrong options and arguments
+        sys.exit(_fail(error.format_message(), error.exit_code))
+    sys.exit(code)
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    if version:
+        print(f"arbiscale {__version__}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return code

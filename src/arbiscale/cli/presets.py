@@ -1,0 +1,50 @@
+"""Commands about presets: list, show, apply."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from arbiscale.cli.project import params_path
+from arbiscale.workspace import repository_root
+
+app = typer.Typer(help="Sets of values for params.yaml.")
+Name = Annotated[str, typer.Argument(help="Of a file in presets/, without its suffix.")]
+
+
+@app.command("list")
+def list_() -> None:
+    """Name the presets."""
+    from arbiscale.presets import list_presets
+
+    presets = list_presets(_folder())
+    width = max(map(len, presets), default=0)
+    for name, description in presets.items():
+        print(f"{name:{width}}  {description}")
+
+
+@app.command()
+def show(name: Name) -> None:
+    """Print a preset's values."""
+    from arbiscale.presets import find_preset
+
+    print(find_preset(_folder(), name).read_text(encoding="utf-8"), end="")
+
+
+@app.command()
+def apply(name: Name) -> None:
+    """Merge a preset into params.yaml, keeping its comments, and print what changed."""
+    from arbiscale.presets import apply_preset, find_preset
+
+    preset = find_preset(_folder(), name)
+    changes = apply_preset(params_path(), preset)
+    for change in changes:
+        print(change)
+    if not changes:
+        print(f"{params_path()}: already holds every value of {name}")
+
+
+def _folder() -> Path:
+    return repository_root() / "presets"

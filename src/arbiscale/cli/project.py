@@ -1,0 +1,37 @@
+"""Commands about the project's own files: check, weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from arbiscale.workspace import repository_root
+
+
+def check() -> None:
+    """Validate the whole of params.yaml, as every stage does before it starts."""
+    from arbiscale.config.params import load_params
+
+    path = params_path()
+    load_params(path)
+    print(f"{path}: ok")
+
+
+def weights(
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="DIR", help="Copy from this folder instead of downloading."),
+    ] = None,
+) -> None:
+    """Put the pretrained networks behind metrics and losses into ./weights."""
+    from arbiscale.weights import fetch_weights
+
+    fetch_weights(source)
+
+
+def params_path() -> Path:
+    """The workspace's params.yaml: here (also in DVC's copies), else at the root."""
+    here = Path("params.yaml")
+    return here if here.is_file() else repository_root() / here

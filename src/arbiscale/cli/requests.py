@@ -1,0 +1,135 @@
+"""What a command asks for, read and refused before anything heavy is imported."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from arbiscale.errors import UserError
+from arbiscale.workspace import repository_root
+
+Size = tuple[int, int]  # (height, width) in pixels
+
+LARGEST_PX = 2**31  # of one picture
+DEFAULT_MODELS = ("models/packed", "models/align_samples")
+_BYTES_PER_PIXEL = 3 * (3 * 4 + 1)  # RGB: base, drawing and a copy in float32, and 8 bits
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?|mps")
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
+
+
+def parse_size(text: str) -> Size:
+    """`HEIGHTxWIDTH` in pixels; raises UserError for anything else and for absurd sizes."""
+    match = re.fullmatch(r"([1-9]\d{0,9})x([1-9]\d{0,9})", text, re.ASCII | re.IGNORECASE)
+    if not match:
+        raise UserError(f"--size: must be HEIGHTxWIDTH in pixels, such as 480x640 (got {text!r})")
+    size = (int(match[1]), int(match[2]))
+    check_pixels(size, f"--size {text}")
+    return size
+
+
+def parse_scale(text: str) -> tuple[float, float]:
+    """One factor, or `VERTICALxHORIZONTAL` factors; raises UserError unless all are finite and above 0."""
+    match = re.fullmatch(rf"({_NUMBER})(?:x({_NUMBER}))?", text, re.ASCII | re.IGNORECASE)
+    factors = (float(match[1]), float(match[2] or match[1])) if match else (math.nan, math.nan)
+    if not all(0 < factor < math.inf for factor in factors):
+        raise UserError(
+            f"--scale: must be a factor above 0, such as 2.7, or two, such as 2.7x3.1 (got {text!r})"
+        )
+    return factors
+
+
+@dataclass(frozen=True)
+class Target:
+    """How large the output shall be: by (vertical, horizontal) factors, or in pixels."""
+
+    request: str  # as typed, for messages
+    factors: tuple[float, float] | None = None
+    size: Size | None = None
+
+    def of(self, size: Size) -> Size:
+        """The output's size for an input of (height, width) pixels; raises UserError for an absurd one."""
+        if self.size is not None:
+            return self.size
+        assert self.factors is not None
+        exact = [side * factor for side, factor in zip(size, self.factors, strict=True)]
+        if max(exact) > LARGEST_PX:
+            raise UserError(f"{self.request}: makes more than {LARGEST_PX:,} pixels of {size[0]}x{size[1]}")
+        result = (round(exact[0]), round(exact[1]))
+        if min(result) < 1:
+            raise UserError(f"{self.request}: leaves nothing of {size[0]}x{size[1]} pixels")
+        check_pixels(result, self.request)
+        return result
+
+
+def parse_target(scale: str | None, size: str | None) -> Target:
+    """Exactly one of --scale and --size; raises UserError for neither, both, or nonsense."""
+    if scale is not None and size is None:
+        return Target(f"--scale {scale}", factors=parse_scale(scale))
+    if size is not None and scale is None:
+        return Target(f"--size {size}", size=parse_size(size))
+    raise UserError("give either --scale or --size")
+
+
+def check_pixels(size: Size, request: str) -> None:
+    """Refuse a picture that no file format or this machine's memory can hold."""
+    import psutil
+
+    pixels = size[0] * size[1]
+    if pixels > LARGEST_PX:
+        raise UserError(f"{request}: {size[0]}x{size[1]} are more than {LARGEST_PX:,} pixels; ask for fewer")
+    needed, free = pixels * _BYTES_PER_PIXEL, psutil.virtual_memory().available
+    if needed > free:
+        raise UserError(
+            f"{request}: {size[0]}x{size[1]} pixels need about {needed / 2**30:.1f} GiB of memory, "
+            f"{free / 2**30:.1f} are free; ask for fewer"
+        )
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that torch would not know by this name."""
+    if not _DEVICE.fullmatch(device):
+        raise UserError(f"--device: must be auto, cpu, cuda, cuda:N or mps (got {device!r})")
+
+
+def check_place(path: Path) -> None:
+    """Refuse an output whose folder cannot be written, before the work rather than after it."""
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; name the file to write")
+    check_folder(path.parent)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that neither can be written nor made."""
+    existing = folder
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise UserError(f"{existing}: is not a folder; choose another output")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(f"{existing}: may not be written; choose another output or change its permissions")
+
+
+def find_model(model: str | None) -> str:
+    """The model asked for, else the packed one of this repository, else the last stage's that is there.
+
+    Raises:
+        UserError: there is none; says how to get one.
+    """
+    if model is not None:
+        if not model.startswith("models:/") and not _is_model(Path(model)):
+            raise UserError(
+                f"{model}: no model there (no config.json); name a model folder or models:/NAME@ALIAS"
+            )
+        return model
+    folders = [repository_root() / name for name in DEFAULT_MODELS]
+    for folder in folders:
+        if _is_model(folder):
+            return str(folder)
+    raise UserError(f"{folders[0]}: no model there yet; run dvc repro to train one, or name one with --model")
+
+
+def _is_model(folder: Path) -> bool:
+    return (folder / "config.json").is_file()
