@@ -25,8 +25,8 @@ class AlignSamplesSettings(Section):
         return self
 
 
-class AlignLossSettings(Section):
-    """What both alignment stages read: rates and weights of the losses."""
+class AlignSettings(Section):
+    """The two-stage alignment: rates and weights of the losses, then each stage's training."""
 
     lr: float = Field(gt=0, le=1)
     decoder_lr: float = Field(ge=0, le=1)  # 0 = the implicit decoder stays frozen
@@ -36,10 +36,6 @@ class AlignLossSettings(Section):
     lpips_weight: float = Field(ge=0)  # inside the image loss
     weight_clamp: float = Field(gt=0)  # largest signal-to-noise weight of one sample
     decode_px: int = Field(ge=8)  # side of the region that is decoded and compared
-
-
-class AlignSettings(AlignLossSettings):
-    """The two-stage alignment."""
 
     timesteps: TrainingSettings
     samples: AlignSamplesSettings

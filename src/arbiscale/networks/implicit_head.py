@@ -9,6 +9,7 @@ from torch.nn import functional
 from arbiscale.coordinates import AxisNeighbours, Region, Size, axis_neighbours
 
 _AREA_FLOOR = 1e-9  # of LIIF: keeps the sum of areas from zero
+_COORDINATE_GAIN = 8.0  # of the initial weights on the relative coordinates
 _CHUNK_QUERIES = 1 << 16  # per pass without gradients: bounds memory, keeps the caches warm
 
 
@@ -29,6 +30,8 @@ class ImplicitHead(nn.Module):
         )
         self.output = nn.Linear(width, channels)
         self.features = features
+        with torch.no_grad():  # hinges as dense as pixels: as drawn, position is drowned by the features
+            self.hidden[0].weight[:, features : features + 2] *= _COORDINATE_GAIN
 
     def forward(self, features: Tensor, size: Size, region: Region) -> Tensor:
         """Colours of a region of the output.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from arbiscale.config.align import AlignLossSettings, AlignSamplesSettings
+from arbiscale.config.align import AlignSettings
 from arbiscale.latent_diffusion import LatentDiffusion
 from arbiscale.losses.alignment import per_sample
 from arbiscale.training.alignment import AlignmentTraining
@@ -19,13 +19,8 @@ class SampleAlignment(AlignmentTraining):
     with gradients begin.
     """
 
-    def __init__(
-        self,
-        settings: AlignLossSettings,
-        samples: AlignSamplesSettings,
-        model: LatentDiffusion,
-        weights_dir: str,
-    ) -> None:
+    def __init__(self, settings: AlignSettings, model: LatentDiffusion, weights_dir: str) -> None:
+        samples = settings.samples
         super().__init__("align_samples", settings, samples.training, samples.sampling, model, weights_dir)
         self.gradient_steps = samples.gradient_steps
 

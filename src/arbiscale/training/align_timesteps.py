@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from arbiscale.config.align import AlignSettings
+from arbiscale.latent_diffusion import LatentDiffusion
 from arbiscale.losses.alignment import clamped_snr_weight, per_sample, weighted_mean
 from arbiscale.training.alignment import AlignmentTraining
 
@@ -14,6 +16,10 @@ class TimestepAlignment(AlignmentTraining):
 
     w_t = a / (1 - a), clamped; unclamped, the first term is ||eps - eps_hat||^2.
     """
+
+    def __init__(self, settings: AlignSettings, model: LatentDiffusion, weights_dir: str) -> None:
+        sampling = settings.samples.sampling
+        super().__init__("align_timesteps", settings, settings.timesteps, sampling, model, weights_dir)
 
     def losses(self, images: Tensor) -> dict[str, Tensor]:
         """Both terms, weighted per sample."""

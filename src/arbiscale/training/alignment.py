@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from arbiscale.config.align import AlignLossSettings
+from arbiscale.config.align import AlignSettings
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.config.training import TrainingSettings
 from arbiscale.latent_diffusion import LatentDiffusion
@@ -31,7 +31,7 @@ class AlignmentTraining(TrainingModule):
     def __init__(
         self,
         name: str,
-        settings: AlignLossSettings,
+        settings: AlignSettings,
         training: TrainingSettings,
         sampling: SamplingSettings,
         model: LatentDiffusion,

@@ -1,0 +1,39 @@
+"""Stage: align the denoiser with the decoder on the image at the end of a short chain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from arbiscale.checkpoint import load_latent_diffusion, read_config, save_latent_diffusion
+from arbiscale.config.align import AlignSettings
+from arbiscale.config.data import DataSettings
+from arbiscale.data.streams import training_streams
+from arbiscale.stage import Stage, run_stage
+from arbiscale.training.align_samples import SampleAlignment
+from arbiscale.training.fit import fit
+
+CROPS, ALIGNED = Path("data/crops"), Path("models/align_timesteps")
+OUT = Path("models/align_samples")
+
+
+def main(stage: Stage) -> None:
+    """Fill models/align_samples from data/crops and models/align_timesteps."""
+    settings = stage.settings("align", AlignSettings)
+    augmentation = stage.settings("data", DataSettings).augmentation
+    train, validation = training_streams(CROPS, augmentation, stage.seed)
+    model = load_latent_diffusion(ALIGNED)
+    fit(
+        SampleAlignment(settings, model, stage.runtime.weights_dir),
+        train,
+        validation,
+        runtime=stage.runtime,
+        seed=stage.seed,
+        scratch=stage.scratch,
+        recorder=stage.run,
+    )
+    config = read_config(ALIGNED).model_copy(update={"sampling": settings.samples.sampling})
+    save_latent_diffusion(OUT, config, model)
+
+
+if __name__ == "__main__":
+    run_stage("align_samples", main, upstream=["crop", "align_timesteps"])

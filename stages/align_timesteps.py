@@ -1,0 +1,38 @@
+"""Stage: align the denoiser with the decoder on one-step estimates from any timestep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from arbiscale.checkpoint import load_latent_diffusion, read_config, save_latent_diffusion
+from arbiscale.config.align import AlignSettings
+from arbiscale.config.data import DataSettings
+from arbiscale.data.streams import training_streams
+from arbiscale.stage import Stage, run_stage
+from arbiscale.training.align_timesteps import TimestepAlignment
+from arbiscale.training.fit import fit
+
+CROPS, TRAINED = Path("data/crops"), Path("models/diffusion")
+OUT = Path("models/align_timesteps")
+
+
+def main(stage: Stage) -> None:
+    """Fill models/align_timesteps from data/crops and models/diffusion."""
+    settings = stage.settings("align", AlignSettings)
+    augmentation = stage.settings("data", DataSettings).augmentation
+    train, validation = training_streams(CROPS, augmentation, stage.seed)
+    model = load_latent_diffusion(TRAINED)
+    fit(
+        TimestepAlignment(settings, model, stage.runtime.weights_dir),
+        train,
+        validation,
+        runtime=stage.runtime,
+        seed=stage.seed,
+        scratch=stage.scratch,
+        recorder=stage.run,
+    )
+    save_latent_diffusion(OUT, read_config(TRAINED), model)
+
+
+if __name__ == "__main__":
+    run_stage("align_timesteps", main, upstream=["crop", "diffusion"])

@@ -1,0 +1,42 @@
+"""Stage: train the first stage, encoder and implicit decoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from arbiscale.checkpoint import ModelConfig, save_autoencoder
+from arbiscale.config.autoencoder import AutoencoderSettings
+from arbiscale.config.data import DataSettings
+from arbiscale.data.streams import training_streams
+from arbiscale.stage import Stage, run_stage
+from arbiscale.training.autoencoder import AutoencoderTraining
+from arbiscale.training.fit import fit
+from arbiscale.training.streams import derive_seed
+
+CROPS = Path("data/crops")
+OUT = Path("models/autoencoder")
+
+
+def main(stage: Stage) -> None:
+    """Fill models/autoencoder from data/crops."""
+    settings = stage.settings("autoencoder", AutoencoderSettings)
+    data = stage.settings("data", DataSettings)
+    train, validation = training_streams(CROPS, data.augmentation, stage.seed)
+    torch.manual_seed(derive_seed(stage.seed, stage.name))
+    module = AutoencoderTraining(settings, data.factor, stage.runtime.weights_dir)
+    fit(
+        module,
+        train,
+        validation,
+        runtime=stage.runtime,
+        seed=stage.seed,
+        scratch=stage.scratch,
+        recorder=stage.run,
+    )
+    save_autoencoder(OUT, ModelConfig(factor=data.factor, autoencoder=settings.network), module.autoencoder)
+
+
+if __name__ == "__main__":
+    run_stage("autoencoder", main, upstream=["crop"])

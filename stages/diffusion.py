@@ -1,0 +1,66 @@
+"""Stage: train the latent diffusion model."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from arbiscale.checkpoint import (
+    DiffusionConfig,
+    build_latent_diffusion,
+    load_autoencoder,
+    read_config,
+    save_latent_diffusion,
+)
+from arbiscale.config.data import DataSettings
+from arbiscale.config.diffusion import DiffusionSettings
+from arbiscale.data.streams import training_streams
+from arbiscale.latent_space import measure_statistics
+from arbiscale.stage import Stage, run_stage
+from arbiscale.training.diffusion import DiffusionTraining
+from arbiscale.training.fit import fit
+from arbiscale.training.streams import derive_seed, training_batches
+
+CROPS, FIRST_STAGE = Path("data/crops"), Path("models/autoencoder")
+OUT = Path("models/diffusion")
+STATISTICS_BATCHES = 8
+
+
+def main(stage: Stage) -> None:
+    """Fill models/diffusion from data/crops and models/autoencoder."""
+    settings = stage.settings("diffusion", DiffusionSettings)
+    augmentation = stage.settings("data", DataSettings).augmentation
+    train, validation = training_streams(CROPS, augmentation, stage.seed)
+    autoencoder = load_autoencoder(FIRST_STAGE)
+    batches = training_batches(train, settings.training.batch_size, first_step=0, workers=0)
+    statistics = measure_statistics(
+        autoencoder, islice(batches, STATISTICS_BATCHES), settings.latent_normalization
+    )
+    diffusion = DiffusionConfig(
+        task=settings.task,
+        condition_upsampling=settings.condition_upsampling,
+        process=settings.process,
+        denoiser=settings.denoiser,
+        latent_shift=statistics.shift,
+        latent_scale=statistics.scale,
+        training_latent_px=augmentation.crop_px // autoencoder.downsampling,
+    )
+    config = read_config(FIRST_STAGE).model_copy(update={"diffusion": diffusion})
+    torch.manual_seed(derive_seed(stage.seed, stage.name))
+    model = build_latent_diffusion(config, autoencoder)
+    fit(
+        DiffusionTraining(settings.training, settings.lr, model),
+        train,
+        validation,
+        runtime=stage.runtime,
+        seed=stage.seed,
+        scratch=stage.scratch,
+        recorder=stage.run,
+    )
+    save_latent_diffusion(OUT, config, model)
+
+
+if __name__ == "__main__":
+    run_stage("diffusion", main, upstream=["crop", "autoencoder"])
