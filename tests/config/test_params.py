@@ -1,0 +1,228 @@
+"""The shipped params.yaml is valid, and wrong values are refused with their full key and range."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from arbiscale.config.align import AlignSettings
+from arbiscale.config.params import Params, flatten, load_params
+from arbiscale.config.section import load_section, read_yaml, validate
+from arbiscale.errors import UserError
+
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+VALUES = read_yaml(PARAMS)
+LEAVES = sorted(flatten(VALUES))
+
+
+def sections(values: dict[str, Any], prefix: str = "") -> list[str]:
+    """The dotted keys of all sections."""
+    found = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            found += [f"{prefix}{key}", *sections(value, f"{prefix}{key}.")]
+    return found
+
+
+def changed(key: str, value: Any) -> dict[str, Any]:
+    """The shipped values with one of them replaced."""
+    values = copy.deepcopy(VALUES)
+    *parents, name = key.split(".")
+    inner = values
+    for parent in parents:
+        inner = inner[parent]
+    inner[name] = value
+    return values
+
+
+def complaint(values: Any) -> str:
+    """What is said about wrong values."""
+    with pytest.raises(UserError) as error:
+        validate(Params, values, PARAMS)
+    assert "\n" not in str(error.value)
+    return str(error.value).removeprefix(f"{PARAMS}: ")
+
+
+def test_the_shipped_params_are_valid() -> None:
+    assert load_params(PARAMS).model_dump(by_alias=True) == VALUES
+
+
+@pytest.mark.parametrize("key", LEAVES)
+def test_a_value_of_a_wrong_type_is_refused(key: str) -> None:
+    assert complaint(changed(key, {"no": "section"})).startswith(f"{key}: must be ")
+
+
+@pytest.mark.parametrize("key", [key for key in LEAVES if key != "data.s3.endpoint_url"])
+def test_nothing_is_refused(key: str) -> None:
+    assert complaint(changed(key, None)).startswith(f"{key}: must be ")
+
+
+def strings() -> list[str]:
+    return [key for key, value in flatten(VALUES).items() if isinstance(value, str)]
+
+
+@pytest.mark.parametrize("key", [key for key in LEAVES if key not in strings()])
+def test_text_is_no_number(key: str) -> None:
+    if key != "data.s3.endpoint_url":
+        assert "(got '1e-3')" in complaint(changed(key, "1e-3"))
+
+
+@pytest.mark.parametrize("key", LEAVES)
+def test_every_key_is_needed(key: str) -> None:
+    values = copy.deepcopy(VALUES)
+    *parents, name = key.split(".")
+    inner = values
+    for parent in parents:
+        inner = inner[parent]
+    del inner[name]
+    assert complaint(values) == f"{key}: is missing"
+
+
+@pytest.mark.parametrize("section", ["", *sections(VALUES)])
+def test_unknown_keys_are_refused_at_every_level(section: str) -> None:
+    key = f"{section}.qqqq".lstrip(".")
+    assert complaint(changed(key, 1)).startswith(f"{key}: unknown key; known keys: ")
+
+
+@pytest.mark.parametrize("section", sections(VALUES))
+def test_a_section_is_no_value(section: str) -> None:
+    assert complaint(changed(section, 3)).startswith(f"{section}: must be a mapping of ")
+
+
+@pytest.mark.parametrize("key", [key for key, value in flatten(VALUES).items() if isinstance(value, float)])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_are_finite(key: str, value: float) -> None:
+    assert complaint(changed(key, value)).startswith(f"{key}: must be a number")
+
+
+@pytest.mark.parametrize(
+    "key", [key for key, value in flatten(VALUES).items() if type(value) in (int, float) and key != "seed"]
+)
+def test_no_number_may_be_negative(key: str) -> None:
+    value = type(flatten(VALUES)[key])(-1)
+    assert f"(got {value!r})" in complaint(changed(key, value))
+
+
+@pytest.mark.parametrize("key", [key for key, value in flatten(VALUES).items() if type(value) is int])
+def test_counts_are_whole(key: str) -> None:
+    assert complaint(changed(key, 1.5)).startswith(f"{key}: must be an integer")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("seed", -1, "seed: must be an integer, at least 0 and at most 2147483647 (got -1)"),
+        ("align.lr", 2, "align.lr: must be a number, above 0 and at most 1 (got 2)"),
+        ("align.lr", "1e-6", "align.lr: must be a number, above 0 and at most 1 (got '1e-6')"),
+        ("data.source", "web", "data.source: must be 'bundled', 'folder' or 's3' (got 'web')"),
+        ("autoencoder.network.residual", 1, "autoencoder.network.residual: must be true or false (got 1)"),
+        (
+            "evaluate.scales",
+            [4, 0.5],
+            "evaluate.scales.1: must be a number, at least 1 and at most 64 (got 0.5)",
+        ),
+        (
+            "diffusion.denoiser.multipliers",
+            [1, 0],
+            "diffusion.denoiser.multipliers.1: must be an integer, at least 1 (got 0)",
+        ),
+        ("register.model_nam", "x", "register.model_nam: unknown key; did you mean model_name?"),
+        ("registr", {}, "registr: unknown key; did you mean register?"),
+        ("data.source", "folder", "data.folder.path must name a directory when source is folder"),
+        ("data.split.validation", ["coffee"], "data.split: scenes in both test and validation: coffee"),
+        ("data.split.scene_pattern", "(", "data.split.scene_pattern: is not a regular expression"),
+        ("data.s3.url", "https://bucket", "data.s3.url: must look like s3://bucket/prefix"),
+        ("diffusion.process.beta_end", 0.001, "diffusion.process.beta_end must not be below beta_start"),
+        (
+            "diffusion.denoiser.attention_factors",
+            [3],
+            "denoiser.attention_factors: 3 matches no level",
+        ),
+        ("align.samples.gradient_steps", 7, "align.samples.gradient_steps must not exceed sampling.steps"),
+        ("data.factor", 3, "data.augmentation.crop_px must be a multiple of factor"),
+        ("data.factor", 2, "data.factor must be a multiple of the encoder's downsampling 4 (got 2)"),
+        ("data.augmentation.crop_px", 124, "data.augmentation.crop_px must be a multiple of 8"),
+        (
+            "diffusion.task",
+            "generation",
+            "autoencoder.network.residual needs diffusion.task: ",
+        ),
+        ("evaluate.generation_sizes", ["0x5"], "evaluate.generation_sizes.0: must match pattern"),
+        ("runtime.device", "gpu", "runtime.device: must match pattern"),
+    ],
+)
+def test_what_is_said(key: str, value: Any, said: str) -> None:
+    assert said in complaint(changed(key, value))
+
+
+def test_every_mistake_is_named_at_once() -> None:
+    said = complaint(changed("seed", "x") | {"evaluate": 3})
+    assert said.startswith("seed: ")
+    assert "; evaluate: must be a mapping of crop_px, " in said
+
+
+def test_numbers_are_read_as_in_yaml_1_2(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(PARAMS.read_text().replace("lr: 2e-4", "lr: 1e-06"))
+    assert load_params(path).align.lr == 1e-6
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "must hold a mapping of sections"),
+        ("- 1\n", "must hold a mapping of sections"),
+        ("a: [1\nb: 2\n", "is not valid YAML"),
+        ("seed: 0\nseed: 1\n", "is not valid YAML"),
+        ("\x00", "is not valid YAML"),
+    ],
+)
+def test_broken_files(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=said) as error:
+        load_params(path)
+    assert str(error.value).startswith(str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_missing_and_undecodable_files(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    with pytest.raises(UserError, match="no such file"):
+        load_params(path)
+    path.write_bytes(b"\xff\xfe\x00seed")
+    with pytest.raises(UserError, match="is not UTF-8 text"):
+        load_params(path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(UserError, match="cannot be read"):
+        load_params(path)
+
+
+def test_a_stage_reads_its_own_section_only(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(PARAMS.read_text().replace("model_name: arbiscale", "model_name: 3"))
+    assert load_section(path, "align", AlignSettings) == load_params(PARAMS).align
+    with pytest.raises(UserError, match="aligned: is missing"):
+        load_section(path, "aligned", AlignSettings)
+
+
+def unbounded(section: type[BaseModel], prefix: str = "") -> list[str]:
+    """Keys of numbers, or lists of numbers, without a bound."""
+    found = []
+    for name, field in section.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            found += unbounded(annotation, f"{prefix}{name}.")
+        elif annotation in (int, float, list[int], list[float]) and not (
+            field.metadata and annotation in (int, float)
+        ):
+            found.append(f"{prefix}{name}")
+    return found
+
+
+def test_every_number_has_a_range() -> None:
+    checked_against_other_keys = ["autoencoder.target_px", "diffusion.denoiser.attention_factors"]
+    assert unbounded(Params) == checked_against_other_keys
