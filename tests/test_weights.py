@@ -104,7 +104,19 @@ def test_a_failed_download_says_what_to_do_and_leaves_nothing(
         obtain(network(f"{address}/net-full.pth", "00000000"))
     assert f"{address}/net-full.pth" in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert "cannot be written" not in str(caught.value)
     assert list(places["cache"].iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_is_no_more_than_unavailable(
+    server: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, address = server
+    (folder / "net-full.pth").write_bytes(b"weights")
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "file"))
+    with pytest.raises(UnavailableError, match="cannot be written"):
+        obtain(network(f"{address}/net-full.pth"))
 
 
 def test_fetch_copies_into_the_repository_and_prints_the_sha256(

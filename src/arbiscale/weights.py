@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import torch
 
@@ -129,11 +128,13 @@ def _download(network: Pretrained) -> Path:
     target = Path(torch.hub.get_dir()) / "checkpoints" / file
     try:
         with atomic_file(target) as temporary, _timeout(DOWNLOAD_TIMEOUT_SECONDS):
-            torch.hub.download_url_to_file(network.url, str(temporary), network.sha256_prefix)
-    except (URLError, OSError, RuntimeError, UserError) as error:  # RuntimeError: the sha256 differs
-        reason = str(getattr(error, "reason", error)).splitlines()[0]
+            try:
+                torch.hub.download_url_to_file(network.url, str(temporary), network.sha256_prefix)
+            except (OSError, RuntimeError) as error:  # no connection; another sha256
+                raise UserError(str(getattr(error, "reason", error)).splitlines()[0]) from None
+    except UserError as error:  # also a cache that cannot be written
         raise UnavailableError(
-            f"{network.name} weights: none found and {network.url} cannot be downloaded ({reason}); "
+            f"{network.name} weights: none found and {network.url} cannot be downloaded ({error}); "
             f"put {' or '.join(network.files)} in a folder and name it in runtime.weights_dir or "
             "ARBISCALE_WEIGHTS_DIR"
         ) from None
