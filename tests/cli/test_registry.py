@@ -1,0 +1,97 @@
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from arbiscale.cli import registry
+from arbiscale.cli.app import app
+from arbiscale.errors import UserError
+from arbiscale.tracking import open_store
+
+PARAMS = (Path(__file__).parents[2] / "params.yaml").read_text()
+
+
+@pytest.fixture
+def repository(project: Path) -> Path:
+    (project / "params.yaml").write_text(PARAMS)
+    return project
+
+
+@pytest.fixture
+def packed(repository: Path) -> Path:
+    folder = repository / "models/packed"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    return folder
+
+
+def write_record(repository: Path, stage: str, run_id: str, started: str) -> None:
+    (repository / "runs").mkdir(exist_ok=True)
+    record = {"stage": stage, "run_id": run_id, "started": started, "seconds": 12.3, "experiment": None}
+    (repository / "runs" / f"{stage}.json").write_text(json.dumps(record))
+
+
+def test_runs_shows_stage_run_and_status(repository: Path) -> None:
+    with open_store().run("download", tags={}, params={}) as run:
+        pass
+    write_record(repository, "crop", "0" * 32, "2026-01-01T00:00:05+00:00")
+    write_record(repository, "download", run.id, "2026-01-01T00:00:01+00:00")
+    result = CliRunner().invoke(app, ["runs"], catch_exceptions=False)
+    _, first, second = result.output.splitlines()
+    assert first.split()[:3] == ["download", run.id, "FINISHED"]
+    assert second.split()[:3] == ["crop", "0" * 32, "not"]
+    assert "not in this store" in second
+
+
+def test_runs_without_or_with_broken_records(repository: Path) -> None:
+    with pytest.raises(UserError, match="holds no run yet"):
+        registry.runs()
+    write_record(repository, "crop", "0" * 32, "2026-01-01T00:00:05+00:00")
+    (repository / "runs/crop.json").write_text("{}")
+    with pytest.raises(UserError, match=r"runs/crop\.json: is not a run's record"):
+        registry.runs()
+
+
+def test_register_then_promote(packed: Path) -> None:
+    run = CliRunner().invoke
+    assert "arbiscale version 1 registered anew" in run(app, ["register"], catch_exceptions=False).output
+    assert "arbiscale version 1 found" in run(app, ["register"], catch_exceptions=False).output
+    assert "version 1 is the champion" in run(app, ["promote", "1"], catch_exceptions=False).output
+    version = open_store().client.get_model_version_by_alias("arbiscale", "champion")
+    assert int(version.version) == 1
+    assert run(app, ["promote", "0"]).exit_code == 2
+
+
+def test_register_without_a_model(repository: Path) -> None:
+    with pytest.raises(UserError, match=r"models/packed: is missing; `dvc repro`"):
+        registry.register()
+
+
+def test_ui_names_a_taken_port(repository: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(UserError, match=f"127.0.0.1:{port}: cannot be listened on.*--port"):
+            registry.ui(port=port, host="127.0.0.1")
+
+
+def test_ui_becomes_mlflows_server_on_this_store(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(registry.os, "execve", lambda _, command, environment: started.append(command))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    registry.ui(port=port, host="127.0.0.1")
+    (command,) = started
+    assert command[:4] == [sys.executable, "-m", "mlflow", "server"]
+    assert command[command.index("--backend-store-uri") + 1] == f"sqlite:///{repository}/mlflow.db"
+    assert command[command.index("--port") + 1] == str(port)
+
+
+@pytest.mark.slow
+def test_mlflow_accepts_the_servers_options() -> None:
+    command = [sys.executable, "-m", "mlflow", "server", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert all(option in done.stdout for option in ("--backend-store-uri", "--workers", "--host", "--port"))
