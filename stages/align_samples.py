@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from arbiscale.checkpoint import load_latent_diffusion, read_config, save_latent_diffusion
 from arbiscale.config.align import AlignSettings
 from arbiscale.config.data import DataSettings
 from arbiscale.data.streams import training_streams
+from arbiscale.diffusion_checkpoint import load_latent_diffusion, read_config, save_latent_diffusion
 from arbiscale.stage import Stage, run_stage
 from arbiscale.training.align_samples import SampleAlignment
 from arbiscale.training.fit import fit

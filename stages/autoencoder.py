@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from arbiscale.checkpoint import ModelConfig, save_autoencoder
+from arbiscale.checkpoint import FirstStageConfig, save_autoencoder
 from arbiscale.config.autoencoder import AutoencoderSettings
 from arbiscale.config.data import DataSettings
 from arbiscale.data.streams import training_streams
@@ -35,7 +35,9 @@ def main(stage: Stage) -> None:
         scratch=stage.scratch,
         recorder=stage.run,
     )
-    save_autoencoder(OUT, ModelConfig(factor=data.factor, autoencoder=settings.network), module.autoencoder)
+    save_autoencoder(
+        OUT, FirstStageConfig(factor=data.factor, autoencoder=settings.network), module.autoencoder
+    )
 
 
 if __name__ == "__main__":

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import torch
 
-from arbiscale.checkpoint import (
-    DiffusionConfig,
-    build_latent_diffusion,
-    load_autoencoder,
-    read_config,
-    save_latent_diffusion,
-)
+from arbiscale.checkpoint import load_autoencoder
 from arbiscale.config.data import DataSettings
 from arbiscale.config.diffusion import DiffusionSettings
 from arbiscale.data.streams import training_streams
+from arbiscale.diffusion_checkpoint import (
+    DiffusionConfig,
+    build_latent_diffusion,
+    read_config,
+    save_latent_diffusion,
+)
 from arbiscale.latent_space import measure_statistics
 from arbiscale.stage import Stage, run_stage
 from arbiscale.training.diffusion import DiffusionTraining
@@ -33,7 +33,8 @@ def main(stage: Stage) -> None:
     settings = stage.settings("diffusion", DiffusionSettings)
     augmentation = stage.settings("data", DataSettings).augmentation
     train, validation = training_streams(CROPS, augmentation, stage.seed)
-    autoencoder = load_autoencoder(FIRST_STAGE)
+    first_stage = read_config(FIRST_STAGE)
+    autoencoder = load_autoencoder(FIRST_STAGE, first_stage.autoencoder)
     batches = training_batches(train, settings.training.batch_size, first_step=0, workers=0)
     statistics = measure_statistics(
         autoencoder, islice(batches, STATISTICS_BATCHES), settings.latent_normalization
@@ -47,7 +48,7 @@ def main(stage: Stage) -> None:
         latent_scale=statistics.scale,
         training_latent_px=augmentation.crop_px // autoencoder.downsampling,
     )
-    config = read_config(FIRST_STAGE).model_copy(update={"diffusion": diffusion})
+    config = first_stage.model_copy(update={"diffusion": diffusion})
     torch.manual_seed(derive_seed(stage.seed, stage.name))
     model = build_latent_diffusion(config, autoencoder)
     fit(

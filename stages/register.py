@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from arbiscale.checkpoint import load_latent_diffusion, read_config, save_latent_diffusion
 from arbiscale.config.register import RegisterSettings
 from arbiscale.config.sampling import SamplingSettings
+from arbiscale.diffusion_checkpoint import load_latent_diffusion, read_config, save_latent_diffusion
 from arbiscale.registry import register
 from arbiscale.stage import Stage, run_stage
 

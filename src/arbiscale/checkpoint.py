@@ -1,13 +1,14 @@
 """Model folders: config.json and safetensors, complete and self-describing, without ids, times or paths.
 
-`autoencoder.safetensors` is always there, `denoiser.safetensors` from the diffusion stage on. Equal
-weights give equal bytes, so a stage that is executed again with the same result reruns nothing after it.
+`autoencoder.safetensors` is always there, `denoiser.safetensors` from the diffusion stage on
+(arbiscale.diffusion_checkpoint). Equal weights give equal bytes, so a stage that is executed again
+with the same result reruns nothing after it.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 import torch
 from pydantic import Field
@@ -16,111 +17,61 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from arbiscale.config.autoencoder import AutoencoderNetworkSettings
-from arbiscale.config.diffusion import DenoiserSettings, ProcessSettings
-from arbiscale.config.sampling import SamplingSettings
 from arbiscale.config.section import Section, read_yaml, validate
-from arbiscale.diffusion.process import DiffusionProcess
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_folder, write_json
-from arbiscale.latent_diffusion import LatentDiffusion
-from arbiscale.latent_space import LatentSpace, LatentStatistics
 from arbiscale.networks.autoencoder import Autoencoder
-from arbiscale.networks.denoiser import Denoiser
 
-CONFIG, AUTOENCODER, DENOISER = "config.json", "autoencoder.safetensors", "denoiser.safetensors"
-
-
-class DiffusionConfig(Section):
-    """What rebuilds a latent diffusion model around its autoencoder."""
-
-    task: Literal["super_resolution", "generation"]
-    condition_upsampling: Literal["nearest", "bilinear", "bicubic"]
-    process: ProcessSettings
-    denoiser: DenoiserSettings
-    latent_shift: list[float]
-    latent_scale: list[float]
-    training_latent_px: int = Field(ge=1)  # side of the latents it was trained on
+CONFIG, AUTOENCODER = "config.json", "autoencoder.safetensors"
 
 
-class ModelConfig(Section):
-    """config.json of a model folder."""
+class FirstStageConfig(Section):
+    """What config.json says of every model."""
 
     format: Literal["arbiscale-1"] = "arbiscale-1"
     factor: int = Field(ge=1)  # HR crop / LR crop
     autoencoder: AutoencoderNetworkSettings
-    diffusion: DiffusionConfig | None = None
-    sampling: SamplingSettings | None = None  # the default sampler
 
 
-def read_config(folder: Path) -> ModelConfig:
+ConfigType = TypeVar("ConfigType", bound=FirstStageConfig)
+
+
+def read_json_config(folder: Path, kind: type[ConfigType]) -> ConfigType:
     """A model folder's configuration; raises UserError naming the folder when it is none."""
     path = folder / CONFIG
     if not path.is_file():
         raise UserError(f"{folder}: is not a model folder (no {CONFIG}); train one with `dvc repro`")
-    return validate(ModelConfig, read_yaml(path), path)  # JSON is YAML 1.2
+    return validate(kind, read_yaml(path), path)  # JSON is YAML 1.2
 
 
-def save_autoencoder(folder: Path, config: ModelConfig, autoencoder: nn.Module) -> None:
+def save_autoencoder(folder: Path, config: FirstStageConfig, autoencoder: Autoencoder) -> None:
     """Write a model folder that holds an autoencoder only."""
     with atomic_folder(folder) as temporary:
         write_json(temporary / CONFIG, config.model_dump())
-        _save(autoencoder, temporary / AUTOENCODER)
+        save_tensors(autoencoder, temporary / AUTOENCODER)
 
 
-def save_latent_diffusion(folder: Path, config: ModelConfig, model: LatentDiffusion) -> None:
-    """Write a complete model folder."""
-    with atomic_folder(folder) as temporary:
-        write_json(temporary / CONFIG, config.model_dump())
-        _save(model.space.autoencoder, temporary / AUTOENCODER)
-        _save(model.denoiser, temporary / DENOISER)
-
-
-def load_autoencoder(folder: Path) -> Autoencoder:
+def load_autoencoder(folder: Path, settings: AutoencoderNetworkSettings) -> Autoencoder:
     """The autoencoder of a model folder, in evaluation mode, on the CPU."""
-    autoencoder = Autoencoder(read_config(folder).autoencoder)
-    _load(autoencoder, folder / AUTOENCODER)
+    autoencoder = Autoencoder(settings)
+    load_tensors(autoencoder, folder / AUTOENCODER)
     return autoencoder.eval()
 
 
-def build_latent_diffusion(config: ModelConfig, autoencoder: Autoencoder) -> LatentDiffusion:
-    """The model a configuration describes around an autoencoder, its denoiser not yet trained.
-
-    Raises:
-        ValueError: the configuration has no diffusion part.
-    """
-    diffusion = config.diffusion
-    if diffusion is None:
-        raise ValueError("the configuration describes an autoencoder only")
-    super_resolution = diffusion.task == "super_resolution"
-    space = LatentSpace(autoencoder, LatentStatistics(diffusion.latent_shift, diffusion.latent_scale))
-    denoiser = Denoiser(diffusion.denoiser, space.channels, space.channels if super_resolution else 0)
-    factor = config.factor if super_resolution else None
-    process = DiffusionProcess(diffusion.process)
-    return LatentDiffusion(space, process, denoiser, factor, diffusion.condition_upsampling)
-
-
-def load_latent_diffusion(folder: Path) -> LatentDiffusion:
-    """The latent diffusion model of a model folder, in evaluation mode, on the CPU.
-
-    Raises:
-        UserError: the folder holds none, or its tensors do not fit its configuration.
-    """
-    config = read_config(folder)
-    if config.diffusion is None:
-        raise UserError(f"{folder}: holds an autoencoder only; give the folder of a later stage")
-    model = build_latent_diffusion(config, load_autoencoder(folder))
-    _load(model.denoiser, folder / DENOISER)
-    return model.eval()
-
-
-def _save(network: nn.Module, path: Path) -> None:
+def save_tensors(network: nn.Module, path: Path) -> None:
+    """Write a network's state as safetensors."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     save_file(tensors, path)
 
 
-def _load(network: nn.Module, path: Path) -> None:
+def load_tensors(network: nn.Module, path: Path) -> None:
+    """Read a network's state.
+
+    Raises:
+        UserError: a missing or damaged file, or tensors that do not fit, listed with both shapes.
+    """
     try:
-        tensors: dict[str, Any] = load_file(path)
+        tensors = load_file(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; restore it with `dvc checkout` or `dvc repro`") from None
     except SafetensorError as error:

@@ -41,7 +41,7 @@ class LatentDiffusion(nn.Module):
         return make_pair(self.space, images, self.factor, self.condition_upsampling)
 
     def condition(self, low_resolution: Tensor) -> Tensor | None:
-        """The normalised condition of low-resolution images (batch, 3, height, width); None for generation."""
+        """The normalised condition of images (batch, 3, height, width); None for generation."""
         if self.factor is None:
             return None
         return self.space.condition(low_resolution, self.factor, self.condition_upsampling)

@@ -74,9 +74,7 @@ def measure_statistics(
     if normalization == "scalar":
         return LatentStatistics([0.0] * channels, [float(1 / latents.std())] * channels)
     by_channel = latents.transpose(0, 1).flatten(1)
-    return LatentStatistics(
-        by_channel.mean(1).tolist(), (1 / by_channel.std(1).clamp(min=1e-6)).tolist()
-    )
+    return LatentStatistics(by_channel.mean(1).tolist(), (1 / by_channel.std(1).clamp(min=1e-6)).tolist())
 
 
 @dataclass(frozen=True)

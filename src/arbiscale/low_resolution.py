@@ -9,9 +9,9 @@ from arbiscale.resize import Kernel, resize
 
 
 def shrink(image: Tensor, factor: int) -> Tensor:
-    """The low-resolution version (batch, 3, height / factor, width / factor) of images, as 8-bit input has it.
+    """The low-resolution version of images: (batch, 3, height / factor, width / factor).
 
-    Antialiased bicubic, clamped to [-1, 1] (not rounded to 8 bits).
+    Antialiased bicubic, clamped to [-1, 1] as pictures are (not rounded to 8 bits).
     """
     height, width = image.shape[-2:]
     return resize(image, (height // factor, width // factor)).clamp(-1, 1)

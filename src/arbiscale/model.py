@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import torch
@@ -11,16 +12,11 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from arbiscale.checkpoint import (
-    DiffusionConfig,
-    ModelConfig,
-    load_autoencoder,
-    load_latent_diffusion,
-    read_config,
-)
+from arbiscale.checkpoint import load_autoencoder
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.coordinates import Region, Size
 from arbiscale.device import choose_device
+from arbiscale.diffusion_checkpoint import DiffusionConfig, ModelConfig, load_latent_diffusion, read_config
 from arbiscale.errors import UserError
 from arbiscale.latent_diffusion import LatentDiffusion
 from arbiscale.low_resolution import base_image
@@ -81,6 +77,28 @@ class Model:
     def downsampling(self) -> int:
         """Image pixels per latent pixel, along one axis."""
         return self.autoencoder.downsampling
+
+    @overload
+    def upscale(
+        self,
+        image: Image.Image,
+        *,
+        scale: float | tuple[float, float] | None = None,
+        size: Size | None = None,
+        steps: int | None = None,
+        seed: int = 0,
+    ) -> Image.Image: ...
+
+    @overload
+    def upscale(
+        self,
+        image: np.ndarray,
+        *,
+        scale: float | tuple[float, float] | None = None,
+        size: Size | None = None,
+        steps: int | None = None,
+        seed: int = 0,
+    ) -> np.ndarray: ...
 
     def upscale(
         self,
@@ -198,7 +216,10 @@ class Model:
     def generate_latents(
         self, count: int, latent_size: Size, *, steps: int | None = None, seed: int = 0
     ) -> Tensor:
-        """Latents (count, channels, *latent_size) of generated images; sizes rounded up to what the U-Net takes."""
+        """Latents (count, channels, *latent_size) of generated images.
+
+        Sizes are rounded up to what the U-Net takes.
+        """
         diffusion, config = self._diffusion("generation")
         multiple = config.denoiser.downsampling
         height, width = (-(-side // multiple) * multiple for side in latent_size)
@@ -224,11 +245,11 @@ def target_size(size: Size, scale: float | tuple[float, float] | None, wanted: S
     Raises:
         UserError: neither or both given, or an output below 1 px.
     """
-    if (scale is None) == (wanted is None):
+    if scale is not None and wanted is None:
+        vertical, horizontal = scale if isinstance(scale, tuple) else (scale, scale)
+        wanted = (round(size[0] * vertical), round(size[1] * horizontal))
+    elif scale is not None or wanted is None:
         raise UserError("give either a scale or a size")
-    if wanted is None:
-        scales = scale if isinstance(scale, tuple) else (scale, scale)
-        wanted = (round(size[0] * scales[0]), round(size[1] * scales[1]))
     if min(wanted) < 1:
         raise UserError(f"the output would be {wanted[0]}x{wanted[1]} px; ask for at least 1x1")
     return wanted

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 def generator_loss(discriminator: nn.Module, drawn: Tensor) -> Tensor:
-    """How far the drawn images (batch, 3, height, width) are from passing; no gradient to the discriminator."""
+    """How far drawn images (batch, 3, height, width) are from passing; the discriminator gets no gradient."""
     frozen = {name: parameter.detach() for name, parameter in discriminator.named_parameters()}
     return -functional_call(discriminator, frozen, (drawn,)).mean()
 

@@ -1,1 +1,1 @@
-"""The networks: encoder, posterior, feature decoder and implicit head (the autoencoder), denoiser, discriminator."""
+"""The networks: autoencoder (encoder, posterior, feature decoder, implicit head), denoiser, discriminator."""

@@ -18,9 +18,7 @@ class ImplicitDecoder(nn.Module):
     def __init__(self, settings: AutoencoderNetworkSettings) -> None:
         super().__init__()
         self.feature_decoder = FeatureDecoder(settings)
-        self.head = ImplicitHead(
-            self.feature_decoder.out_channels, settings.head.width, settings.head.layers
-        )
+        self.head = ImplicitHead(self.feature_decoder.out_channels, settings.head.width, settings.head.layers)
         self.residual = settings.residual
         if settings.residual:  # a decoder that draws nothing equals bicubic: start there
             nn.init.zeros_(self.head.output.weight)

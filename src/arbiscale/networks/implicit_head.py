@@ -24,14 +24,12 @@ class ImplicitHead(nn.Module):
 
     def __init__(self, features: int, width: int, layers: int, channels: int = 3) -> None:
         super().__init__()
-        widths = [features + 4, *[width] * layers]
-        self.hidden = nn.ModuleList(
-            nn.Linear(before, after) for before, after in zip(widths, widths[1:], strict=False)
-        )
+        self.first = nn.Linear(features + 4, width)
+        self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(layers - 1))
         self.output = nn.Linear(width, channels)
         self.features = features
         with torch.no_grad():  # hinges as dense as pixels: as drawn, position is drowned by the features
-            self.hidden[0].weight[:, features : features + 2] *= _COORDINATE_GAIN
+            self.first.weight[:, features : features + 2] *= _COORDINATE_GAIN
 
     def forward(self, features: Tensor, size: Size, region: Region) -> Tensor:
         """Colours of a region of the output.
@@ -61,17 +59,19 @@ class ImplicitHead(nn.Module):
 
     def _project(self, features: Tensor, size: Size) -> Tensor:
         """The first layer's feature, cell and bias parts, per latent pixel."""
-        weight = self.hidden[0].weight
-        cell = features.new_tensor([2 * inputs / outputs for inputs, outputs in zip(features.shape[-2:], size, strict=True)])
-        constant = self.hidden[0].bias + weight[:, self.features + 2 :] @ cell
+        weight = self.first.weight
+        pixels = zip(features.shape[-2:], size, strict=True)
+        cell = features.new_tensor([2 * inputs / outputs for inputs, outputs in pixels])
+        constant = self.first.bias + weight[:, self.features + 2 :] @ cell
         return functional.linear(features.permute(0, 2, 3, 1), weight[:, : self.features], constant)
 
     def _band(self, projected: Tensor, rows: AxisNeighbours, columns: AxisNeighbours) -> Tensor:
         """Colours (batch, rows, columns, channels) of the outputs where these rows and columns cross."""
-        weight = self.hidden[0].weight
+        weight = self.first.weight
         to_y, to_x = weight[:, self.features], weight[:, self.features + 1]
         areas = _blend_weights(rows, columns).to(projected.dtype)
-        image = None
+        shape = (len(projected), len(rows.index[0]), len(columns.index[0]), self.output.out_features)
+        image = projected.new_zeros(shape)
         for y in (0, 1):
             row_features = projected.index_select(1, rows.index[y])
             along_y = rows.relative[y].to(projected.dtype)[:, None, None] * to_y  # (rows, 1, hidden)
@@ -79,10 +79,9 @@ class ImplicitHead(nn.Module):
                 along_x = columns.relative[x].to(projected.dtype)[:, None] * to_x  # (columns, hidden)
                 hidden = row_features.index_select(2, columns.index[x]) + (along_y + along_x)
                 hidden = functional.relu(hidden, inplace=True)
-                for layer in self.hidden[1:]:
+                for layer in self.hidden:
                     hidden = functional.relu(layer(hidden), inplace=True)
-                colours = self.output(hidden) * areas[y, x][..., None]
-                image = colours if image is None else image + colours
+                image = image + self.output(hidden) * areas[y, x][..., None]
         return image
 
 

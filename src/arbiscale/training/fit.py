@@ -74,7 +74,7 @@ def fit(
         averaging,
         DivergenceGuard(runtime.log_every_steps),
         Validations(validation, averaging, recorder, runtime.validate_every_steps, seed),
-        StepProgress(module.name, settings.batch_size),
+        StepProgress(module.name, settings.batch_size, runtime.log_every_steps),
         Checkpoints(checkpoint, runtime.checkpoint_every_steps),
         LearningRateMonitor("step"),
     ]

@@ -19,9 +19,10 @@ _LOOK_STEPS = 10  # a look at the loss waits for the accelerator
 class StepProgress(Callback):
     """Shows steps done, the loss, steps a second and the time left; measures throughput."""
 
-    def __init__(self, name: str, batch_size: int) -> None:
+    def __init__(self, name: str, batch_size: int, log_every_steps: int) -> None:
         self.name = name
         self.batch_size = batch_size
+        self.log_every_steps = log_every_steps
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -49,7 +50,7 @@ class StepProgress(Callback):
         rate = (step - self._first_step) / (now - self._started)
         if step % _LOOK_STEPS == 0 or step == trainer.max_steps:
             self._loss = float(outputs["loss"])
-        if trainer.logger and step % trainer.log_every_n_steps == 0:
+        if trainer.logger and step % self.log_every_steps == 0:
             trainer.logger.log_metrics({"throughput/images_per_second": rate * self.batch_size}, step)
         self._bar.update(self._task, completed=step, loss=self._loss, rate=rate)
         if not self._bar.live.is_started and (
