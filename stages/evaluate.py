@@ -50,15 +50,12 @@ def main(stage: Stage) -> None:
     write_json(METRICS, means | memory)
     with atomic_folder(PLOTS) as folder:
         write_plots(folder, means)
-    credits = [
-        f"{each.scene}: {manifest.credits[each.source]}"
-        for each in manifest.photographs
-        if each.source in manifest.credits
-    ]
+    credits = {Path(each.file).stem: manifest.credits.get(each.source) for each in manifest.photographs}
     with atomic_folder(REPORTS) as folder:
         write_scores(folder / "scores.csv", evaluation)
         for group, comparisons in evaluation.comparisons.items():
-            sheet = draw_contact_sheet(group, comparisons, credits)
+            shown = [each.title for each in comparisons if credits.get(each.title)]
+            sheet = draw_contact_sheet(group, comparisons, [f"{name}: {credits[name]}" for name in shown])
             write_image(folder / "sheets" / f"{group}.png", sheet)
             stage.run.log_image(f"sheets/{group}", sheet)
     stage.run.log_metrics(flat_metrics(means) | memory)
