@@ -57,7 +57,7 @@ class Model:
         self.diffusion = None
         self.autoencoder: Autoencoder
         if self.config.diffusion is None:
-            self.autoencoder = load_autoencoder(folder).to(device)
+            self.autoencoder = load_autoencoder(folder, self.config.autoencoder).to(device)
         else:
             self.diffusion = load_latent_diffusion(folder).to(device)
             self.autoencoder = self.diffusion.space.autoencoder

@@ -1,0 +1,159 @@
+"""The command as a whole: help at once, one line and code 2 for every mistake, the project's own commands."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from arbiscale import __version__
+from arbiscale.cli.app import main
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = ["upscale", "generate", "check", "preset", "weights", "runs", "ui", "register", "promote"]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project's parameters and presets, as the working directory."""
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copytree(ROOT / "presets", tmp_path / "presets")
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    return int(end.value.code or 0)
+
+
+def error_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line on standard error."""
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.endswith("\n")
+    assert captured.err.count("\n") == 1
+    return captured.err.removeprefix("error: ").rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["check"], ["preset", "apply", "smoke"], ["upscale", "--help"]]
+)
+def test_nothing_heavy_is_imported(workspace: Path, arguments: list[str]) -> None:
+    script = (
+        "import sys\nfrom arbiscale.cli.app import main\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "heavy = {'torch', 'mlflow', 'pytorch_lightning', 'albumentations', 'boto3', 'numpy', 'PIL'}\n"
+        "print('heavy:', sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("heavy: []\n")
+
+
+def test_the_installed_command_ends_with_code_2_and_no_traceback(workspace: Path) -> None:
+    command = Path(sys.executable).with_name("arbiscale")
+    done = subprocess.run(
+        [command, "preset", "apply", "nothing"], capture_output=True, text=True, check=False, env=os.environ
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: {workspace.resolve()}/presets: has no preset 'nothing'; "
+        "there are: sample, sample-generation, smoke\n"
+    )
+
+
+def test_every_command_stands_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    named = capsys.readouterr().out
+    assert run() == 0
+    assert capsys.readouterr().out.split() == named.split()
+    assert all(f" {command} " in named for command in COMMANDS)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"arbiscale {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["upscal"], "No such command 'upscal'"),
+        (["check", "--bogus"], "No such option: --bogus"),
+        (["upscale"], "Missing argument 'INPUT'"),
+        (["promote", "first"], "Invalid value for 'VERSION'"),
+        (["generate", "out", "--size", "8x8", "--count", "0"], "Invalid value for '--count'"),
+        (["upscale", "a.png", "b.png", "--scale", "2", "--steps", "0"], "Invalid value for '--steps'"),
+        (["upscale", "a.png", "b.png", "--scale", "2", "--seed", "-1"], "Invalid value for '--seed'"),
+        (["preset"], "Missing command"),
+    ],
+)
+def test_wrong_usage(capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:
+    assert run(*arguments) == 2
+    assert said in error_line(capsys)
+
+
+def test_check(workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("check") == 0
+    assert capsys.readouterr().out == "params.yaml: ok\n"
+    path = workspace / "params.yaml"
+    path.write_text(path.read_text().replace("seed: 0", "sede: 0"))
+    assert run("check") == 2
+    assert error_line(capsys) == "params.yaml: seed: is missing; sede: unknown key; did you mean seed?"
+    path.unlink()
+    assert run("check") == 2
+    assert "params.yaml: no such file" in error_line(capsys)
+
+
+def test_check_reads_the_copy_that_dvc_runs_in(
+    workspace: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    copy = tmp_path_factory.mktemp("copy")
+    (copy / "params.yaml").write_text((workspace / "params.yaml").read_text() + "extra: 1\n")
+    monkeypatch.setenv("DVC_ROOT", str(workspace))
+    monkeypatch.chdir(copy)
+    assert run("check") == 2
+    assert "extra: unknown key" in error_line(capsys)
+
+
+def test_check_works_in_a_subfolder(
+    workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workspace / "presets")
+    assert run("check") == 0
+    assert capsys.readouterr().out == f"{workspace.resolve()}/params.yaml: ok\n"
+
+
+def test_presets(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("preset", "list") == 0
+    assert "\nsmoke " in capsys.readouterr().out
+    assert run("preset", "show", "smoke") == 0
+    assert capsys.readouterr().out == (ROOT / "presets" / "smoke.yaml").read_text()
+    assert run("preset", "apply", "smoke") == 0
+    assert "evaluate.scales: [2.7, 4, 6, 8] -> [2, 3.3]\n" in capsys.readouterr().out
+    assert run("preset", "apply", "smoke") == 0
+    assert capsys.readouterr().out == "params.yaml: already holds every value of smoke\n"
+    assert run("preset", "apply", "sample") == 0
+    assert (workspace / "params.yaml").read_text() == (ROOT / "params.yaml").read_text()
+    capsys.readouterr()
+    assert run("preset", "show", "../params") == 2
+    assert "has no preset '../params'" in error_line(capsys)
+
+
+def test_weights_come_from_a_folder(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = workspace / "given"
+    given.mkdir()
+    assert run("weights", "--from", str(given)) == 2
+    assert "holds no AlexNet" in error_line(capsys)
+    (given / "alexnet_features.pt").write_bytes(b"weights")
+    assert run("weights", "--from", str(given)) == 0
+    assert (workspace / "weights" / "alexnet_features.pt").read_bytes() == b"weights"

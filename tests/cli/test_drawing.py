@@ -1,0 +1,169 @@
+"""Drawing from the command line: sizes, formats, seeds, and nothing left behind after a mistake."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from arbiscale.cli.app import main
+from arbiscale.images import read_image
+
+
+def run(*arguments: str | Path) -> int:
+    with pytest.raises(SystemExit) as end:
+        main([str(argument) for argument in arguments])
+    return int(end.value.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "size"),
+    [("--scale", "2.7", (32, 54)), ("--scale", "2x3.5", (24, 70)), ("--size", "31x17", (31, 17))],
+)
+def test_upscale(
+    super_resolution_model: Path,
+    picture: Path,
+    tmp_path: Path,
+    option: str,
+    value: str,
+    size: tuple[int, int],
+) -> None:
+    output = tmp_path / "new" / "out.png"
+    assert (
+        run("upscale", picture, output, option, value, "--model", super_resolution_model, "--steps", "2") == 0
+    )
+    assert read_image(output).shape == (*size, 3)
+
+
+def test_upscaling_is_reproducible_and_equals_the_library(
+    super_resolution_model: Path, picture: Path, tmp_path: Path
+) -> None:
+    import arbiscale
+
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        arguments = ["--model", super_resolution_model, "--steps", "2", "--device", "cpu", "--seed", seed]
+        assert run("upscale", picture, tmp_path / f"{name}.png", "--scale", "4", *arguments) == 0
+    a, b, c = (read_image(tmp_path / f"{name}.png") for name in "abc")
+    assert np.array_equal(a, b)
+    assert not np.array_equal(a, c)
+    model = arbiscale.load_model(super_resolution_model, device="cpu")
+    assert np.array_equal(a, model.upscale(read_image(picture), scale=4.0, steps=2, seed=1))
+
+
+def test_one_pixel_is_a_picture(super_resolution_model: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (1, 1), "red").save(tmp_path / "dot.png")
+    output = tmp_path / "out.png"
+    assert (
+        run("upscale", tmp_path / "dot.png", output, "--scale", "9", "--model", super_resolution_model) == 0
+    )
+    assert read_image(output).shape == (9, 9, 3)
+
+
+def test_generate(generation_model: Path, tmp_path: Path) -> None:
+    common = ["--size", "16x16", "--size", "20x36", "--model", generation_model, "--steps", "2"]
+    assert run("generate", tmp_path / "a", *common, "--count", "2", "--seed", "5") == 0
+    names = ["seed5-16x16.png", "seed5-20x36.png", "seed6-16x16.png", "seed6-20x36.png"]
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == names
+    assert read_image(tmp_path / "a" / "seed6-20x36.png").shape == (20, 36, 3)
+    assert run("generate", tmp_path / "b", *common, "--seed", "6") == 0
+    for name in names[2:]:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """A folder of files that are no pictures, and one that is."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "good.png")
+    Image.effect_noise((64, 64), 50).save(tmp_path / "whole.jpg")
+    (tmp_path / "truncated.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:500])
+    (tmp_path / "text.png").write_text("hello")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["good.png", "out.png", "--scale", "0"], "--scale: must be a factor above 0"),
+        (["good.png", "out.png", "--scale", "-1"], "--scale: must be a factor above 0"),
+        (["good.png", "out.png", "--scale", "nan"], "--scale: must be a factor above 0"),
+        (["good.png", "out.png", "--scale", "1e9"], "--scale 1e9: makes more than"),
+        (["good.png", "out.png", "--size", "0x5"], "--size: must be HEIGHTxWIDTH"),
+        (["good.png", "out.png", "--size", "99999x99999"], "are more than 2,147,483,648 pixels"),
+        (["good.png", "out.png"], "give either --scale or --size"),
+        (["good.png", "out.xyz", "--scale", "2"], "out.xyz: unknown picture suffix '.xyz'"),
+        (["good.png", ".", "--scale", "2"], "suffix"),
+        (["good.png", "text.png/out.png", "--scale", "2"], "text.png: is not a folder"),
+        (["missing.png", "out.png", "--scale", "2"], "missing.png: no such file"),
+        (["text.png", "out.png", "--scale", "2"], "text.png: is not a picture"),
+        (["truncated.jpg", "out.png", "--scale", "2"], "truncated.jpg: cannot be decoded"),
+        (["good.png", "out.png", "--scale", "2", "--device", "gpu"], "--device: must be"),
+        (["good.png", "out.png", "--scale", "2", "--model", "nowhere"], "nowhere: no model there"),
+        (["good.png", "out.png", "--scale", "2"], "models/packed: no model there yet; run dvc repro"),
+    ],
+)
+def test_requests_refused_before_torch(
+    broken: Path,
+    super_resolution_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    said: str,
+) -> None:
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.chdir(broken)
+    monkeypatch.setitem(sys.modules, "arbiscale.model", None)  # importing it fails
+    before = sorted(broken.iterdir())
+    if "--model" not in arguments and "no model" not in said:
+        arguments = [*arguments, "--model", str(super_resolution_model)]
+    assert run("upscale", *arguments) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.err.count("\n") == 1
+    assert sorted(broken.iterdir()) == before
+
+
+def test_a_model_for_something_else(
+    generation_model: Path,
+    super_resolution_model: Path,
+    picture: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("upscale", picture, tmp_path / "out.png", "--scale", "2", "--model", generation_model) == 2
+    assert "made for generation, not for super_resolution" in capsys.readouterr().err
+    assert run("generate", tmp_path / "out", "--size", "8x8", "--model", super_resolution_model) == 2
+    assert "made for super_resolution, not for generation" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["picture.png"]
+
+
+@pytest.mark.parametrize("steps", ["100", "101", "10000"])
+def test_as_many_steps_as_the_process_has(
+    super_resolution_model: Path,
+    picture: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    steps: str,
+) -> None:
+    arguments = ["--scale", "2", "--model", super_resolution_model, "--steps", steps]
+    code = run("upscale", picture, tmp_path / "out.png", *arguments)
+    assert (code, (tmp_path / "out.png").exists()) == ((0, True) if steps == "100" else (2, False))
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_memory_that_does_not_suffice(
+    super_resolution_model: Path,
+    picture: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+) -> None:
+    def upscale(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("arbiscale.model.Model.upscale", upscale)
+    arguments = ["--scale", "2", "--model", super_resolution_model]
+    assert run("upscale", picture, tmp_path / "out.png", *arguments) == 2
+    assert capsys.readouterr().err.startswith("error: out of memory; ask for fewer pixels")
+    assert not (tmp_path / "out.png").exists()

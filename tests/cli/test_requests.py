@@ -1,0 +1,98 @@
+"""What may be asked for, and what is said of the rest."""
+
+from pathlib import Path
+
+import pytest
+
+from arbiscale.cli import requests
+from arbiscale.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("scale", "wanted"),
+    [("2.7", (32, 54)), ("2.7X3", (32, 60)), (".5", (6, 10)), ("1e1", (120, 200)), ("+2", (24, 40))],
+)
+def test_scales(scale: str, wanted: tuple[int, int]) -> None:
+    assert requests.parse_target(scale, None).of((12, 20)) == wanted
+
+
+def test_a_size_does_not_depend_on_the_input() -> None:
+    assert requests.parse_target(None, "480x641").of((12, 20)) == (480, 641)
+
+
+@pytest.mark.parametrize(
+    "scale",
+    ["0", "-1", "nan", "inf", "1e999", "", "x", "2x", "x2", "2x0", "2x3x4", "2,5", "1_0", "two", "٣", " 2"],
+)
+def test_scales_that_are_none(scale: str) -> None:
+    with pytest.raises(UserError, match="--scale: must be a factor above 0"):
+        requests.parse_target(scale, None)
+
+
+@pytest.mark.parametrize(
+    "size", ["0x5", "5x0", "5", "5x", "-5x5", "5.0x5", "5x5x5", "05x5", "5 x 5", "", "٣x٣"]
+)
+def test_sizes_that_are_none(size: str) -> None:
+    with pytest.raises(UserError, match="--size: must be HEIGHTxWIDTH"):
+        requests.parse_target(None, size)
+
+
+def test_one_of_scale_and_size() -> None:
+    for scale, size in ((None, None), ("2", "5x5")):
+        with pytest.raises(UserError, match="give either --scale or --size"):
+            requests.parse_target(scale, size)
+
+
+def test_absurd_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="are more than 2,147,483,648 pixels"):
+        requests.parse_size("46341x46341")
+    with pytest.raises(UserError, match="makes more than 2,147,483,648 pixels of 12x20"):
+        requests.parse_target("1e9", None).of((12, 20))
+    with pytest.raises(UserError, match="leaves nothing of 12x20"):
+        requests.parse_target("0.02", None).of((12, 20))
+
+    class Memory:
+        available = 39 * 100 * 100 - 1
+
+    monkeypatch.setattr("psutil.virtual_memory", Memory)
+    with pytest.raises(UserError, match="need about 0.0 GiB of memory"):
+        requests.parse_size("100x100")
+    assert requests.parse_size("99x100") == (99, 100)
+
+
+def test_devices() -> None:
+    for device in ("auto", "cpu", "cuda", "cuda:1", "mps"):
+        requests.check_device(device)
+    for device in ("gpu", "cuda:", "cuda:x", "", "CPU"):
+        with pytest.raises(UserError, match="--device: must be auto"):
+            requests.check_device(device)
+
+
+def test_places(tmp_path: Path) -> None:
+    requests.check_place(tmp_path / "new" / "deep" / "out.png")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="is a folder; name the file"):
+        requests.check_place(tmp_path)
+    with pytest.raises(UserError, match="file: is not a folder"):
+        requests.check_place(tmp_path / "file" / "out.png")
+
+
+def test_a_place_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # the tests may run as root
+    with pytest.raises(UserError, match="may not be written"):
+        requests.check_place(tmp_path / "out.png")
+
+
+def test_which_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    with pytest.raises(UserError, match=r"models/packed: no model there yet; run dvc repro"):
+        requests.find_model(None)
+    for name in ("align_samples", "packed"):  # the later one is preferred
+        folder = tmp_path / "models" / name
+        folder.mkdir(parents=True)
+        (folder / "config.json").touch()
+        assert requests.find_model(None) == str(folder)
+    assert requests.find_model("models:/arbiscale@champion") == "models:/arbiscale@champion"
+    with pytest.raises(UserError, match="no model there"):
+        requests.find_model(str(tmp_path))

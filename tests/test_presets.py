@@ -1,0 +1,127 @@
+"""Presets change what they say, keep the rest of params.yaml to the byte, and lead back to the sample."""
+
+from pathlib import Path
+
+import pytest
+
+from arbiscale.config.params import flatten, load_params
+from arbiscale.config.section import read_yaml
+from arbiscale.errors import UserError
+from arbiscale.presets import Change, apply_preset, find_preset, list_presets
+
+ROOT = Path(__file__).parents[1]
+PRESETS = ROOT / "presets"
+SHIPPED = (ROOT / "params.yaml").read_text()
+NAMES = sorted(list_presets(PRESETS))
+
+
+@pytest.fixture
+def params(tmp_path: Path) -> Path:
+    """A copy of the shipped params.yaml."""
+    path = tmp_path / "params.yaml"
+    path.write_text(SHIPPED)
+    return path
+
+
+def preset(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "own.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_presets_are_described() -> None:
+    assert {"sample", "sample-generation", "smoke"} <= set(NAMES)
+    assert all(list_presets(PRESETS).values())
+
+
+def test_params_are_shipped_as_the_sample(params: Path) -> None:
+    assert apply_preset(params, PRESETS / "sample.yaml") == []
+    assert params.read_text() == SHIPPED
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_preset_is_valid_and_sample_leads_back(params: Path, name: str) -> None:
+    before = flatten(read_yaml(params))
+    overrides = flatten(read_yaml(PRESETS / f"{name}.yaml"))
+    changes = apply_preset(params, PRESETS / f"{name}.yaml")
+    load_params(params)
+    after = flatten(read_yaml(params))
+    assert after == before | overrides
+    assert changes == [Change(key, before[key], after[key]) for key in after if before[key] != after[key]]
+    assert len(params.read_text().splitlines()) == len(SHIPPED.splitlines())
+    assert [line.partition("#")[2] for line in params.read_text().splitlines()] == [
+        line.partition("#")[2] for line in SHIPPED.splitlines()
+    ]
+    apply_preset(params, PRESETS / "sample.yaml")
+    assert params.read_text() == SHIPPED
+
+
+def test_sample_covers_every_other_preset() -> None:
+    covered = set(flatten(read_yaml(PRESETS / "sample.yaml")))
+    for name in NAMES:
+        assert set(flatten(read_yaml(PRESETS / f"{name}.yaml"))) <= covered, name
+
+
+def test_generation_has_a_smoke_test(params: Path) -> None:
+    apply_preset(params, PRESETS / "sample-generation.yaml")
+    apply_preset(params, PRESETS / "smoke.yaml")
+    loaded = load_params(params)
+    assert (loaded.diffusion.task, loaded.data.augmentation.crop_px) == ("generation", 32)
+    apply_preset(params, PRESETS / "sample.yaml")
+    assert params.read_text() == SHIPPED
+
+
+def test_what_is_printed(params: Path, tmp_path: Path) -> None:
+    own = preset(
+        tmp_path, "align: {lr: 1e-5}\nevaluate:\n  scales: [3]\ndata:\n  s3: {endpoint_url: http://a}\n"
+    )
+    assert [str(change) for change in apply_preset(params, own)] == [
+        "data.s3.endpoint_url: null -> http://a",
+        "align.lr: 0.0002 -> 1e-05",
+        "evaluate.scales: [2.7, 4, 6, 8] -> [3]",
+    ]
+    assert "\n  lr: 1e-5                      # published configurations: 1e-6\n" in params.read_text()
+
+
+def test_the_users_own_comments_and_lists_stay(params: Path, tmp_path: Path) -> None:
+    text = SHIPPED.replace(
+        "  scales: [2.7, 4, 6, 8]\n", "  # mine\n  scales:        # many\n    - 2.7  # odd\n    - 4\n"
+    )
+    params.write_text(text)
+    apply_preset(params, preset(tmp_path, "register: {model_name: x}\n"))
+    assert params.read_text() == text.replace("model_name: arbiscale", "model_name: x")
+    apply_preset(params, preset(tmp_path, "evaluate: {scales: [3, 5]}\n"))
+    assert load_params(params).evaluate.scales == [3, 5]
+    assert "# mine" in params.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("align: {rl: 1.0e-5}", "align.rl: unknown key; did you mean lr?"),
+        ("bogus: 1", "bogus: unknown key; known keys: seed, data, "),
+        ("align: {timesteps: 5}", "align.timesteps: must be a section (got 5)"),
+        ("align: {lr: {a: 1}}", "align.lr: must be a value"),
+        ("align: {lr: 7}", "align.lr: must be a number, above 0 and at most 1 (got 7)"),
+        ("align: {lr: null}", "align.lr: must be a number, above 0 and at most 1 (got None)"),
+        ("data: {factor: 2}", "data.factor must be a multiple of the encoder's downsampling 4"),
+        ("- 1", "must hold a mapping of sections"),
+        ("a: [", "is not valid YAML"),
+    ],
+)
+def test_a_wrong_preset_changes_nothing(params: Path, tmp_path: Path, text: str, said: str) -> None:
+    own = preset(tmp_path, text)
+    with pytest.raises(UserError) as error:
+        apply_preset(params, own)
+    assert said in str(error.value)
+    assert str(own) in str(error.value)
+    assert params.read_text() == SHIPPED
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["own.yaml", "params.yaml"]
+
+
+def test_unknown_presets(tmp_path: Path) -> None:
+    assert find_preset(PRESETS, "smoke") == PRESETS / "smoke.yaml"
+    with pytest.raises(UserError, match=r"has no preset 'smok'; did you mean smoke\?"):
+        find_preset(PRESETS, "smok")
+    with pytest.raises(UserError, match="there are: none"):
+        find_preset(tmp_path, "../smoke")
