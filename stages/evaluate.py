@@ -37,7 +37,9 @@ def main(stage: Stage) -> None:
     manifest = read_manifest(CROPS)
     photographs = {Path(each.file).stem: read_image(CROPS / each.file) for each in manifest.photographs}
     crops = cut_held_out_crops(photographs, settings.crop_px, settings.crops_per_photograph)
-    models = {name: _load(MODELS / name, settings, stage.runtime.device) for name in NAMES}
+    models = {
+        name: load_model(MODELS / name, stage.runtime.device, sampling=settings.sampling) for name in NAMES
+    }
     perceptual = _perceptual(stage.runtime.weights_dir, models["autoencoder"])
 
     evaluation = evaluate_models(models, crops, settings, seed=stage.seed, perceptual=perceptual)
@@ -60,13 +62,6 @@ def main(stage: Stage) -> None:
             stage.run.log_image(f"sheets/{group}", sheet)
     stage.run.log_metrics(flat_metrics(means) | memory)
     stage.run.log_artifact(REPORTS)
-
-
-def _load(folder: Path, settings: EvaluateSettings, device: str) -> Model:
-    """A stage's model, drawing by the sampler that is evaluated."""
-    model = load_model(folder, device)
-    model.config = model.config.model_copy(update={"sampling": settings.sampling})
-    return model
 
 
 def _perceptual(weights_dir: str, model: Model) -> LPIPS | None:

@@ -1,15 +1,10 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from arbiscale.checkpoint import DiffusionConfig, ModelConfig, build_latent_diffusion, save_latent_diffusion
-from arbiscale.config.params import load_params
 from arbiscale.config.section import read_yaml
 from arbiscale.errors import UserError
-from arbiscale.networks.autoencoder import Autoencoder
 from arbiscale.registry import HASH_TAG, challenge, promote, register
 from arbiscale.resume import content_hash
 from arbiscale.tracking import Store, open_store, resolve
@@ -105,36 +100,3 @@ def test_promotion_moves_the_champion_only(store: Store, folder: Path) -> None:
         promote(store, "m", 3)
     with pytest.raises(UserError, match=r"none; `dvc repro register`"):
         promote(store, "other", 1)
-
-
-@pytest.mark.slow
-def test_a_deployed_model_draws_with_its_own_code(store: Store, tmp_path: Path) -> None:
-    params = load_params(Path(__file__).parents[1] / "params.yaml")
-    network = params.autoencoder.network
-    config = ModelConfig(
-        factor=params.data.factor,
-        autoencoder=network,
-        diffusion=DiffusionConfig(
-            **params.diffusion.model_dump(include={"task", "condition_upsampling"}),
-            process=params.diffusion.process,
-            denoiser=params.diffusion.denoiser,
-            latent_shift=[0.0] * network.latent_channels,
-            latent_scale=[1.0] * network.latent_channels,
-            training_latent_px=8,
-        ),
-        sampling=params.evaluate.sampling,
-    )
-    packed = tmp_path / "packed"
-    save_latent_diffusion(packed, config, build_latent_diffusion(config, Autoencoder(network)))
-    register(store, packed, "m", tags={})
-    script = (
-        "import sys; sys.path = [path for path in sys.path if not path.endswith('/src')]\n"
-        "import mlflow, numpy\n"
-        f"mlflow.set_tracking_uri({store.uri!r})\n"
-        "model = mlflow.pyfunc.load_model('models:/m@challenger')\n"
-        "picture = model.predict(numpy.zeros((9, 12, 3), 'uint8'), params={'scale': 2.7, 'steps': 2})\n"
-        "print(picture.shape, sys.modules['arbiscale'].__file__)"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("(24, 32, 3)")
-    assert "code/arbiscale/__init__.py" in done.stdout

@@ -26,12 +26,13 @@ from arbiscale.pixels import to_array, to_tensor
 _DEFAULT_SAMPLING = SamplingSettings(steps=50, spacing="trailing", eta=0.0)
 
 
-def load_model(where: str | Path, device: str = "auto") -> Model:
+def load_model(where: str | Path, device: str = "auto", *, sampling: SamplingSettings | None = None) -> Model:
     """Load a model from a folder (a stage's output, or a packed model) or from the registry.
 
     Args:
         where: the folder, or `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
         device: auto, cpu, cuda, cuda:N or mps.
+        sampling: how to draw, instead of the model's own.
 
     Raises:
         UserError: no model there, a damaged one, or a device this machine does not have.
@@ -40,7 +41,7 @@ def load_model(where: str | Path, device: str = "auto") -> Model:
         from arbiscale.tracking import resolve
 
         where = resolve(str(where))
-    return Model(Path(where), choose_device(device))
+    return Model(Path(where), choose_device(device), sampling)
 
 
 class Model:
@@ -49,11 +50,13 @@ class Model:
     Attributes:
         config: what the folder says of itself.
         device: where it runs.
+        sampling: how latents are drawn.
     """
 
-    def __init__(self, folder: Path, device: torch.device) -> None:
+    def __init__(self, folder: Path, device: torch.device, sampling: SamplingSettings | None = None) -> None:
         self.config: ModelConfig = read_config(folder)
         self.device = device
+        self.sampling = sampling or self.config.sampling or _DEFAULT_SAMPLING
         self.diffusion = None
         self.autoencoder: Autoencoder
         if self.config.diffusion is None:
@@ -235,8 +238,7 @@ class Model:
         return self.diffusion, self.config.diffusion
 
     def _sampling(self, steps: int | None) -> SamplingSettings:
-        sampling = self.config.sampling or _DEFAULT_SAMPLING
-        return sampling if steps is None else sampling.model_copy(update={"steps": steps})
+        return self.sampling if steps is None else self.sampling.model_copy(update={"steps": steps})
 
 
 def target_size(size: Size, scale: float | tuple[float, float] | None, wanted: Size | None) -> Size:

@@ -1,4 +1,5 @@
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -95,3 +96,20 @@ def test_mlflow_accepts_the_servers_options() -> None:
     command = [sys.executable, "-m", "mlflow", "server", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert all(option in done.stdout for option in ("--backend-store-uri", "--workers", "--host", "--port"))
+
+
+@pytest.mark.slow
+def test_a_registered_model_draws_with_its_own_code(repository: Path, super_resolution_model: Path) -> None:
+    shutil.copytree(super_resolution_model, repository / "models/packed")
+    registry.register()
+    script = (
+        "import mlflow, numpy, sys\n"
+        f"mlflow.set_tracking_uri('sqlite:///{repository}/mlflow.db')\n"
+        "model = mlflow.pyfunc.load_model('models:/arbiscale@challenger')\n"
+        "picture = model.predict(numpy.zeros((9, 12, 3), 'uint8'), params={'scale': 2.7, 'steps': 2})\n"
+        "print(picture.shape, sys.modules['arbiscale'].__file__)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("(24, 32, 3)")
+    assert "mlartifacts" in done.stdout
+    assert "code/arbiscale/__init__.py" in done.stdout

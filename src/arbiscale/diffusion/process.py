@@ -5,13 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-import arbiscale.torchvision_operators  # noqa: F401  (before diffusers)
 from arbiscale.config.diffusion import ProcessSettings
 from arbiscale.config.sampling import SamplingSettings
-
-from diffusers import DDIMScheduler  # isort: skip
-
-_PREDICTION_TYPES = {"epsilon": "epsilon", "v": "v_prediction", "x0": "sample"}
+from arbiscale.errors import UserError
 
 
 class DiffusionProcess(nn.Module):
@@ -27,32 +23,38 @@ class DiffusionProcess(nn.Module):
         super().__init__()
         self.settings = settings
         self.timesteps = settings.timesteps
-        self.register_buffer("alpha_bar", self.scheduler().alphas_cumprod.clone(), persistent=False)
+        self.register_buffer("alpha_bar", _cumulated_signal(settings).float(), persistent=False)
 
-    def scheduler(self, sampling: SamplingSettings | None = None) -> DDIMScheduler:
-        """A DDIM scheduler on this process's betas that really runs the steps asked for.
+    def chain(self, sampling: SamplingSettings) -> tuple[Tensor, Tensor]:
+        """The timesteps a sampler visits, noisiest first, and the alpha_bar each step ends at.
 
-        `leading` is the published spacing (timesteps 1, 1 + T/S, ...; the last step ends at
+        `leading` is the published spacing (timesteps 1, 1 + T // S, ...; the last step ends at
         alpha_bar_0); the others start at the noisiest timestep and end at the clean latent.
+
+        Returns:
+            Two vectors of `sampling.steps` elements: integers, and values in [0, 1].
+
+        Raises:
+            UserError: more steps than the process has timesteps.
         """
-        steps = sampling.steps if sampling else 1
-        leading = sampling is not None and sampling.spacing == "leading"
-        last = self.timesteps // steps * (steps - 1)
-        scheduler = DDIMScheduler(
-            num_train_timesteps=self.timesteps,
-            beta_start=self.settings.beta_start,
-            beta_end=self.settings.beta_end,
-            beta_schedule="scaled_linear",
-            prediction_type=_PREDICTION_TYPES[self.settings.prediction],
-            rescale_betas_zero_snr=self.settings.zero_terminal_snr,
-            timestep_spacing=sampling.spacing if sampling else "trailing",
-            steps_offset=int(leading and last + 1 < self.timesteps),
-            set_alpha_to_one=not leading,
-            clip_sample=False,
-        )
-        if sampling:
-            scheduler.set_timesteps(steps)
-        return scheduler
+        total, steps = self.timesteps, sampling.steps
+        if steps > total:
+            raise UserError(
+                f"{steps} sampling steps: the model has {total} timesteps; ask for at most {total}"
+            )
+        index = torch.arange(steps, dtype=torch.float64)
+        end = self.alpha_bar.new_ones(1)
+        if sampling.spacing == "leading":
+            stride = total // steps
+            offset = min(1, total - 1 - stride * (steps - 1))
+            visited = stride * (steps - 1 - index) + offset
+            end = self.alpha_bar[:1]
+        elif sampling.spacing == "trailing":
+            visited = (total * (steps - index) / steps).round() - 1
+        else:
+            visited = ((total - 1) * (1 - index / max(1, steps - 1))).round()
+        timesteps = visited.long().to(self.alpha_bar.device)
+        return timesteps, torch.cat([self.alpha_bar[timesteps[1:]], end])
 
     def draw_timesteps(self, count: int) -> Tensor:
         """Uniform timesteps, shape (count,), from the global random state."""
@@ -81,6 +83,15 @@ class DiffusionProcess(nn.Module):
             return signal * noisy - sigma * prediction
         return (noisy - sigma * prediction) / signal
 
+    def estimate_noise(self, prediction: Tensor, noisy: Tensor, timestep: Tensor) -> Tensor:
+        """The noise a prediction at z_t says is in it."""
+        if self.settings.prediction == "epsilon":
+            return prediction
+        signal, sigma = self._coefficients(timestep)
+        if self.settings.prediction == "v":
+            return signal * prediction + sigma * noisy
+        return (noisy - signal * prediction) / sigma
+
     def snr(self, timestep: Tensor) -> Tensor:
         """Signal-to-noise ratio a / (1 - a), shape (batch,)."""
         alpha_bar = self.alpha_bar[timestep]
@@ -90,3 +101,15 @@ class DiffusionProcess(nn.Module):
         """sqrt(alpha_bar_t) and sqrt(1 - alpha_bar_t), each (batch, 1, 1, 1)."""
         alpha_bar = self.alpha_bar[timestep][:, None, None, None]
         return alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+
+
+def _cumulated_signal(settings: ProcessSettings) -> Tensor:
+    """alpha_bar of betas linear in their square root, float64 (timesteps,)."""
+    roots = torch.linspace(
+        settings.beta_start**0.5, settings.beta_end**0.5, settings.timesteps, dtype=torch.float64
+    )
+    alpha_bar = (1 - roots.square()).cumprod(0)
+    if not settings.zero_terminal_snr:
+        return alpha_bar
+    signal = alpha_bar.sqrt()  # moved and stretched: the first stays, the last is 0 (arXiv 2305.08891)
+    return ((signal - signal[-1]) * signal[0] / (signal[0] - signal[-1])).square()

@@ -38,16 +38,34 @@ def sample(
     Returns:
         The latent at the 0-th step, same shape.
     """
-    scheduler = process.scheduler(sampling)
-    scheduler.alphas_cumprod = scheduler.alphas_cumprod.to(noise.device)
+    timesteps, ends = process.chain(sampling)
     latent = noise
-    timesteps = scheduler.timesteps.to(noise.device)
     for index in range(first_step, sampling.steps):
-        timestep = timesteps[index]
+        timestep = timesteps[index].expand(len(latent))
         detached = gradient_steps is not None and index < sampling.steps - gradient_steps
         with torch.set_grad_enabled(torch.is_grad_enabled() and not detached):
-            prediction = denoise(latent, timestep.expand(len(latent)))
-            latent = scheduler.step(
-                prediction, timestep, latent, eta=sampling.eta, generator=generator
-            ).prev_sample
+            prediction = denoise(latent, timestep)
+            latent = _step(process, prediction, latent, timestep, ends[index], sampling.eta, generator)
     return latent
+
+
+def _step(
+    process: DiffusionProcess,
+    prediction: Tensor,
+    noisy: Tensor,
+    timestep: Tensor,
+    end: Tensor,
+    eta: float,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """From z_t to the latent whose alpha_bar is `end`."""
+    clean = process.estimate_latent(prediction, noisy, timestep)
+    noise = process.estimate_noise(prediction, noisy, timestep)
+    if not eta:
+        return end.sqrt() * clean + (1 - end).sqrt() * noise
+    start = process.alpha_bar[timestep[0]]
+    variance = eta**2 * (1 - end) / (1 - start) * (1 - start / end)  # equation 16
+    device = generator.device if generator else noisy.device
+    fresh = torch.randn(noisy.shape, generator=generator, device=device).to(noisy)
+    kept = (1 - end - variance).clamp(min=0)  # rounding
+    return end.sqrt() * clean + kept.sqrt() * noise + variance.sqrt() * fresh

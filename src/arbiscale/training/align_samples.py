@@ -30,7 +30,7 @@ class SampleAlignment(AlignmentTraining):
         start, first_step = torch.randn_like(latent), 0
         if pair.condition is None:
             first_step = self.sampling.steps - self.gradient_steps
-            timesteps = self.model.process.scheduler(self.sampling).timesteps.to(latent.device)
+            timesteps, _ = self.model.process.chain(self.sampling)
             start = self.model.process.add_noise(latent, start, timesteps[first_step].expand(len(latent)))
         drawn = self.model.sample(
             start,
