@@ -1,11 +1,13 @@
 # make pipeline: environment, metric networks and the whole pipeline (dvc repro)
 # make test:     environment, lint, types and tests
+# WEIGHTS=DIR takes the metric networks from a folder instead of downloading them.
 # Both install into .venv, again only when pyproject.toml or constraints.txt has changed.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n auto
+WEIGHTS ?= $(wildcard $(or $(ARBISCALE_SHARED),../shared)/weights)
 
 .DELETE_ON_ERROR:
 .PHONY: help pipeline install test lint types pytest format clean
@@ -14,7 +16,7 @@ help:
 	@sed -n 's/^# //p' Makefile
 
 pipeline: $(VENV)/.installed
-	@$(BIN)/arbiscale weights || echo 'Continuing without the metric networks: what needs them will say so.' >&2
+	@$(BIN)/arbiscale weights $(if $(WEIGHTS),--from '$(WEIGHTS)') || echo 'Continuing without the metric networks: what needs them will say so.' >&2
 	PATH="$(CURDIR)/$(BIN):$$PATH" DVC_NO_ANALYTICS=1 $(BIN)/dvc repro
 
 install: $(VENV)/.installed
