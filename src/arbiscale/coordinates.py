@@ -19,9 +19,9 @@ Region = tuple[int, int, int, int]  # (top, left, height, width), in output pixe
 _TIE_SHIFT = 1e-6  # of LIIF: a query on the edge between two pixels belongs to the upper one
 
 
-def pixel_centres(count: int, device: torch.device | None = None) -> Tensor:
-    """Coordinates of the centres of `count` pixels along one axis, shape (count,), float64."""
-    index = torch.arange(count, device=device, dtype=torch.float64)
+def pixel_centres(count: int) -> Tensor:
+    """Coordinates of the centres of `count` pixels along one axis, shape (count,), float64 on the CPU."""
+    index = torch.arange(count, dtype=torch.float64)  # MPS has no float64
     return (2 * index + 1) / count - 1
 
 
@@ -48,13 +48,13 @@ def axis_neighbours(
     The local ensemble of LIIF (arXiv 2012.09161, section 3.2), along one axis: the pixel that holds
     the point half an input pixel before, and after, the query.
     """
-    query = pixel_centres(outputs, device)[start : start + count]
+    query = pixel_centres(outputs)[start : start + count]
     position = (query + 1 + _TIE_SHIFT) * inputs / 2  # in input pixels, 0 at the edge
-    half = torch.tensor([[-0.5], [0.5]], device=device, dtype=torch.float64)
+    half = torch.tensor([[-0.5], [0.5]], dtype=torch.float64)
     index = (position + half).floor().clamp(0, inputs - 1).long()  # (2, count)
     centre = (2 * index + 1) / inputs - 1
     relative = ((query - centre) * inputs).float()
-    return AxisNeighbours(index, relative, cell=2 * inputs / outputs)
+    return AxisNeighbours(index.to(device), relative.to(device), cell=2 * inputs / outputs)
 
 
 def check_region(region: Region | None, size: Size) -> Region:
