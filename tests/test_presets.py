@@ -85,7 +85,7 @@ def test_what_is_printed(params: Path, tmp_path: Path) -> None:
 
 def test_the_users_own_comments_and_lists_stay(params: Path, tmp_path: Path) -> None:
     text = SHIPPED.replace(
-        "  scales: [2.7, 4, 6, 8]\n", "  # mine\n  scales:        # many\n    - 2.7  # odd\n    - 4\n"
+        "  scales: [2.7, 4, 6, 8]\n", "  # mine\n  scales:        # many\n  - 2.7          # odd\n  - 4\n"
     )
     params.write_text(text)
     apply_preset(params, preset(tmp_path, "register: {model_name: x}\n"))
@@ -98,7 +98,7 @@ def test_the_users_own_comments_and_lists_stay(params: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("align: {rl: 1.0e-5}", "align.rl: unknown key; did you mean lr?"),
+        ("align: {latent_weigth: 2}", "align.latent_weigth: unknown key; did you mean latent_weight?"),
         ("bogus: 1", "bogus: unknown key; known keys: seed, data, "),
         ("align: {timesteps: 5}", "align.timesteps: must be a section (got 5)"),
         ("align: {lr: {a: 1}}", "align.lr: must be a value"),

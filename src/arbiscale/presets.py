@@ -37,7 +37,9 @@ class Change:
 
 def list_presets(folder: Path) -> dict[str, str]:
     """The presets of a folder: each name with the comment on its file's first line."""
-    return {path.stem: _first_comment(path) for path in sorted(folder.glob("*.yaml"))}
+    return {
+        path.stem: _first_comment(path) for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem)
+    }
 
 
 def find_preset(folder: Path, name: str) -> Path:
@@ -97,12 +99,22 @@ def _merge(document: MutableMapping[str, Any], overrides: Mapping[str, Any]) -> 
     for key, value in overrides.items():
         if isinstance(value, Mapping):
             _merge(document[key], value)
+        elif isinstance(value, CommentedSeq) and document[key] != value:
+            document[key] = _with_notation_of(document[key], value)
         elif document[key] != value:
-            if isinstance(value, CommentedSeq):
-                value.fa.set_flow_style()
-                comment = getattr(document[key], "ca", value.ca).comment  # a line's comment hangs on its list
-                value.ca.comment = comment
             document[key] = value
+
+
+def _with_notation_of(old: Any, new: CommentedSeq) -> CommentedSeq:
+    """A list as [1, 2] or as lines of items, with the comment that stood at the old one."""
+    if isinstance(old, CommentedSeq) and old and new and not old.fa.flow_style():
+        old.clear()
+        old.extend(new)
+        return old
+    if isinstance(old, CommentedSeq):
+        new.ca.comment = old.ca.comment
+    new.fa.set_flow_style()
+    return new
 
 
 def _round_trip_yaml() -> YAML:

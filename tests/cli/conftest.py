@@ -58,7 +58,11 @@ def save_model(folder: Path, task: str) -> Path:
     )
     config = ModelConfig(factor=4, autoencoder=network, diffusion=diffusion)
     torch.manual_seed(0)
-    save_latent_diffusion(folder, config, build_latent_diffusion(config, Autoencoder(network)))
+    model = build_latent_diffusion(config, Autoencoder(network))
+    for parameter in model.parameters():
+        if not parameter.any():  # untrained, they would draw nothing whatever the seed
+            torch.nn.init.normal_(parameter, std=0.1)
+    save_latent_diffusion(folder, config, model)
     return folder
 
 

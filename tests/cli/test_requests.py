@@ -55,7 +55,7 @@ def test_absurd_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
         available = 39 * 100 * 100 - 1
 
     monkeypatch.setattr("psutil.virtual_memory", Memory)
-    with pytest.raises(UserError, match="need about 0.0 GiB of memory"):
+    with pytest.raises(UserError, match=r"need about 0\.0 GiB of memory"):
         requests.parse_size("100x100")
     assert requests.parse_size("99x100") == (99, 100)
 

@@ -20,7 +20,7 @@ from arbiscale.cli.requests import (
 )
 from arbiscale.errors import UserError
 
-Model = Annotated[
+Where = Annotated[
     str | None,
     typer.Option(
         metavar="DIR", help="Folder or models:/NAME@ALIAS; otherwise what this repository trained last."
@@ -42,7 +42,7 @@ def upscale(
     size: Annotated[
         str | None, typer.Option(metavar="HxW", help="Of the output in pixels, instead of --scale.")
     ] = None,
-    model: Model = None,
+    model: Where = None,
     steps: Steps = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -62,7 +62,8 @@ def upscale(
     with _memory_suffices():
         from arbiscale.model import load_model
 
-        drawn = load_model(where, device=device).upscale(pixels, size=target, steps=steps, seed=seed)
+        loaded = load_model(where, device=device)
+        drawn = loaded.upscale(pixels, size=target, steps=steps, seed=seed)
     write_image(output, drawn)
     print(f"{output}: {target[0]}x{target[1]} px in {time.monotonic() - began:.1f} s")
 
@@ -74,7 +75,7 @@ def generate(
         typer.Option(metavar="HxW", help="In pixels; given again, each latent is drawn at each size."),
     ],
     count: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many latents.")] = 1,
-    model: Model = None,
+    model: Where = None,
     steps: Steps = None,
     seed: Seed = 0,
     device: Device = "auto",

@@ -45,6 +45,14 @@ class Params(Section):
                 f"data.factor must be a multiple of the encoder's downsampling {downsampling} "
                 f"(got {self.data.factor})"
             )
+        timesteps = self.diffusion.process.timesteps
+        chains = {"align.samples": self.align.samples.sampling, "evaluate": self.evaluate.sampling}
+        for section, sampling in chains.items():
+            if sampling.steps > timesteps:
+                raise ValueError(
+                    f"{section}.sampling.steps must not exceed diffusion.process.timesteps "
+                    f"({sampling.steps} > {timesteps})"
+                )
         if self.autoencoder.network.residual and not super_resolution:
             raise ValueError(
                 "autoencoder.network.residual needs diffusion.task: super_resolution "
