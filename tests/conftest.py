@@ -1,13 +1,22 @@
 """Fixtures that every part of the tests may use."""
 
+from __future__ import annotations
+
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
+
+if TYPE_CHECKING:
+    from arbiscale.config.autoencoder import AutoencoderNetworkSettings
+    from arbiscale.diffusion_checkpoint import ModelConfig
+    from arbiscale.latent_diffusion import LatentDiffusion
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +67,71 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Pat
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def network_settings() -> Callable[..., AutoencoderNetworkSettings]:
+    """Makes settings of tiny autoencoders (4 latent channels, f = 4); keywords replace what stands here."""
+    from arbiscale.config.autoencoder import AutoencoderNetworkSettings
+
+    def make(**changes: Any) -> AutoencoderNetworkSettings:
+        level = {"width": 8, "multipliers": [1], "blocks": 1, "attention": False}
+        values = {
+            "latent_channels": 4,
+            "posterior": "deterministic",
+            "residual": True,
+            "norm_groups": 4,
+            "encoder": {"unshuffle": 4, **level},
+            "decoder": level,
+            "head": {"width": 8, "layers": 2},
+        }
+        return AutoencoderNetworkSettings.model_validate(values | changes)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def model_config(
+    network_settings: Callable[..., AutoencoderNetworkSettings],
+) -> Callable[..., ModelConfig]:
+    """Makes configurations of tiny models of a task, of factor 4; keywords go to the autoencoder."""
+    from arbiscale.diffusion_checkpoint import DiffusionConfig, ModelConfig
+
+    def make(task: str = "super_resolution", prediction: str = "v", **changes: Any) -> ModelConfig:
+        network = network_settings(**{"residual": task == "super_resolution"} | changes)
+        process = {"timesteps": 100, "beta_start": 0.0015, "beta_end": 0.0155, "zero_terminal_snr": False}
+        denoiser = {"width": 8, "multipliers": [1, 2], "blocks": 1, "norm_groups": 4}
+        diffusion = DiffusionConfig.model_validate(
+            {
+                "task": task,
+                "condition_upsampling": "bicubic",
+                "process": {**process, "prediction": prediction},
+                "denoiser": {**denoiser, "attention_factors": [], "attention_width": 8},
+                "latent_shift": [0.1, -0.2, 0.3, 0.0],
+                "latent_scale": [1.5, 0.5, 2.0, 1.0],
+                "training_latent_px": 8,
+            }
+        )
+        return ModelConfig(factor=4, autoencoder=network, diffusion=diffusion)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_model() -> Callable[[ModelConfig], LatentDiffusion]:
+    """Builds a model with random weights, the same every time; none is zero, so that everything draws."""
+    import torch
+
+    from arbiscale.diffusion_checkpoint import build_latent_diffusion
+    from arbiscale.networks.autoencoder import Autoencoder
+
+    def make(config: ModelConfig) -> LatentDiffusion:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            model = build_latent_diffusion(config, Autoencoder(config.autoencoder))
+            for parameter in model.parameters():
+                if not parameter.any():
+                    torch.nn.init.normal_(parameter, std=0.1)
+        return model.eval()
+
+    return make

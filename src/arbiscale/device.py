@@ -20,11 +20,14 @@ def choose_device(wanted: str) -> torch.device:
     try:
         device = torch.device(wanted)
     except RuntimeError:
-        raise UserError(f"device {wanted!r}: is none of auto, cpu, cuda, cuda:N, mps") from None
-    missing = {
-        "cuda": not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count(),
-        "mps": not torch.backends.mps.is_available(),
+        device = torch.device("meta")
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
     }
-    if missing.get(device.type, False):
+    if device.type not in there:
+        raise UserError(f"device {wanted!r}: is none of auto, cpu, cuda, cuda:N, mps")
+    if not there[device.type]:
         raise UserError(f"device {wanted!r}: this machine has none; use auto or cpu")
     return device

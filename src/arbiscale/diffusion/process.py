@@ -35,13 +35,11 @@ class DiffusionProcess(nn.Module):
             Two vectors of `sampling.steps` elements: integers, and values in [0, 1].
 
         Raises:
-            UserError: more steps than the process has timesteps.
+            UserError: no steps, or more than the process has timesteps.
         """
         total, steps = self.timesteps, sampling.steps
-        if steps > total:
-            raise UserError(
-                f"{steps} sampling steps: the model has {total} timesteps; ask for at most {total}"
-            )
+        if not 1 <= steps <= total:
+            raise UserError(f"{steps} sampling steps: ask for 1 to {total}, the model's timesteps")
         index = torch.arange(steps, dtype=torch.float64)
         end = self.alpha_bar.new_ones(1)
         if sampling.spacing == "leading":

@@ -1,0 +1,109 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from arbiscale.errors import UserError
+from arbiscale.files import atomic_file, atomic_folder, write_json
+
+
+def fill(folder: Path) -> None:
+    (folder / "inside").mkdir()
+    (folder / "inside" / "a.txt").write_text("new")
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "weights.bin"
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(b"half")
+        assert not path.exists()
+        assert temporary.suffix == ".bin"  # writers choose a format by it
+        temporary.write_bytes(b"whole")
+    assert path.read_bytes() == b"whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "weights.bin"
+    path.write_bytes(b"old")
+    with pytest.raises(UnicodeEncodeError), atomic_file(path) as temporary:
+        temporary.write_text("half\ud800", encoding="utf-8")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_a_file_has_the_permissions_of_any_new_file(tmp_path: Path, mask: int, mode: int) -> None:
+    before = os.umask(mask)
+    try:
+        with atomic_file(tmp_path / "a.txt") as temporary:
+            temporary.write_text("a")
+        assert os.umask(mask) == mask
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.parametrize("atomic", [atomic_file, atomic_folder])
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, atomic: type[atomic_file]) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with (
+        pytest.raises(UserError, match=r"file/out: cannot be written \(File exists\)"),
+        atomic(tmp_path / "file" / "out"),
+    ):
+        pytest.fail("the block ran")
+
+
+def test_a_folder_in_a_files_place_is_named_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UserError, match="out: cannot be written"), atomic_file(tmp_path / "out"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    with (
+        pytest.raises(UserError, match=r"out: cannot be written \(No space left on device\)"),
+        atomic_folder(tmp_path / "out"),
+    ):
+        raise OSError(28, "No space left on device")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "model"
+    path.mkdir(parents=True)
+    (path / "stale.txt").write_text("old")
+    with atomic_folder(path) as temporary:
+        fill(temporary)
+        assert [each.name for each in path.iterdir()] == ["stale.txt"]
+    assert [each.name for each in path.iterdir()] == ["inside"]
+    assert (path / "inside" / "a.txt").read_text() == "new"
+    assert list(path.parent.iterdir()) == [path]
+    assert path.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_failure_leaves_the_old_folder_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    path.mkdir()
+    (path / "a.txt").write_text("old")
+    with pytest.raises(UnicodeEncodeError), atomic_folder(path) as temporary:
+        (temporary / "a.txt").write_text("half\ud800", encoding="utf-8")
+    assert (path / "a.txt").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_in_a_folders_place_is_named_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(UserError, match="out: cannot be written"), atomic_folder(tmp_path / "out"):
+        pass
+    assert (tmp_path / "out").read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_equal_values_give_equal_bytes(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"b": [1, 2.5], "a": {"d": None, "c": "ü"}})
+    write_json(tmp_path / "b.json", {"a": {"c": "ü", "d": None}, "b": [1, 2.5]})
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    assert json.loads((tmp_path / "a.json").read_text()) == {"a": {"c": "ü", "d": None}, "b": [1, 2.5]}
