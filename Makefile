@@ -10,7 +10,7 @@ PYTEST_ARGS ?= -n auto
 WEIGHTS ?= $(wildcard $(or $(ARBISCALE_SHARED),../shared)/weights)
 
 .DELETE_ON_ERROR:
-.PHONY: help pipeline install test lint types pytest format clean
+.PHONY: environment help pipeline install test lint types pytest format clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -40,19 +40,17 @@ format: $(VENV)/.installed-all
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
 
-# An environment whose interpreter is gone or too old is made anew.
-define environment
-@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
-	|| { echo 'error: $(PYTHON) is not Python 3.11-3.13; name one: make PYTHON=python3.12 ...' >&2; exit 2; }
-@$(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
-endef
+# An environment is made where there is none, or its interpreter or pip is gone.
+ENVIRONMENT := $(shell test -x $(BIN)/python && test -x $(BIN)/pip || echo environment)
+environment:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+		|| { echo 'error: $(PYTHON) is not Python 3.11-3.13; name one: make PYTHON=python3.12 ...' >&2; exit 2; }
+	$(PYTHON) -m venv --clear $(VENV)
 
-$(VENV)/.installed: pyproject.toml constraints.txt
-	$(environment)
+$(VENV)/.installed: pyproject.toml constraints.txt $(ENVIRONMENT)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	@touch $@
 
-$(VENV)/.installed-all: pyproject.toml constraints.txt
-	$(environment)
+$(VENV)/.installed-all: pyproject.toml constraints.txt $(ENVIRONMENT)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]'
 	@touch $@ $(VENV)/.installed

@@ -148,7 +148,7 @@ def test_as_many_steps_as_the_process_has(
     arguments = ["--scale", "2", "--model", super_resolution_model, "--steps", steps]
     code = run("upscale", picture, tmp_path / "out.png", *arguments)
     assert (code, (tmp_path / "out.png").exists()) == ((0, True) if steps == "100" else (2, False))
-    assert ("ask for at most 100" in capsys.readouterr().err) == (code == 2)
+    assert ("to 100, the model's timesteps" in capsys.readouterr().err) == (code == 2)
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
