@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from arbiscale.config.evaluate import EvaluateSettings
-from arbiscale.config.section import read_yaml
+from arbiscale.config.section import flatten, read_yaml
 from arbiscale.contact_sheet import draw_contact_sheet
 from arbiscale.data.manifest import read_manifest
 from arbiscale.errors import UnavailableError
@@ -33,7 +33,7 @@ def main(stage: Stage) -> None:
     settings = stage.settings("evaluate", EvaluateSettings)
     if stage.runtime.threads:
         torch.set_num_threads(stage.runtime.threads)
-    stage.run.log_params(read_yaml(stage.params_path))
+    stage.run.log_params(flatten(read_yaml(stage.params_path)))
     manifest = read_manifest(CROPS)
     photographs = {Path(each.file).stem: read_image(CROPS / each.file) for each in manifest.photographs}
     crops = cut_held_out_crops(photographs, settings.crop_px, settings.crops_per_photograph)

@@ -11,7 +11,8 @@ from arbiscale.environment import accelerator, experiment_state, git_state, inst
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("DVC_EXP_BASELINE_REV", raising=False)
-    (tmp_path / "a").write_text("1")
+    for name in ("a", "dvc.lock"):
+        (tmp_path / name).write_text("1")
     who = ["-c", "user.name=a", "-c", "user.email=a@b"]
     for command in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", "first"]):
         subprocess.run(["git", "-C", str(tmp_path), *command], check=True)
@@ -23,6 +24,8 @@ def test_commit_and_changes(repository: Path) -> None:
     assert len(clean["git_commit"]) == 40
     assert clean["git_dirty"] == "false"
     (repository / "untracked").touch()
+    assert git_state(repository) == clean
+    (repository / "dvc.lock").write_text("rewritten by DVC after every stage")
     assert git_state(repository) == clean
     (repository / "a").write_text("2")
     assert git_state(repository) == {**clean, "git_dirty": "true"}

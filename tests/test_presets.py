@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from arbiscale.config.params import flatten, load_params
-from arbiscale.config.section import read_yaml
+from arbiscale.config.params import load_params
+from arbiscale.config.section import flatten, read_yaml
 from arbiscale.errors import UserError
 from arbiscale.presets import Change, apply_preset, find_preset, list_presets
 

@@ -13,11 +13,12 @@ from pathlib import Path
 def git_state(folder: Path) -> dict[str, str]:
     """`git_commit` and `git_dirty` of the work tree; empty without git or a commit.
 
+    dvc.lock does not count as a change: `dvc repro` rewrites it after every stage.
     In a DVC experiment the commit is the one the experiment started from: the temporary workspaces of
     `--temp` and `--queue` stand on commits that are thrown away.
     """
     commit = os.environ.get("DVC_EXP_BASELINE_REV") or _git(folder, "rev-parse", "HEAD")
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    changes = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ":(top,exclude,glob)**/dvc.lock")
     if not commit or changes is None:
         return {}
     return {"git_commit": commit, "git_dirty": str(bool(changes)).lower()}

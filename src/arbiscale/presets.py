@@ -17,8 +17,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 from ruamel.yaml.representer import RoundTripRepresenter
 
-from arbiscale.config.params import Params, flatten
-from arbiscale.config.section import read_yaml, validate
+from arbiscale.config.params import Params
+from arbiscale.config.section import flatten, read_yaml, validate
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_file
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from arbiscale.config.section import look_up, read_yaml
+from arbiscale.config.section import flatten, look_up, read_yaml
 from arbiscale.errors import UserError
 from arbiscale.workspace import repository_root
 
@@ -51,7 +51,7 @@ class StageInputs:
         """Every parameter by its dotted key, without the name of its file."""
         flat: dict[str, Any] = {}
         for key, value in self.parameters.items():
-            flat.update(_flatten(key.partition(":")[2], value))
+            flat |= flatten({key.partition(":")[2]: value})
         return flat
 
     @property
@@ -108,14 +108,6 @@ def content_hash(path: Path) -> str:
         return content_hash(manifest)
     files = (file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
     return _sha256_of_json({file.relative_to(path).as_posix(): content_hash(file) for file in files})
-
-
-def _flatten(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if not isinstance(value, dict):
-        yield key, value
-        return
-    for part, inner in value.items():
-        yield from _flatten(f"{key}.{part}", inner)
 
 
 def _sha256_of_json(values: Any) -> str:

@@ -59,6 +59,17 @@ def look_up(values: Mapping[str, Any], key: str, path: Path) -> Any:
     return found
 
 
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one level of dotted keys (lists stay whole)."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
 def load_section(path: Path, key: str, section: type[SectionType]) -> SectionType:
     """Load and validate one section of a params file.
 
