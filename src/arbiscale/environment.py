@@ -18,7 +18,8 @@ def git_state(folder: Path) -> dict[str, str]:
     `--temp` and `--queue` stand on commits that are thrown away.
     """
     commit = os.environ.get("DVC_EXP_BASELINE_REV") or _git(folder, "rev-parse", "HEAD")
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ":(top,exclude,glob)**/dvc.lock")
+    passed_over = ":(top,exclude,glob)**/dvc.lock"
+    changes = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", passed_over)
     if not commit or changes is None:
         return {}
     return {"git_commit": commit, "git_dirty": str(bool(changes)).lower()}
