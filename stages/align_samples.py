@@ -33,6 +33,7 @@ def main(stage: Stage) -> None:
     )
     config = read_config(ALIGNED).model_copy(update={"sampling": settings.samples.sampling})
     save_latent_diffusion(OUT, config, model)
+    stage.identify(OUT)
 
 
 if __name__ == "__main__":

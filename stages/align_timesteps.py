@@ -32,6 +32,7 @@ def main(stage: Stage) -> None:
         recorder=stage.run,
     )
     save_latent_diffusion(OUT, read_config(TRAINED), model)
+    stage.identify(OUT)
 
 
 if __name__ == "__main__":

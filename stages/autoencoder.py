@@ -38,6 +38,7 @@ def main(stage: Stage) -> None:
     save_autoencoder(
         OUT, FirstStageConfig(factor=data.factor, autoencoder=settings.network), module.autoencoder
     )
+    stage.identify(OUT)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,7 @@ def main(stage: Stage) -> None:
         recorder=stage.run,
     )
     save_latent_diffusion(OUT, config, model)
+    stage.identify(OUT)
 
 
 if __name__ == "__main__":

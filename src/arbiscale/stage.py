@@ -18,7 +18,7 @@ from arbiscale.environment import experiment_state, git_state, machine_state
 from arbiscale.errors import UserError
 from arbiscale.files import write_json
 from arbiscale.interruption import Stopped, stop_signals
-from arbiscale.resume import StageInputs, scratch, stage_inputs
+from arbiscale.resume import StageInputs, content_hash, scratch, stage_inputs
 from arbiscale.tracking import StageRun, Store, open_store
 
 RUN_NOTE = "run.json"  # in the scratch folder: the run to continue
@@ -40,6 +40,10 @@ class Stage:
     def settings(self, key: str, section: type[SectionType]) -> SectionType:
         """The section of the params file at a dotted key such as `align.timesteps`."""
         return load_section(self.params_path, key, section)
+
+    def identify(self, folder: Path) -> None:
+        """Tag the run with what it made: the hash of a model folder, as registered versions carry it."""
+        self.run.set_tags({"model_sha256": content_hash(folder)})
 
 
 class _Seed(Section):
