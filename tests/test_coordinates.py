@@ -30,7 +30,7 @@ def test_neighbours_enclose_the_query(outputs: int, inputs: int) -> None:
         assert_close(
             centres[neighbours.index[side]] + neighbours.relative[side].double() / inputs,
             query,
-            atol=1e-6,
+            atol=1e-7,
             rtol=0,
         )
     lower, upper = neighbours.index

@@ -52,7 +52,7 @@ def axis_neighbours(
     position = (query + 1 + _TIE_SHIFT) * inputs / 2  # in input pixels, 0 at the edge
     half = torch.tensor([[-0.5], [0.5]], dtype=torch.float64)
     index = (position + half).floor().clamp(0, inputs - 1).long()  # (2, count)
-    centre = (2 * index + 1) / inputs - 1
+    centre = (2 * index.double() + 1) / inputs - 1
     relative = ((query - centre) * inputs).float()
     return AxisNeighbours(index.to(device), relative.to(device), cell=2 * inputs / outputs)
 

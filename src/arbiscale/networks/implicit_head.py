@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from arbiscale.coordinates import AxisNeighbours, Region, Size, axis_neighbours
 
-_AREA_FLOOR = 1e-9  # of LIIF: keeps the sum of areas from zero
+_DISTANCE_FLOOR = 1e-9  # shares a pixel fairly between neighbours that are both that pixel
 _COORDINATE_GAIN = 8.0  # of the initial weights on the relative coordinates
 _CHUNK_QUERIES = 1 << 16  # per pass without gradients: bounds memory, keeps the caches warm
 
@@ -87,6 +87,14 @@ class ImplicitHead(nn.Module):
 
 def _blend_weights(rows: AxisNeighbours, columns: AxisNeighbours) -> Tensor:
     """Weights (2, 2, rows, columns) of the neighbours: the area opposite to each, normalised."""
-    area = rows.relative.abs()[:, None, :, None] * columns.relative.abs()[None, :, None, :] + _AREA_FLOOR
-    opposite = area.flip(0, 1)
-    return opposite / area.sum((0, 1))
+    return _axis_weights(rows)[:, None, :, None] * _axis_weights(columns)[None, :, None, :]
+
+
+def _axis_weights(axis: AxisNeighbours) -> Tensor:
+    """Weights (2, outputs) along one axis: the distance to the other neighbour, normalised.
+
+    Normalised areas are products of these. Taken together, areas would vanish on the last row and
+    column at a pixel's centre, and leave the other axis without its weights.
+    """
+    distance = axis.relative.abs() + _DISTANCE_FLOOR
+    return distance.flip(0) / distance.sum(0)
