@@ -139,7 +139,7 @@ def test_presets(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("preset", "show", "smoke") == 0
     assert capsys.readouterr().out == (ROOT / "presets" / "smoke.yaml").read_text()
     assert run("preset", "apply", "smoke") == 0
-    assert "evaluate.scales: [2.7, 4, 6, 8] -> [2, 3.3]\n" in capsys.readouterr().out
+    assert "evaluate.generation_count: " in capsys.readouterr().out
     assert run("preset", "apply", "smoke") == 0
     assert capsys.readouterr().out == "params.yaml: already holds every value of smoke\n"
     assert run("preset", "apply", "sample") == 0
