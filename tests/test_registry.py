@@ -57,6 +57,21 @@ def test_a_resolved_model_is_the_folder(store: Store, folder: Path) -> None:
         assert content_hash(resolve(uri)) == content_hash(folder)
 
 
+def test_temporary_workspaces_register_in_the_repository(
+    store: Store, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.chdir(elsewhere)
+    assert run_register(open_store(), folder)[0] == 1
+    (folder / "config.json").write_text('{"other": 1}')
+    assert challenge(open_store(), folder, "m") == (2, True)
+    assert content_hash(resolve("models:/m@challenger")) == content_hash(folder)
+    assert alias(store, "challenger") == 2
+    assert not [*elsewhere.iterdir()]
+
+
 def test_what_is_registered_can_be_deployed(store: Store, folder: Path) -> None:
     run_register(store, folder)
     pyfunc = resolve("models:/m/1").parents[1]

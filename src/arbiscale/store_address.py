@@ -9,7 +9,8 @@ import sqlite3
 import ssl
 import urllib.error
 import urllib.request
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from arbiscale.errors import UnavailableError, UserError
 from arbiscale.workspace import repository_root
 
 PROBE_SECONDS = 5
+VARIABLE = "MLFLOW_TRACKING_URI"
 PORTS = {"postgresql": 5432, "postgres": 5432, "mysql": 3306, "mssql": 1433}
 REMEDY = "start it, or change MLFLOW_TRACKING_URI or runtime.mlflow_uri"
 
@@ -34,7 +36,7 @@ def store_uri(configured: str) -> str:
 
     A relative SQLite file is taken from the repository's root, as DVC's temporary workspaces vanish.
     """
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or configured or "sqlite:///mlflow.db"
+    uri = os.environ.get(VARIABLE) or configured or "sqlite:///mlflow.db"
     file = database_file(uri)
     return f"sqlite:///{repository_root() / file}" if file else uri
 
@@ -81,6 +83,24 @@ def probe(uri: str) -> None:
             raise UnavailableError(
                 f"{shown(uri)}: the tracking server cannot be reached ({reason}); {REMEDY}"
             ) from None
+
+
+@contextmanager
+def as_default(uri: str) -> Iterator[None]:
+    """Make a store MLflow's default for a while.
+
+    Its registry on a database looks logged models up in the default store, whatever client asks. In one of
+    DVC's temporary workspaces that would be a new database.
+    """
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = uri
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
 
 
 def check_database(file: Path, revision: str) -> None:

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from filelock import FileLock, Timeout
 
+from arbiscale import store_address
 from arbiscale.environment import accelerator, installed_packages
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_file
-from arbiscale.store_address import check_database, configured_uri, database_file, probe, shown, store_uri
 from arbiscale.workspace import repository_root
 
 if TYPE_CHECKING:
@@ -41,13 +41,13 @@ def open_store(configured: str = "") -> Store:
     Raises:
         UserError: an unreachable server, a database of another version, a store MLflow refuses.
     """
-    uri = store_uri(configured)
-    probe(uri)
+    uri = store_address.store_uri(configured)
+    store_address.probe(uri)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
-    file = database_file(uri)
+    file = store_address.database_file(uri)
     artifacts = file.with_name("mlartifacts") if file else repository_root() / "mlartifacts"
     if file:
         _create_database(file, artifacts)
@@ -56,7 +56,7 @@ def open_store(configured: str = "") -> Store:
         served = uri.startswith(("http://", "https://"))  # a server places artifacts itself
         experiment_id = _experiment(client, None if served else artifacts.as_uri())
     except MlflowException as error:
-        raise UserError(f"{shown(uri)}: {_first_line(error)}") from None
+        raise UserError(f"{store_address.shown(uri)}: {_first_line(error)}") from None
     return Store(uri, client, experiment_id)
 
 
@@ -75,7 +75,7 @@ def _create_database(file: Path, artifacts: Path) -> None:
         raise UserError(f"{file}.lock: another process has held it for two minutes; end that one") from None
     except OSError as error:
         raise UserError(f"{file}: cannot be created ({error.strerror})") from None
-    check_database(file, _get_latest_schema_revision())
+    store_address.check_database(file, _get_latest_schema_revision())
 
 
 def _experiment(client: MlflowClient, artifacts: str | None) -> str:
@@ -271,9 +271,10 @@ class Store:
     def create_version(self, name: str, model_id: str, tags: Mapping[str, str], run_id: str | None) -> int:
         """Make an uploaded model the next version of a registered one; no bytes are copied."""
         _create_once(self.client.create_registered_model, name)
-        version = self.client.create_model_version(
-            name, f"models:/{model_id}", run_id, tags=dict(tags), model_id=model_id
-        )
+        with store_address.as_default(self.uri):
+            version = self.client.create_model_version(
+                name, f"models:/{model_id}", run_id, tags=dict(tags), model_id=model_id
+            )
         return int(version.version)
 
 
@@ -287,14 +288,17 @@ def resolve(uri: str, configured: str | None = None) -> Path:
     Raises:
         UserError: the store cannot be reached or has no such model.
     """
-    store = open_store(configured_uri() if configured is None else configured)
+    store = open_store(store_address.configured_uri() if configured is None else configured)
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
     from mlflow.models import Model
 
     try:
-        local = download_artifacts(uri, tracking_uri=store.uri, registry_uri=store.uri)
+        with store_address.as_default(store.uri):
+            local = download_artifacts(uri, tracking_uri=store.uri, registry_uri=store.uri)
         data = Model.load(local).flavors["python_function"]["data"]
     except (MlflowException, KeyError) as error:
-        raise UserError(f"{uri}: no such model in {shown(store.uri)} ({_first_line(error)})") from None
+        raise UserError(
+            f"{uri}: no such model in {store_address.shown(store.uri)} ({_first_line(error)})"
+        ) from None
     return Path(local) / str(data)

@@ -1,0 +1,136 @@
+"""One project in which the whole pipeline runs, shared by the tests of this folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mlflow import MlflowClient
+
+from arbiscale.tracking import open_store
+
+REPOSITORY = Path(__file__).parents[2]
+FILES = ("params.yaml", "dvc.yaml", ".dvcignore", ".gitignore", ".dvc", "src", "stages", "presets")
+PRODUCTS = shutil.ignore_patterns("__pycache__", "cache", "tmp", "config.local")
+INTERRUPTIBLE = """# Long enough to be killed in mid-run.
+autoencoder: {training: {steps: 20}}
+diffusion: {training: {steps: 20}}
+align: {timesteps: {steps: 20}, samples: {training: {steps: 20}}}
+runtime: {validate_every_steps: 10, checkpoint_every_steps: 4}
+"""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A copy of this repository, with its own Git, DVC and MLflow."""
+
+    folder: Path
+    recorded: Path  # folder of what the stages used
+    environment: dict[str, str]
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Run a command in a process group of its own."""
+        output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        return subprocess.Popen(
+            command, cwd=self.folder, env=self.environment, start_new_session=True, **output
+        )
+
+    def run(self, *command: str) -> str:
+        """The output of a command that succeeds."""
+        process = self.start(*command)
+        output, _ = process.communicate()
+        assert process.returncode == 0, output
+        return output
+
+    def client(self) -> MlflowClient:
+        """Its MLflow store."""
+        return open_store(f"sqlite:///{self.folder}/mlflow.db").client
+
+    def executed(self, output: str) -> list[str]:
+        """The stages that a `dvc` command says it ran."""
+        return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
+
+    def run_ids(self) -> dict[str, str]:
+        """The run behind every stage's outputs."""
+        records = (json.loads(path.read_text()) for path in (self.folder / "runs").glob("*.json"))
+        return {record["stage"]: record["run_id"] for record in records}
+
+    def weights(self) -> dict[str, bytes]:
+        """The contents of every safetensors file, by its path."""
+        files = (self.folder / "models").rglob("*.safetensors")
+        return {file.relative_to(self.folder).as_posix(): file.read_bytes() for file in files}
+
+    def used(self, stage: str) -> dict[str, Any]:
+        """What a stage used when it last ran: `modules`, parameters `read`, files `opened`."""
+        return json.loads((self.recorded / f"{stage}.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The project before its first run."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in FILES:
+        if (REPOSITORY / name).is_dir():
+            shutil.copytree(REPOSITORY / name, folder / name, ignore=PRODUCTS)
+        else:
+            shutil.copy(REPOSITORY / name, folder / name)
+    shutil.copy(Path(__file__).with_name("recorder.py"), folder / "src/sitecustomize.py")
+    (folder / "presets/interruptible.yaml").write_text(INTERRUPTIBLE)
+    alien = ("MLFLOW_", "DVC_", "GIT_", "ARBISCALE_", "PYTHONPATH")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(alien)} | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "DVC_NO_ANALYTICS": "1",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONUNBUFFERED": "1",  # what a killed process has said is not lost
+        "CUDA_VISIBLE_DEVICES": "",  # bits are promised for the CPU
+        "ARBISCALE_WEIGHTS_DIR": str(_random_metric_network(tmp_path_factory.mktemp("weights"))),
+        "RECORDED_STAGES": str(tmp_path_factory.mktemp("recorded")),
+    }
+    made = Project(folder, Path(environment["RECORDED_STAGES"]), environment)
+    made.run("arbiscale", "preset", "apply", "smoke")
+    made.run("arbiscale", "preset", "apply", "interruptible")
+    made.run("git", "init", "-q")
+    made.run("git", "config", "user.name", "test")
+    made.run("git", "config", "user.email", "test@localhost")
+    made.run("git", "add", "-A")
+    made.run("git", "commit", "-qm", "project")
+    return made
+
+
+@pytest.fixture(scope="session")
+def first_run(project: Project) -> str:
+    """The output of `dvc repro` from scratch, committed."""
+    output = project.run("dvc", "repro")
+    project.run("git", "add", "-A")
+    project.run("git", "commit", "-qm", "first run")
+    return output
+
+
+@pytest.fixture(scope="session")
+def generation(project: Project, first_run: str) -> str:
+    """The output of an experiment in a workspace of its own: the pipeline trained to generate."""
+    changes = ("-S", "diffusion.task=generation", "-S", "autoencoder.network.residual=false")
+    return project.run("dvc", "exp", "run", "--temp", "--name", "generation", *changes)
+
+
+def _random_metric_network(folder: Path) -> Path:
+    """AlexNet's features with random weights: LPIPS then runs, on any machine, and means nothing."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(0, 64, 3, 11), (3, 192, 64, 5), (6, 384, 192, 3), (8, 256, 384, 3), (10, 256, 256, 3)]
+    state = {}
+    for layer, out_channels, in_channels, side in shapes:
+        kernels = torch.randn((out_channels, in_channels, side, side), generator=generator)
+        state |= {
+            f"features.{layer}.weight": 0.05 * kernels,
+            f"features.{layer}.bias": torch.zeros(out_channels),
+        }
+    torch.save(state, folder / "alexnet_features.pt")
+    return folder

@@ -1,0 +1,160 @@
+"""The whole pipeline on the smoke preset: from scratch, again, as experiments, and killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from mlflow.entities import Run
+from PIL import Image
+
+from .conftest import Project
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
+TRAININGS = ["autoencoder", "diffusion", "align_timesteps", "align_samples"]
+STAGES = ["download", "crop", *TRAININGS, "evaluate", "register"]
+ALIGNMENT = ["align_timesteps", "align_samples"]
+STEPS = 20
+
+
+@pytest.fixture(scope="module")
+def first_ids(project: Project, first_run: str) -> dict[str, str]:
+    """The runs of the first `dvc repro`."""
+    return project.run_ids()
+
+
+@pytest.fixture(autouse=True)
+def _first_state(project: Project, first_ids: dict[str, str]) -> None:
+    """Every test starts from what the first run left."""
+    project.run("git", "reset", "-q", "--hard")
+    project.run("dvc", "checkout", "-q")
+    assert project.run_ids() == first_ids
+
+
+def evaluate_runs(project: Project) -> dict[str, Run]:
+    """The evaluate runs in the project's store, by the experiment's name (empty: none)."""
+    runs = project.client().search_runs(["1"], "tags.stage = 'evaluate'")
+    return {run.data.tags.get("dvc_experiment", ""): run for run in runs}
+
+
+def challenger_run(project: Project) -> str:
+    """The run that registered the challenger."""
+    return str(project.client().get_model_version_by_alias("arbiscale", "challenger").run_id)
+
+
+def test_from_scratch(project: Project, first_run: str, first_ids: dict[str, str]) -> None:
+    assert project.executed(first_run) == STAGES == sorted(first_ids, key=STAGES.index)
+    metrics = json.loads((project.folder / "metrics/evaluate.json").read_text())
+    assert {"bicubic", *TRAININGS} <= {*metrics["x3.3"]}
+    assert all(row["psnr"] > 0 for row in metrics["x3.3"].values())
+    assert metrics["x2"]["align_samples"]["lpips"] > 0
+    sheets = [*(project.folder / "reports/sheets").glob("*.png")]
+    assert len(sheets) >= 2
+    assert all(Image.open(sheet).width > 100 for sheet in sheets)
+    for stage in TRAININGS:
+        parts = {file.name for file in (project.folder / "models" / stage).iterdir()}
+        assert parts >= {"config.json", "autoencoder.safetensors"}
+    statuses = {stage: project.client().get_run(run_id).info.status for stage, run_id in first_ids.items()}
+    assert set(statuses.values()) == {"FINISHED"}
+    assert not [*(project.folder / ".resume").glob("*/*/last.ckpt")]
+    photograph, upscaled = "data/crops/test/coffee.png", project.folder / "upscaled.png"
+    project.run("arbiscale", "upscale", photograph, str(upscaled), "--size", "90x70")
+    assert Image.open(upscaled).size == (70, 90)
+
+
+def test_again_nothing_runs(project: Project) -> None:
+    assert project.executed(project.run("dvc", "repro")) == []
+
+
+def test_a_learning_rate_is_an_experiment(project: Project, first_ids: dict[str, str]) -> None:
+    output = project.run("dvc", "exp", "run", "--name", "slow", "-S", "align.lr=1e-6")
+    assert project.executed(output) == [*ALIGNMENT, "evaluate", "register"]
+    ids = project.run_ids()
+    assert [stage for stage in STAGES if ids[stage] == first_ids[stage]] == STAGES[:4]
+    first, slow = (evaluate_runs(project)[name] for name in ("", "slow"))
+    assert float(slow.data.params["align.lr"]) == 1e-6 != float(first.data.params["align.lr"])
+    assert {*slow.data.params.items()} - {*first.data.params.items()} == {("align.lr", "1e-06")}
+    assert first.data.metrics.keys() == slow.data.metrics.keys() >= {"x3.3/align_samples/psnr"}
+    assert challenger_run(project) == ids["register"]
+    shown = json.loads(project.run("dvc", "exp", "show", "--json"))
+    rates = [
+        revision["data"]["params"]["params.yaml"]["data"]["align"]["lr"]
+        for baseline in shown
+        for revision in [baseline, *(each["revs"][0] for each in baseline.get("experiments") or [])]
+        if baseline["rev"] != "workspace"
+    ]
+    assert sorted(rates) == [1e-6, float(first.data.params["align.lr"])]
+
+    output = project.run("dvc", "exp", "run", "-S", f"align.lr={first.data.params['align.lr']}")
+    assert project.executed(output) == []
+    assert project.run_ids() == first_ids
+
+
+def test_a_loss_weight_retrains_the_alignment_only(project: Project) -> None:
+    output = project.run("dvc", "exp", "run", "-S", "align.image_weight=2", "align_samples")
+    assert project.executed(output) == ALIGNMENT
+
+
+def test_experiments_elsewhere_are_recorded_here(
+    project: Project, generation: str, first_ids: dict[str, str]
+) -> None:
+    assert project.executed(generation) == STAGES[2:]
+    assert project.run_ids() == first_ids  # the workspace stayed as it was
+    run = evaluate_runs(project)["generation"]
+    assert run.info.status == "FINISHED"
+    assert run.data.params["diffusion.task"] == "generation"
+    assert any(name.endswith("self_ssim") for name in run.data.metrics)
+    made_by = project.client().get_run(challenger_run(project))
+    assert made_by.data.tags["dvc_experiment"] == "generation"
+    model = "models:/arbiscale@challenger"
+    project.run("arbiscale", "generate", "drawn", "--model", model, "--size", "40x48", "--count", "1")
+    assert Image.open(next((project.folder / "drawn").glob("*.png"))).size == (48, 40)
+
+
+def test_killed_trainings_continue(project: Project, first_ids: dict[str, str]) -> None:
+    weights = project.weights()
+    trainer = project.folder / "src/arbiscale/training/fit.py"
+    trainer.write_text(trainer.read_text() + "# a change that changes no result\n")
+    outputs, interrupted = [], {}
+    for stage in TRAININGS:
+        process = project.start("dvc", "repro")
+        run_note = kill_in_mid_run(process, project.folder, stage)
+        interrupted[stage] = json.loads(run_note)["run_id"]
+        outputs.append(str(process.stdout and process.stdout.read()))
+    outputs.append(project.run("dvc", "repro"))
+
+    pairs = zip([None, *TRAININGS], [*TRAININGS, None], strict=True)  # what each continued, and began
+    assert [project.executed(output) for output in outputs] == [[*filter(None, pair)] for pair in pairs]
+    for stage, output in zip(TRAININGS, outputs[1:], strict=True):
+        (line,) = (line for line in output.splitlines() if "resuming at step" in line)
+        assert line.startswith(stage)
+        assert line.endswith(f" of {STEPS}")
+        assert int(line.split()[4]) in range(4, STEPS, 4)
+    assert project.weights() == weights
+    ids = project.run_ids()
+    assert {stage: ids[stage] for stage in TRAININGS} == interrupted
+    assert all(ids[stage] != first_ids[stage] for stage in TRAININGS)
+    for run_id in interrupted.values():
+        run = project.client().get_run(run_id)
+        assert run.info.status == "FINISHED"
+        steps = {point.step for point in project.client().get_metric_history(run_id, "train/loss")}
+        assert steps >= {*range(STEPS)}
+    assert not [*(project.folder / ".resume").glob("*/*/last.ckpt")]
+
+
+def kill_in_mid_run(process: subprocess.Popen[str], folder: Path, stage: str) -> str:
+    """SIGKILL a process group when the stage has a checkpoint; returns the note of its run."""
+    patience = time.monotonic() + 300
+    while not (found := [*(folder / ".resume" / stage).glob("*/last.ckpt")]):
+        assert process.poll() is None, process.stdout and process.stdout.read()
+        assert time.monotonic() < patience
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (folder / "models" / stage).exists()  # it had not finished
+    return found[0].with_name("run.json").read_text()
