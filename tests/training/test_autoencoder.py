@@ -1,0 +1,95 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from arbiscale.low_resolution import base_image, shrink
+from arbiscale.resize import resize
+from arbiscale.training.autoencoder import AutoencoderTraining
+
+Maker = Callable[..., AutoencoderTraining]
+
+
+def at_step(module: AutoencoderTraining, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(module), "global_step", step)
+
+
+def test_targets_are_antialiased_at_sizes_drawn_anew(autoencoder_training: Maker, images: Tensor) -> None:
+    """A residual decoder that draws nothing yet: the loss is that of the base."""
+    module = autoencoder_training(target_px=[8, 40], decode_px=64)  # the whole of any size
+    losses = set()
+    for seed in range(20):
+        torch.manual_seed(seed)
+        side = int(torch.randint(8, 41, ()))
+        torch.manual_seed(seed)
+        base, target = base_image(shrink(images, 4), (side, side)), resize(images, (side, side))
+        loss = module.losses(images)["image"]
+        assert_close(loss, (base - target).abs().mean())
+        losses.add(float(loss.detach()))
+    assert len(losses) > 5
+
+
+def test_only_a_region_is_decoded(
+    autoencoder_training: Maker, images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, regions = autoencoder_training(target_px=[40, 40], decode_px=16), []
+    decode = module.autoencoder.decode
+
+    def watched(*arguments: object, **keywords: object) -> Tensor:
+        regions.append(keywords["region"])
+        return decode(*arguments, **keywords)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module.autoencoder, "decode", watched)
+    for _ in range(8):
+        module.losses(images)
+    assert {region[2:] for region in regions} == {(16, 16)}
+    assert len({region[:2] for region in regions}) > 4
+
+
+def test_terms_that_are_not_asked_for_are_not_there(autoencoder_training: Maker, images: Tensor) -> None:
+    module = autoencoder_training()
+    assert module.losses(images).keys() == {"loss", "image"}
+    assert module.discriminator is None
+    assert module.learning().keys() == {"autoencoder"}
+
+
+def test_divergence_is_weighted_in(autoencoder_training: Maker, images: Tensor) -> None:
+    module = autoencoder_training(network={"posterior": "gaussian"}, kl_weight=0.25)
+    losses = module.losses(images)
+    assert_close(losses["kl"], module.autoencoder.encode(images).kl().mean())
+    assert_close(losses["loss"], losses["image"] + 0.25 * losses["kl"])
+
+
+def test_the_discriminator_begins_at_its_step(
+    autoencoder_training: Maker, images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = autoencoder_training(adversarial_weight=0.5)
+    assert module.learning().keys() == {"autoencoder", "discriminator"}
+    at_step(module, 2, monkeypatch)
+    assert module.losses(images).keys() == {"loss", "image"}
+    at_step(module, 3, monkeypatch)
+    losses = module.losses(images)
+    expected = losses["image"] + 0.5 * losses["generator"] + losses["discriminator"]
+    assert_close(losses["loss"], expected)
+
+
+@torch.no_grad()
+def test_training_draws_from_the_posterior_and_validation_takes_its_mode(
+    autoencoder_training: Maker, images: Tensor
+) -> None:
+    module = autoencoder_training(
+        network={"posterior": "gaussian", "residual": False}, target_px=[32, 32], decode_px=32
+    )
+    assert module.train().losses(images)["image"] != module.losses(images)["image"]
+    module.eval()
+    assert module.validate(images).metrics == module.validate(images).metrics
+
+
+@torch.no_grad()
+def test_validation_measures_the_reconstruction(autoencoder_training: Maker, images: Tensor) -> None:
+    validation = autoencoder_training().eval().validate(images)
+    error = (base_image(shrink(images, 4), (32, 32)).clamp(-1, 1) - images).square().mean((1, 2, 3))
+    assert validation.metrics["psnr"] == pytest.approx(float((10 * torch.log10(4 / error)).mean()))
+    assert validation.images["reconstruction"].shape == (64, 64, 3)  # drawn above the truth, two beside

@@ -1,0 +1,117 @@
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from arbiscale.config.training import TrainingSettings
+from arbiscale.errors import UserError
+from arbiscale.training.averaging import WeightAveraging
+from arbiscale.training.callbacks import Checkpoints, DivergenceGuard, StepSeeds, Validations
+from arbiscale.training.module import TrainingModule, Validation
+
+
+class Drawer(TrainingModule):
+    """Validates by drawing a number and looking at its weight."""
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        super().__init__("drawer", settings)
+        self.network = nn.Linear(1, 1, bias=False)
+        nn.init.constant_(self.network.weight, 2)
+        self.modes: list[tuple[bool, bool]] = []
+
+    def learning(self) -> dict[str, tuple[nn.Module, float]]:
+        return {"network": (self.network, 0.1)}
+
+    def losses(self, images: Tensor) -> dict[str, Tensor]:
+        return {"loss": self.network(images).mean()}
+
+    def validate(self, images: Tensor) -> Validation:
+        self.modes.append((self.training, torch.is_grad_enabled()))
+        metrics = {"drawn": float(torch.rand(())), "weight": self.network.weight.item()}
+        return Validation(metrics, {"picture": torch.zeros(4, 6, 3, dtype=torch.uint8).numpy()})
+
+
+@pytest.fixture
+def drawer(training_settings: Callable[..., TrainingSettings]) -> Drawer:
+    return Drawer(training_settings())
+
+
+def at_step(step: int, max_steps: int = 10) -> Any:
+    """Enough of a trainer."""
+    return SimpleNamespace(
+        global_step=step,
+        max_steps=max_steps,
+        save_checkpoint=lambda path: Path(path).write_text(f"step {step}"),
+    )
+
+
+def test_a_steps_draws_depend_on_seed_name_and_step_alone() -> None:
+    def draws(seed: int, name: str, steps: range) -> list[float]:
+        found = []
+        for step in steps:
+            StepSeeds(seed, name).on_train_batch_start(at_step(step), None, None, 0)  # type: ignore[arg-type]
+            found.append(float(torch.rand(())))
+        return found
+
+    uninterrupted = draws(0, "a", range(6))
+    assert len(set(uninterrupted)) == 6
+    torch.rand(17)
+    assert draws(0, "a", range(3, 6)) == uninterrupted[3:]
+    assert draws(0, "b", range(6)) != uninterrupted
+    assert draws(1, "a", range(6)) != uninterrupted
+
+
+def test_checkpoints_replace_each_other_at_their_steps(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    checkpoints = Checkpoints(path, 3)
+    contents = []
+    for step in range(1, 8):
+        checkpoints.on_train_batch_end(at_step(step), None, None, None, 0)  # type: ignore[arg-type]
+        contents.append(path.read_text() if path.exists() else None)
+    assert contents == [None, None, "step 3", "step 3", "step 3", "step 6", "step 6"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def look(guard: DivergenceGuard, module: Any, step: int, loss: float) -> None:
+    guard.on_train_batch_end(at_step(step), module, {"loss": torch.tensor(loss)}, None, 0)
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf"), float("-inf")])
+def test_a_loss_that_is_not_finite_is_one_line_with_the_remedy(drawer: Drawer, loss: float) -> None:
+    with pytest.raises(UserError) as caught:
+        look(DivergenceGuard(5), drawer, 5, loss)
+    said = str(caught.value)
+    assert said.startswith(f"drawer: the loss is {loss} at step 5: the training diverged")
+    assert "lower its learning rate (lr), or set gradient_clip" in said
+    assert "\n" not in said
+
+
+def test_the_guard_looks_now_and_then_and_at_the_end(drawer: Drawer) -> None:
+    guard = DivergenceGuard(4)
+    for step in (1, 2, 3, 5, 9):
+        look(guard, drawer, step, float("nan"))
+    for step in (4, 8, 10):
+        look(guard, drawer, step, 1e30)
+        with pytest.raises(UserError):
+            look(guard, drawer, step, float("nan"))
+
+
+def test_validation_of_the_averaged_weights(drawer: Drawer, recorder: Any) -> None:
+    averaging = WeightAveraging(drawer, 0.5)
+    drawer.network.weight.data.fill_(5)  # the average is still 2
+    validations = Validations(torch.zeros(1, 3, 4, 4), averaging, recorder, 4, seed=0)
+    drawer.train()
+    for step in range(1, 11):
+        torch.manual_seed(step)
+        validations.on_train_batch_end(at_step(step), drawer, None, None, 0)
+    assert recorder.steps_of("validation/weight") == [4, 8, 10]
+    assert {metrics["validation/weight"] for _, metrics in recorder.metrics} == {2.0}
+    assert len({metrics["validation/drawn"] for _, metrics in recorder.metrics}) == 1  # curves compare
+    assert recorder.images == [(step, "validation/picture", (4, 6, 3)) for step in (4, 8, 10)]
+    assert drawer.modes == [(False, False)] * 3
+    assert drawer.training
+    assert drawer.network.weight.item() == 5

@@ -1,0 +1,65 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from arbiscale.config.training import TrainingSettings
+from arbiscale.latent_diffusion import LatentDiffusion
+from arbiscale.training.diffusion import DiffusionTraining
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v", "x0"])
+@pytest.mark.parametrize("task", ["super_resolution", "generation"])
+def test_the_loss_is_the_predictions_squared_error(
+    model: Callable[..., LatentDiffusion],
+    training_settings: Callable[..., TrainingSettings],
+    images: Tensor,
+    task: str,
+    prediction: str,
+) -> None:
+    diffusion = model(task, prediction)
+    module = DiffusionTraining(training_settings(), 1e-3, diffusion)
+    torch.manual_seed(5)
+    loss = module.losses(images)["loss"]
+    torch.manual_seed(5)
+    latent = diffusion.space.encode(images)
+    timestep = torch.randint(100, (2,))
+    noise = torch.randn_like(latent)
+    noisy = diffusion.process.add_noise(latent, noise, timestep)
+    condition = diffusion.pair(images).condition
+    predicted = diffusion.denoiser(noisy, timestep, condition)
+    expected = {
+        "epsilon": noise,
+        "x0": latent,
+        "v": diffusion.process.target(latent, noise, timestep),
+    }[prediction]
+    assert_close(loss, (predicted - expected).square().mean())
+
+
+def test_only_the_denoiser_learns(
+    model: Callable[..., LatentDiffusion],
+    training_settings: Callable[..., TrainingSettings],
+    images: Tensor,
+) -> None:
+    module = DiffusionTraining(training_settings(), 1e-3, model())
+    module.losses(images)["loss"].backward()
+    with_gradient = {name.split(".")[1] for name, each in module.named_parameters() if each.grad is not None}
+    assert with_gradient == {"denoiser"}
+    assert module.learning()["denoiser"] == (module.model.denoiser, 1e-3)
+    assert module.state_dict().keys() == {f"model.{name}" for name in module.model.state_dict()}
+
+
+@torch.no_grad()
+def test_validation_of_super_resolution_has_a_truth_to_compare_with(
+    model: Callable[..., LatentDiffusion],
+    training_settings: Callable[..., TrainingSettings],
+    images: Tensor,
+) -> None:
+    super_resolution = DiffusionTraining(training_settings(), 1e-3, model()).validate(images)
+    assert super_resolution.metrics.keys() == {"loss", "psnr"}
+    assert super_resolution.images["samples"].shape == (64, 64, 3)
+    generation = DiffusionTraining(training_settings(), 1e-3, model("generation")).validate(images)
+    assert generation.metrics.keys() == {"loss"}
+    assert generation.images["samples"].shape == (32, 64, 3)

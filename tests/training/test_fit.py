@@ -1,0 +1,205 @@
+"""Fitting tiny trainings: what is learnt, what is recorded, and that resuming changes nothing."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from arbiscale.config.runtime import RuntimeSettings
+from arbiscale.config.training import TrainingSettings
+from arbiscale.errors import UserError
+from arbiscale.training.autoencoder import AutoencoderTraining
+from arbiscale.training.fit import choose_precision, fit
+from arbiscale.training.module import TrainingModule
+
+TRAININGS = ["autoencoder", "autoencoder with all terms", "diffusion", "align_timesteps", "align_samples"]
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, images: Tensor, recorder: Any, runtime: RuntimeSettings
+) -> Callable[..., dict[str, Tensor]]:
+    """Fits a module in a scratch folder of a name and returns its weights."""
+
+    def run(module: TrainingModule, train: Any, name: str = "scratch", **changes: Any) -> dict[str, Tensor]:
+        scratch = tmp_path / name
+        scratch.mkdir(exist_ok=True)
+        fit(
+            module,
+            train,
+            images,
+            runtime=runtime.model_copy(update=changes),
+            seed=0,
+            scratch=scratch,
+            recorder=recorder,
+        )
+        assert not module.training
+        return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+    return run
+
+
+def different(first: dict[str, Tensor], second: dict[str, Tensor]) -> list[str]:
+    assert first.keys() == second.keys()
+    return [name for name in first if not torch.equal(first[name], second[name])]
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_a_resumed_training_ends_with_the_same_bits(
+    name: str,
+    make_module: Callable[[str], TrainingModule],
+    run: Callable[..., dict[str, Tensor]],
+    crops: Callable[..., Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    start = {key: tensor.clone() for key, tensor in make_module(name).state_dict().items()}
+    uninterrupted = run(make_module(name), crops(), "uninterrupted")
+    assert different(start, uninterrupted)
+
+    torch.manual_seed(77)  # another process has other random numbers
+    with pytest.raises(RuntimeError, match="the power went out"):
+        run(make_module(name), crops(end=11), "interrupted")  # the last of the sixth batch
+    checkpoint = torch.load(tmp_path / "interrupted" / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 4
+
+    capsys.readouterr()
+    torch.manual_seed(78)
+    rest = crops()
+    resumed = run(make_module(name), rest, "interrupted")
+    assert "resuming at step 4 of 6" in capsys.readouterr().out
+    assert min(rest.read) == 8  # the fifth batch: nothing is repeated
+    assert different(uninterrupted, resumed) == []
+
+
+def test_a_finished_training_is_not_trained_again(
+    make_module: Callable[[str], TrainingModule],
+    run: Callable[..., dict[str, Tensor]],
+    crops: Callable[..., Any],
+    recorder: Any,
+) -> None:
+    finished = run(make_module("align_timesteps"), crops())
+    recorder.metrics.clear()
+    stream = crops()
+    again = run(make_module("align_timesteps"), stream)
+    assert stream.read == []
+    assert recorder.metrics == []
+    assert different(finished, again) == []
+
+
+def test_intervals_and_workers_change_nothing(
+    make_module: Callable[[str], TrainingModule],
+    run: Callable[..., dict[str, Tensor]],
+    crops: Callable[..., Any],
+) -> None:
+    often = run(make_module("diffusion"), crops(), "often")
+    seldom = run(
+        make_module("diffusion"),
+        crops(),
+        "seldom",
+        log_every_steps=50,
+        validate_every_steps=50,
+        checkpoint_every_steps=50,
+        workers=1,
+    )
+    assert different(often, seldom) == []
+
+
+def test_curves_and_pictures_are_recorded_at_their_steps(
+    make_module: Callable[[str], TrainingModule],
+    run: Callable[..., dict[str, Tensor]],
+    crops: Callable[..., Any],
+    recorder: Any,
+) -> None:
+    run(make_module("align_samples"), crops(), log_every_steps=2)
+    for name in ("train/loss", "train/image", "train/latent"):
+        assert len(recorder.steps_of(name)) == 3
+    assert recorder.steps_of("throughput/images_per_second") == [2, 4, 6]
+    assert recorder.steps_of("validation/psnr") == [3, 6]
+    assert [(step, name) for step, name, _ in recorder.images] == [
+        (3, "validation/samples"),
+        (6, "validation/samples"),
+    ]
+    rates = {key for _, metrics in recorder.metrics for key in metrics if key.startswith("lr-")}
+    assert len(rates) == 2  # denoiser and decoder
+    assert not any("epoch" in metrics for _, metrics in recorder.metrics)
+
+
+def test_the_averaged_weights_are_what_remains(
+    autoencoder_training: Callable[..., AutoencoderTraining],
+    training_settings: Callable[..., TrainingSettings],
+    run: Callable[..., dict[str, Tensor]],
+    crops: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    module = autoencoder_training(training=training_settings(ema_decay=0.5).model_dump())
+    weights = run(module, crops())
+    checkpoint = torch.load(tmp_path / "scratch" / "last.ckpt", weights_only=True)
+    (averaging,) = (state for state in checkpoint["callbacks"].values() if "average" in state)
+    assert averaging["updates"] == 6
+    learnt = [name for name, _ in module.named_parameters()]
+    for name, average in zip(learnt, averaging["average"], strict=True):
+        assert torch.equal(weights[name], average)
+    assert different(weights, checkpoint["state_dict"])
+
+
+def test_training_learns(
+    autoencoder_training: Callable[..., AutoencoderTraining],
+    training_settings: Callable[..., TrainingSettings],
+    run: Callable[..., dict[str, Tensor]],
+    crops: Callable[..., Any],
+    recorder: Any,
+    images: Tensor,
+) -> None:
+    training = training_settings(steps=60, ema_decay=0.5, weight_decay=0.0)
+    module = autoencoder_training(training=training.model_dump(), lr=1e-2, target_px=[32, 32], decode_px=32)
+    with torch.no_grad():
+        before = module.eval().validate(images).metrics["psnr"]
+    run(module, crops(), log_every_steps=30, validate_every_steps=60, checkpoint_every_steps=60)
+    (after,) = (values["validation/psnr"] for _, values in recorder.metrics if "validation/psnr" in values)
+    assert after > before + 0.3
+
+
+class Diverging(torch.utils.data.Dataset[Tensor]):
+    """A stream that is not a number from some sample on."""
+
+    def __getitem__(self, index: int) -> Tensor:
+        return torch.full((3, 32, 32), float("nan") if index >= 6 else 0.5)
+
+
+def test_a_diverged_training_is_one_line_naming_the_key(
+    make_module: Callable[[str], TrainingModule],
+    run: Callable[..., dict[str, Tensor]],
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UserError) as caught:
+        run(make_module("autoencoder"), Diverging())
+    assert str(caught.value).startswith(
+        "autoencoder: the loss is nan at step 4: the training diverged; lower"
+    )
+    assert "(lr)" in str(caught.value)
+    checkpoint = torch.load(tmp_path / "scratch" / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 2  # of before
+    assert all(tensor.isfinite().all() for tensor in checkpoint["state_dict"].values())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "device", "bfloat16", "precision"),
+    [
+        ("auto", "cpu", True, "32-true"),
+        ("auto", "mps", True, "32-true"),
+        ("auto", "cuda", True, "bf16-mixed"),
+        ("auto", "cuda", False, "16-mixed"),
+        ("float32", "cuda", True, "32-true"),
+        ("bfloat16", "cpu", False, "bf16-mixed"),
+        ("float16", "cuda", True, "16-mixed"),
+    ],
+)
+def test_precisions(
+    monkeypatch: pytest.MonkeyPatch, wanted: str, device: str, bfloat16: bool, precision: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bfloat16)
+    assert choose_precision(wanted, torch.device(device)) == precision

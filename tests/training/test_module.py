@@ -1,0 +1,77 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from arbiscale.config.training import TrainingSettings
+from arbiscale.training.module import TrainingModule, Validation, rate_factor
+
+SettingsMaker = Callable[..., TrainingSettings]
+
+
+def test_warm_up_is_linear_and_ends_at_the_whole_rate(training_settings: SettingsMaker) -> None:
+    settings = training_settings(steps=100, warmup_steps=4, schedule="constant")
+    assert [rate_factor(step, settings) for step in range(6)] == [0.25, 0.5, 0.75, 1, 1, 1]
+    assert rate_factor(99, settings) == 1
+
+
+def test_a_cosine_falls_from_one_to_nothing(training_settings: SettingsMaker) -> None:
+    settings = training_settings(steps=104, warmup_steps=4, schedule="cosine")
+    assert rate_factor(4, settings) == 1
+    assert rate_factor(29, settings) == pytest.approx((1 + 0.5**0.5) / 2)
+    assert rate_factor(54, settings) == pytest.approx(0.5)
+    assert 0 < rate_factor(103, settings) < 1e-3  # the last step still moves
+    assert rate_factor(104, settings) == rate_factor(200, settings) == 0
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_without_warm_up_the_first_step_has_the_whole_rate(
+    training_settings: SettingsMaker, schedule: str
+) -> None:
+    assert rate_factor(0, training_settings(warmup_steps=0, schedule=schedule)) == 1
+
+
+def test_a_training_that_is_all_warm_up(training_settings: SettingsMaker) -> None:
+    settings = training_settings(steps=2, warmup_steps=2)
+    assert [rate_factor(step, settings) for step in (0, 1)] == [0.5, 1]
+
+
+class TwoNetworks(TrainingModule):
+    """Learns two networks at two rates; part of the second is frozen."""
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        super().__init__("two", settings)
+        self.a, self.b = nn.Linear(2, 2), nn.Linear(2, 2)
+        self.b.bias.requires_grad_(False)
+
+    def learning(self) -> dict[str, tuple[nn.Module, float]]:
+        return {"a": (self.a, 0.1), "b": (self.b, 0.02)}
+
+    def losses(self, images: Tensor) -> dict[str, Tensor]:
+        return {"loss": self.a(images).sum(), "other": images.sum()}
+
+    def validate(self, images: Tensor) -> Validation:
+        return Validation({})
+
+
+def test_each_network_learns_at_its_own_rate(training_settings: SettingsMaker) -> None:
+    module = TwoNetworks(training_settings(warmup_steps=2, weight_decay=0.3))
+    configured = module.configure_optimizers()
+    optimizer = configured["optimizer"]
+    assert isinstance(optimizer, torch.optim.AdamW)
+    groups = [(group["params"], group["lr"], group["weight_decay"]) for group in optimizer.param_groups]
+    assert groups[0] == ([module.a.weight, module.a.bias], 0.05, 0.3)  # half warmed up
+    assert groups[1] == ([module.b.weight], 0.01, 0.3)
+
+
+def test_every_term_is_logged(training_settings: SettingsMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, logged = TwoNetworks(training_settings()), {}
+    monkeypatch.setattr(module, "log_dict", logged.update)
+    loss = module.training_step(torch.ones(1, 2), 0)
+    assert loss.requires_grad
+    assert {name: value.requires_grad for name, value in logged.items()} == {
+        "train/loss": False,
+        "train/other": False,
+    }
+    assert logged["train/other"] == 2
