@@ -150,11 +150,13 @@ def test_killed_trainings_continue(project: Project, first_ids: dict[str, str]) 
 def kill_in_mid_run(process: subprocess.Popen[str], folder: Path, stage: str) -> str:
     """SIGKILL a process group when the stage has a checkpoint; returns the note of its run."""
     patience = time.monotonic() + 300
-    while not (found := [*(folder / ".resume" / stage).glob("*/last.ckpt")]):
-        assert process.poll() is None, process.stdout and process.stdout.read()
-        assert time.monotonic() < patience
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
+    try:
+        while not (found := [*(folder / ".resume" / stage).glob("*/last.ckpt")]):
+            assert process.poll() is None, process.stdout and process.stdout.read()
+            assert time.monotonic() < patience
+            time.sleep(0.01)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert not (folder / "models" / stage).exists()  # it had not finished
     return found[0].with_name("run.json").read_text()

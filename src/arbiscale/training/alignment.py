@@ -23,7 +23,7 @@ class AlignmentTraining(TrainingModule):
         name: of the stage.
         settings: rates and weights of the losses.
         training: steps, batch, schedule.
-        sampling: the chain inference will run.
+        sampling: the chain that validations draw with.
         model: the trained model.
         weights_dir: where the LPIPS network lies.
     """
@@ -66,5 +66,5 @@ class AlignmentTraining(TrainingModule):
         return self.image_loss(drawn, part.target)
 
     def validate(self, images: Tensor) -> Validation:
-        """Pictures and quality of the chain that inference runs."""
+        """Pictures and quality of a short chain."""
         return preview(self.model, self.model.pair(images), self.sampling, {})

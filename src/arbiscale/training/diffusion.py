@@ -5,15 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from arbiscale.config.sampling import SamplingSettings
 from arbiscale.config.training import TrainingSettings
 from arbiscale.latent_diffusion import LatentDiffusion
 from arbiscale.latent_space import ImagePair
 from arbiscale.losses.alignment import per_sample
 from arbiscale.training.module import TrainingModule, Validation
-from arbiscale.training.previews import preview
-
-_PREVIEW = SamplingSettings(steps=8, spacing="trailing", eta=0.0)
+from arbiscale.training.previews import PREVIEW_SAMPLING, preview
 
 
 class DiffusionTraining(TrainingModule):
@@ -41,7 +38,7 @@ class DiffusionTraining(TrainingModule):
         fractions = (torch.arange(len(latent), device=latent.device) + 0.5) / len(latent)
         timestep = (fractions * self.model.process.timesteps).long()
         loss = float(self._errors(pair, latent, timestep).mean())
-        return preview(self.model, pair, _PREVIEW, {"loss": loss})
+        return preview(self.model, pair, PREVIEW_SAMPLING, {"loss": loss})
 
     def _encode(self, images: Tensor) -> tuple[ImagePair, Tensor]:
         with torch.no_grad():

@@ -11,6 +11,9 @@ from arbiscale.losses.alignment import per_sample
 from arbiscale.pictures import comparison
 from arbiscale.training.module import Validation
 
+# Of the stages whose loss runs no chain, so that their curves compare.
+PREVIEW_SAMPLING = SamplingSettings(steps=8, spacing="trailing", eta=0.0)
+
 
 def preview(
     model: LatentDiffusion, pair: ImagePair, sampling: SamplingSettings, metrics: dict[str, float]
