@@ -6,7 +6,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PYTEST_ARGS ?= -n auto
+PYTEST_ARGS ?= -n auto --dist loadgroup
 WEIGHTS ?= $(wildcard $(or $(ARBISCALE_SHARED),../shared)/weights)
 
 .DELETE_ON_ERROR:
