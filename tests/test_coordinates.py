@@ -22,6 +22,12 @@ def test_at_the_latents_own_size_the_neighbours_are_the_pixel_and_the_next() -> 
     assert neighbours.cell == 2.0
 
 
+def test_large_images_lose_no_precision() -> None:
+    relative = axis_neighbours(3 * 1999, 1999, 0, 3 * 1999).relative[0]
+    expected = torch.tensor([0, 2 / 3, 4 / 3]).repeat(1999).roll(1)  # float32 centres would be 1e-4 off
+    assert_close(relative[1:-1], expected[1:-1], atol=1e-6, rtol=0)
+
+
 @pytest.mark.parametrize(("outputs", "inputs"), SIZES)
 def test_neighbours_enclose_the_query(outputs: int, inputs: int) -> None:
     neighbours = axis_neighbours(outputs, inputs, 0, outputs)
