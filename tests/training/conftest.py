@@ -148,6 +148,7 @@ def align_settings(training_settings: Callable[..., TrainingSettings]) -> Callab
             "image_weight": 1.0,
             "image_norm": "l1",
             "lpips_weight": 0.0,
+            "grid_weight": 0.5,
             "weight_clamp": 5.0,
             "decode_px": 16,
             "timesteps": training,

@@ -10,6 +10,7 @@ from arbiscale.config.sampling import SamplingSettings
 from arbiscale.config.training import TrainingSettings
 from arbiscale.latent_diffusion import LatentDiffusion
 from arbiscale.latent_space import ImagePair
+from arbiscale.losses.grid import grid_loss
 from arbiscale.losses.image import ImageLoss
 from arbiscale.regions import random_region
 from arbiscale.training.module import TrainingModule, Validation
@@ -63,7 +64,12 @@ class AlignmentTraining(TrainingModule):
         region = random_region((height, width), self.settings.decode_px)
         part = pair.part(region)
         drawn = self.model.space.decode(latent, (height, width), region=region, base=part.base)
-        return self.image_loss(drawn, part.target)
+        losses = self.image_loss(drawn, part.target)
+        if self.settings.grid_weight:
+            latent_size = (latent.shape[-2], latent.shape[-1])
+            pattern = grid_loss(drawn - part.target, latent_size, (height, width), region)
+            losses = losses + self.settings.grid_weight * pattern
+        return losses
 
     def validate(self, images: Tensor) -> Validation:
         """Pictures and quality of a short chain."""
