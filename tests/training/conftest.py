@@ -124,6 +124,7 @@ def autoencoder_training(
             "lr": 1e-3,
             "kl_weight": 0.0,
             "lpips_weight": 0.0,
+            "grid_weight": 0.0,
             "adversarial_weight": 0.0,
             "discriminator": {"width": 4, "layers": 1, "start_step": 3},
             "training": training_settings().model_dump(),

@@ -108,7 +108,7 @@ def test_timesteps_are_aligned_by_equations_7_to_9_with_each_samples_weight(
     prediction: str, align_settings: SettingsMaker, model: ModelMaker, images: Tensor
 ) -> None:
     settings = align_settings(
-        decode_px=64, weight_clamp=2.0, latent_weight=0.3, image_weight=0.7, image_norm="l2"
+        decode_px=64, weight_clamp=2.0, grid_weight=0.0, latent_weight=0.3, image_weight=0.7, image_norm="l2"
     )
     diffusion = model("super_resolution", prediction)
     module = TimestepAlignment(settings, diffusion, "")
@@ -137,10 +137,23 @@ def test_timesteps_are_aligned_by_equations_7_to_9_with_each_samples_weight(
     assert_close(losses["loss"], 0.3 * latent_term + 0.7 * image_term)
 
 
+@pytest.mark.parametrize("alignment", ALIGNMENTS)
+def test_a_pattern_at_the_latent_grid_costs(
+    alignment: Alignment, align_settings: SettingsMaker, model: ModelMaker, images: Tensor
+) -> None:
+    values = []
+    for weight in (0.0, 1.0, 2.0):
+        module = alignment(align_settings(grid_weight=weight), model(), "")
+        torch.manual_seed(9)
+        values.append(module.losses(images)["image"].detach())
+    assert values[1] > values[0]
+    assert_close(values[2] - values[1], values[1] - values[0])
+
+
 def test_super_resolutions_samples_are_drawn_from_noise(
     align_settings: SettingsMaker, model: ModelMaker, images: Tensor
 ) -> None:
-    settings, diffusion = align_settings(decode_px=64, image_weight=3.0), model()
+    settings, diffusion = align_settings(decode_px=64, image_weight=3.0, grid_weight=0.0), model()
     torch.manual_seed(9)
     losses = SampleAlignment(settings, diffusion, "").losses(images)
     torch.manual_seed(9)

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from arbiscale.losses.grid import grid_loss
 from arbiscale.low_resolution import base_image, shrink
 from arbiscale.resize import resize
 from arbiscale.training.autoencoder import AutoencoderTraining
@@ -53,6 +54,14 @@ def test_terms_that_are_not_asked_for_are_not_there(autoencoder_training: Maker,
     assert module.losses(images).keys() == {"loss", "image"}
     assert module.discriminator is None
     assert module.learning().keys() == {"autoencoder"}
+
+
+def test_a_pattern_at_the_latent_grid_costs(autoencoder_training: Maker, images: Tensor) -> None:
+    module = autoencoder_training(target_px=[40, 40], decode_px=40, grid_weight=0.25)
+    losses = module.losses(images)
+    error = base_image(shrink(images, 4), (40, 40)) - resize(images, (40, 40))  # it draws nothing yet
+    assert_close(losses["grid"], grid_loss(error, (8, 8), (40, 40), (0, 0, 40, 40)).mean())
+    assert_close(losses["loss"], losses["image"] + 0.25 * losses["grid"])
 
 
 def test_divergence_is_weighted_in(autoencoder_training: Maker, images: Tensor) -> None:

@@ -82,6 +82,7 @@ class AutoencoderSettings(Section):
     lr: float = Field(gt=0, le=1)
     kl_weight: float = Field(ge=0)
     lpips_weight: float = Field(ge=0)
+    grid_weight: float = Field(ge=0)  # against a pattern at the latent grid
     adversarial_weight: float = Field(ge=0)
     discriminator: DiscriminatorSettings
     training: TrainingSettings

@@ -9,6 +9,7 @@ from arbiscale.config.autoencoder import AutoencoderSettings
 from arbiscale.coordinates import crop
 from arbiscale.losses.adversarial import discriminator_loss, generator_loss
 from arbiscale.losses.alignment import per_sample
+from arbiscale.losses.grid import grid_loss
 from arbiscale.losses.image import ImageLoss
 from arbiscale.low_resolution import base_image, shrink
 from arbiscale.networks.autoencoder import Autoencoder
@@ -21,7 +22,7 @@ from arbiscale.training.module import TrainingModule, Validation
 
 
 class AutoencoderTraining(TrainingModule):
-    """Reconstruction at a size drawn anew each batch: L1, and optionally KL, LPIPS and adversarial terms."""
+    """Reconstruction at a size drawn anew each batch: L1 and optional grid, KL, LPIPS, adversarial terms."""
 
     def __init__(self, settings: AutoencoderSettings, factor: int, weights_dir: str) -> None:
         super().__init__("autoencoder", settings.training)
@@ -49,6 +50,10 @@ class AutoencoderTraining(TrainingModule):
         drawn = self._draw(images, posterior, side, region)
         losses = {"image": self.image_loss(drawn, target).mean()}
         loss = losses["image"]
+        if self.settings.grid_weight:
+            height, width = posterior.mode().shape[-2:]
+            losses["grid"] = grid_loss(drawn - target, (height, width), (side, side), region).mean()
+            loss = loss + self.settings.grid_weight * losses["grid"]
         if self.settings.kl_weight:
             losses["kl"] = posterior.kl().mean()
             loss = loss + self.settings.kl_weight * losses["kl"]
