@@ -133,6 +133,13 @@ def test_a_region_is_that_part_of_the_whole(head: ImplicitHead, region: tuple[in
     assert_close(part, whole[..., top : top + height, left : left + width], atol=1e-6, rtol=0)
 
 
+@torch.no_grad()
+def test_part_of_the_features_draws_what_reads_no_others(head: ImplicitHead) -> None:
+    whole = head(features(), (13, 29), (6, 12, 3, 8))  # reads rows 2 and 3, columns 2 to 5
+    part = features()[..., 2:4, 2:6]
+    assert_close(head(part, (13, 29), (6, 12, 3, 8), inputs=(5, 7), origin=(2, 2)), whole, atol=1e-6, rtol=0)
+
+
 def test_bands_without_gradients_equal_the_whole_with_gradients(
     head: ImplicitHead, monkeypatch: pytest.MonkeyPatch
 ) -> None:

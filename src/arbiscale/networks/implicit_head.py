@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -31,21 +33,33 @@ class ImplicitHead(nn.Module):
         with torch.no_grad():  # hinges as dense as pixels: as drawn, position is drowned by the features
             self.first.weight[:, features : features + 2] *= _COORDINATE_GAIN
 
-    def forward(self, features: Tensor, size: Size, region: Region) -> Tensor:
+    def forward(
+        self,
+        features: Tensor,
+        size: Size,
+        region: Region,
+        *,
+        inputs: Size | None = None,
+        origin: tuple[int, int] = (0, 0),
+    ) -> Tensor:
         """Colours of a region of the output.
 
         Args:
             features: shape (batch, features, height, width).
             size: (height, width) of the whole output.
             region: (top, left, height, width) of the part wanted.
+            inputs: (height, width) of the whole latent, where `features` are those of a part of it that
+                holds every pixel the region reads; None = they are all.
+            origin: that part's (top, left) in the whole latent.
 
         Returns:
             Raw colours, shape (batch, channels, *region size).
         """
         top, left, height, width = region
-        inputs = features.shape[-2:]
+        inputs = inputs or (features.shape[-2], features.shape[-1])
         columns = axis_neighbours(size[1], inputs[1], left, width, features.device)
-        projected = self._project(features, size)  # (batch, height, width, hidden)
+        columns = replace(columns, index=columns.index - origin[1])
+        projected = self._project(features, inputs, size)  # (batch, height, width, hidden)
         rows_at_once = height
         if not torch.is_grad_enabled():
             rows_at_once = max(1, _CHUNK_QUERIES // (width * len(features)))
@@ -53,15 +67,17 @@ class ImplicitHead(nn.Module):
         for start in range(0, height, rows_at_once):
             count = min(rows_at_once, height - start)
             rows = axis_neighbours(size[0], inputs[0], top + start, count, features.device)
+            rows = replace(rows, index=rows.index - origin[0])
             bands.append(self._band(projected, rows, columns))
         image = torch.cat(bands, dim=1) if len(bands) > 1 else bands[0]
         return image.permute(0, 3, 1, 2)
 
-    def _project(self, features: Tensor, size: Size) -> Tensor:
+    def _project(self, features: Tensor, inputs: Size, size: Size) -> Tensor:
         """The first layer's feature, cell and bias parts, per latent pixel."""
         weight = self.first.weight
-        pixels = zip(features.shape[-2:], size, strict=True)
-        cell = features.new_tensor([2 * inputs / outputs for inputs, outputs in pixels])
+        cell = features.new_tensor(
+            [2 * pixels / outputs for pixels, outputs in zip(inputs, size, strict=True)]
+        )
         constant = self.first.bias + weight[:, self.features + 2 :] @ cell
         return functional.linear(features.permute(0, 2, 3, 1), weight[:, : self.features], constant)
 
