@@ -101,12 +101,13 @@ def model_config(
         network = network_settings(**{"residual": task == "super_resolution"} | changes)
         process = {"timesteps": 100, "beta_start": 0.0015, "beta_end": 0.0155, "zero_terminal_snr": False}
         denoiser = {"width": 8, "multipliers": [1, 2], "blocks": 1, "norm_groups": 4}
+        attention = {"attention_factors": [], "middle_attention": False, "attention_width": 8}
         diffusion = DiffusionConfig.model_validate(
             {
                 "task": task,
                 "condition_upsampling": "bicubic",
                 "process": {**process, "prediction": prediction},
-                "denoiser": {**denoiser, "attention_factors": [], "attention_width": 8},
+                "denoiser": {**denoiser, **attention},
                 "latent_shift": [0.1, -0.2, 0.3, 0.0],
                 "latent_scale": [1.5, 0.5, 2.0, 1.0],
                 "training_latent_px": 8,

@@ -48,6 +48,7 @@ def save_model(folder: Path, task: str) -> Path:
                 "multipliers": [1, 2],
                 "blocks": 1,
                 "attention_factors": [],
+                "middle_attention": False,
                 "attention_width": 8,
                 "norm_groups": 4,
             },

@@ -12,6 +12,7 @@ DEFAULTS: dict[str, Any] = {
     "multipliers": [1, 2],
     "blocks": 1,
     "attention_factors": [],
+    "middle_attention": False,
     "attention_width": 4,
     "norm_groups": 4,
 }
@@ -71,24 +72,25 @@ def attentions(network: Denoiser) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("factors", "levels"),
+    ("factors", "middle", "levels"),
     [
-        ([], []),
-        ([1], ["down_blocks.0", "mid_block", "up_blocks.2", "up_blocks.2"]),  # the way up has one more
-        ([4], ["down_blocks.2", "mid_block", "up_blocks.0", "up_blocks.0"]),
+        ([], False, []),
+        ([], True, ["mid_block"]),  # the published DF2K network
+        ([1], False, ["down_blocks.0", "up_blocks.2", "up_blocks.2"]),  # the way up has one more
+        ([4], True, ["down_blocks.2", "mid_block", "up_blocks.0", "up_blocks.0"]),
     ],
 )
 def test_attention_stands_at_the_listed_factors_and_in_the_middle(
-    factors: list[int], levels: list[str]
+    factors: list[int], middle: bool, levels: list[str]
 ) -> None:
-    network = denoiser(multipliers=[1, 1, 1], attention_factors=factors)
+    network = denoiser(multipliers=[1, 1, 1], attention_factors=factors, middle_attention=middle)
     assert attentions(network) == levels
     assert network(torch.randn(1, 3, 8, 4), torch.tensor(0)).shape == (1, 3, 8, 4)
 
 
 @torch.no_grad()
 def test_heads_are_as_wide_as_asked() -> None:
-    for name, module in denoiser(attention_factors=[1, 2]).named_modules():
+    for name, module in denoiser(attention_factors=[1, 2], middle_attention=True).named_modules():
         if type(module).__name__ == "Attention":
             width = module.to_q.out_features
             assert module.heads == width // 4, name

@@ -11,12 +11,13 @@ from arbiscale.config.training import TrainingSettings
 
 
 class DenoiserSettings(Section):
-    """The U-Net (ADM style): residual levels, self-attention at the listed downsampling factors."""
+    """The U-Net (ADM style): residual levels, self-attention at the listed factors and in the middle."""
 
     width: int = Field(ge=4)
     multipliers: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
     blocks: int = Field(ge=1)
     attention_factors: list[int]
+    middle_attention: bool  # also in the middle, at the coarsest resolution
     attention_width: int = Field(ge=1)  # channels of one attention head
     norm_groups: int = Field(ge=1)
 

@@ -15,7 +15,7 @@ class Denoiser(nn.Module):
     """U-Net (arXiv 2105.05233) that predicts noise, v or x0 from a noisy latent.
 
     Self-attention stands at the levels whose downsampling factor is listed, and in the middle where
-    any is. Without any the network is convolutional: local, and cheap on latents of any size.
+    wanted. Without any the network is convolutional: local, and cheap on latents of any size.
     """
 
     def __init__(self, settings: DenoiserSettings, latent_channels: int, condition_channels: int) -> None:
@@ -28,7 +28,7 @@ class Denoiser(nn.Module):
             layers_per_block=settings.blocks,
             down_block_types=tuple("AttnDownBlock2D" if here else "DownBlock2D" for here in attention),
             up_block_types=tuple("AttnUpBlock2D" if here else "UpBlock2D" for here in reversed(attention)),
-            add_attention=any(attention),
+            add_attention=settings.middle_attention,
             attention_head_dim=settings.attention_width,
             norm_num_groups=settings.norm_groups,
             flip_sin_to_cos=True,
