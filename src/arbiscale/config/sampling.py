@@ -4,14 +4,34 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from arbiscale.config.section import Section
 
+Sampler = Literal["ddim", "ddpm", "dpm_solver", "unipc", "euler"]
+
 
 class SamplingSettings(Section):
-    """DDIM (arXiv 2010.02502): steps, spacing of the visited timesteps, and noise."""
+    """The sampler, its steps, the spacing of the visited timesteps, and DDIM's noise.
 
+    Samplers are described in arbiscale.diffusion.solvers. Files written before there was more than one
+    name none: they mean DDIM.
+    """
+
+    sampler: Sampler = "ddim"
     steps: int = Field(ge=1, le=10_000)
     spacing: Literal["leading", "trailing", "linspace"]
-    eta: float = Field(ge=0, le=1)
+    eta: float = Field(ge=0, le=1)  # noise that ddim adds; 1 = as much as ddpm
+
+    @model_validator(mode="after")
+    def _eta_is_ddims(self) -> SamplingSettings:
+        if self.eta and self.sampler != "ddim":
+            raise ValueError(f"eta must be 0 with sampler: {self.sampler} (only ddim takes it)")
+        return self
+
+    def but(self, *, sampler: Sampler | None = None, steps: int | None = None) -> SamplingSettings:
+        """The same with another sampler, or number of steps; eta stays behind with the sampler it was for."""
+        changes: dict[str, object] = {} if steps is None else {"steps": steps}
+        if sampler is not None and sampler != self.sampler:
+            changes |= {"sampler": sampler, "eta": 0.0}
+        return self.model_copy(update=changes)

@@ -29,7 +29,8 @@ class DiffusionProcess(nn.Module):
         """The timesteps a sampler visits, noisiest first, and the alpha_bar each step ends at.
 
         `leading` is the published spacing (timesteps 1, 1 + T // S, ...; the last step ends at
-        alpha_bar_0); the others start at the noisiest timestep and end at the clean latent.
+        alpha_bar_0); the others start at the noisiest timestep and end at the clean latent, as
+        `leading` does where all timesteps are visited.
 
         Returns:
             Two vectors of `sampling.steps` elements: integers, and values in [0, 1].
@@ -46,7 +47,7 @@ class DiffusionProcess(nn.Module):
             stride = total // steps
             offset = min(1, total - 1 - stride * (steps - 1))
             visited = stride * (steps - 1 - index) + offset
-            end = self.alpha_bar[:1]
+            end = self.alpha_bar[:1] if offset else end
         elif sampling.spacing == "trailing":
             visited = (total * (steps - index) / steps).round() - 1
         else:
@@ -80,15 +81,6 @@ class DiffusionProcess(nn.Module):
         if self.settings.prediction == "v":
             return signal * noisy - sigma * prediction
         return (noisy - sigma * prediction) / signal
-
-    def estimate_noise(self, prediction: Tensor, noisy: Tensor, timestep: Tensor) -> Tensor:
-        """The noise a prediction at z_t says is in it."""
-        if self.settings.prediction == "epsilon":
-            return prediction
-        signal, sigma = self._coefficients(timestep)
-        if self.settings.prediction == "v":
-            return signal * prediction + sigma * noisy
-        return (noisy - signal * prediction) / sigma
 
     def snr(self, timestep: Tensor) -> Tensor:
         """Signal-to-noise ratio a / (1 - a), shape (batch,)."""

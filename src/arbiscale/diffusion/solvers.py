@@ -1,0 +1,136 @@
+"""The samplers: what takes a noisy latent one step further along its chain.
+
+DDIM is written out here; the others are diffusers' schedulers. A chain that visits S of T timesteps is
+itself a process of S timesteps (arXiv 2102.09672, section 4), so a scheduler is told only of those: the
+timestep before a timestep is then the next one visited, for every S and spacing. All of them are given the
+estimate of z_0, so that the closed forms of `DiffusionProcess` are the only ones.
+
+| sampler | order | noise | source |
+|---|---|---|---|
+| ddim | 1 | eta | arXiv 2010.02502 |
+| ddpm | 1 | yes | arXiv 2006.11239; DDIM with eta = 1, but none in the last step |
+| dpm_solver | 2 | no | DPM-Solver++ (2M), arXiv 2211.01095 |
+| unipc | 2, corrected | no | arXiv 2302.04867 |
+| euler | 1 | no | arXiv 2206.00364, algorithm 1, from z / sqrt(a); equals DDIM with eta = 0 |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import arbiscale.torchvision_operators  # noqa: F401  (before diffusers)
+from arbiscale.config.sampling import SamplingSettings
+
+from diffusers import (  # isort: skip
+    DDPMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    UniPCMultistepScheduler,
+)
+
+# (index of the step, noisy latent, estimate of z_0) -> the latent at the step's end
+Step = Callable[[int, Tensor, Tensor], Tensor]
+
+# The least signal that schedulers on sigma = sqrt((1 - a) / a) are told of: sigma is at most 4096, what
+# float32 carries beside a latent of unit variance.
+_LEAST_ALPHA_BAR = 2.0**-24
+
+
+def make_step(
+    sampling: SamplingSettings,
+    starts: Tensor,
+    ends: Tensor,
+    *,
+    first_step: int = 0,
+    generator: torch.Generator | None = None,
+) -> Step:
+    """The function that takes each step of one chain, called for each step in turn.
+
+    Args:
+        sampling: the sampler and its eta.
+        starts: alpha_bar at which each step starts, shape (steps,), increasing.
+        ends: alpha_bar at which each step ends, shape (steps,).
+        first_step: the first that will be taken.
+        generator: of the noise that a sampler adds.
+    """
+    if sampling.sampler == "ddim":
+        return _ddim(starts, ends, sampling.eta, generator)
+    starts, ends = starts.cpu(), ends.cpu()
+    if sampling.sampler == "ddpm":
+        return _ddpm(starts, ends, generator)
+    if sampling.sampler == "euler":
+        return _euler(starts, ends, first_step)
+    kind = DPMSolverMultistepScheduler if sampling.sampler == "dpm_solver" else UniPCMultistepScheduler
+    return _multistep(kind, starts, ends, first_step)
+
+
+def _ddim(starts: Tensor, ends: Tensor, eta: float, generator: torch.Generator | None) -> Step:
+    """Equations 12 and 16 of arXiv 2010.02502; exact also where a step starts without signal."""
+
+    def step(index: int, noisy: Tensor, clean: Tensor) -> Tensor:
+        start, end = starts[index], ends[index]
+        noise = (noisy - start.sqrt() * clean) / (1 - start).sqrt()
+        if not eta:
+            return end.sqrt() * clean + (1 - end).sqrt() * noise
+        variance = eta**2 * (1 - end) / (1 - start) * (1 - start / end)
+        device = generator.device if generator else noisy.device
+        fresh = torch.randn(noisy.shape, generator=generator, device=device).to(noisy)
+        kept = (1 - end - variance).clamp(min=0)  # rounding
+        return end.sqrt() * clean + kept.sqrt() * noise + variance.sqrt() * fresh
+
+    return step
+
+
+def _ddpm(starts: Tensor, ends: Tensor, generator: torch.Generator | None) -> Step:
+    """Draws from the posterior of the next latent given this one and z_0; the last step is its mean."""
+    steps = len(starts)
+    scheduler = DDPMScheduler(num_train_timesteps=steps, prediction_type="sample", clip_sample=False)
+    scheduler.alphas_cumprod = starts.flip(0)  # by timestep, the cleanest first
+    scheduler.one = ends[-1]  # what follows timestep 0
+    scheduler.set_timesteps(steps)
+
+    def step(index: int, noisy: Tensor, clean: Tensor) -> Tensor:
+        timestep = steps - 1 - index
+        return scheduler.step(clean, timestep, noisy, generator=generator).prev_sample
+
+    return step
+
+
+def _multistep(kind: type[Any], starts: Tensor, ends: Tensor, first_step: int) -> Step:
+    """Solvers that remember earlier estimates; the first step taken, and the last, are of order 1."""
+    scheduler = _on_sigmas(kind, starts, ends, first_step)
+
+    def step(index: int, noisy: Tensor, clean: Tensor) -> Tensor:
+        return scheduler.step(clean, scheduler.timesteps[index], noisy).prev_sample
+
+    return step
+
+
+def _euler(starts: Tensor, ends: Tensor, first_step: int) -> Step:
+    """Euler's method on z / sqrt(a) as a function of sigma = sqrt((1 - a) / a)."""
+    scheduler = _on_sigmas(EulerDiscreteScheduler, starts, ends, first_step)
+    growth = (scheduler.sigmas.square() + 1).sqrt()  # 1 / sqrt(a)
+
+    def step(index: int, noisy: Tensor, clean: Tensor) -> Tensor:
+        timestep = scheduler.timesteps[index]
+        scaled = noisy * growth[index]
+        scheduler.scale_model_input(scaled, timestep)  # or it warns that this was forgotten
+        return scheduler.step(clean, timestep, scaled).prev_sample / growth[index + 1]
+
+    return step
+
+
+def _on_sigmas(kind: type[Any], starts: Tensor, ends: Tensor, first_step: int) -> Any:
+    """A scheduler that works on sigma = sqrt((1 - a) / a), told of the chain's."""
+    steps = len(starts)
+    floor = _LEAST_ALPHA_BAR * torch.linspace(1, 2, steps)  # rising, so that no step is of length zero
+    scheduler = kind(num_train_timesteps=steps, prediction_type="sample", timestep_spacing="trailing")
+    scheduler.alphas_cumprod = torch.maximum(starts, floor).flip(0)
+    scheduler.set_timesteps(steps)
+    scheduler.sigmas[-1] = ((1 - ends[-1]) / ends[-1]).sqrt()
+    scheduler.set_begin_index(first_step)
+    return scheduler
