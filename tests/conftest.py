@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from arbiscale.latent_diffusion import LatentDiffusion
 
 
+PRESETS = Path(__file__).parents[1] / "presets"
+PUBLISHED = [path for path in sorted(PRESETS.glob("*.yaml")) if path.read_text().startswith("# Published: ")]
+
+
+@pytest.fixture(params=PUBLISHED, ids=lambda path: path.stem)
+def published(request: pytest.FixtureRequest) -> Path:
+    """The preset of every published configuration."""
+    return request.param
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of published reference data; skips where there is none, unless it is demanded."""

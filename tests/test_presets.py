@@ -4,11 +4,19 @@ import re
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from arbiscale.config.params import load_params
 from arbiscale.config.section import flatten, read_yaml
 from arbiscale.errors import UserError
-from arbiscale.presets import Change, apply_preset, find_preset, list_presets
+from arbiscale.presets import (
+    Change,
+    apply_preset,
+    find_preset,
+    list_presets,
+    preset_values,
+    preview_preset,
+)
 
 ROOT = Path(__file__).parents[1]
 PRESETS = ROOT / "presets"
@@ -43,9 +51,11 @@ def test_params_are_shipped_as_the_sample(params: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_preset_is_valid_and_sample_leads_back(params: Path, name: str) -> None:
     before = flatten(read_yaml(params))
-    overrides = flatten(read_yaml(PRESETS / f"{name}.yaml"))
+    overrides = flatten(preset_values(PRESETS / f"{name}.yaml"))
+    preview = preview_preset(params, PRESETS / f"{name}.yaml")
+    assert params.read_text() == SHIPPED
     changes = apply_preset(params, PRESETS / f"{name}.yaml")
-    load_params(params)
+    assert load_params(params) == preview
     after = flatten(read_yaml(params))
     assert after == before | overrides
     assert changes == [Change(key, before[key], after[key]) for key in after if before[key] != after[key]]
@@ -60,7 +70,17 @@ def test_a_preset_is_valid_and_sample_leads_back(params: Path, name: str) -> Non
 def test_sample_covers_every_other_preset() -> None:
     covered = set(flatten(read_yaml(PRESETS / "sample.yaml")))
     for name in NAMES:
-        assert set(flatten(read_yaml(PRESETS / f"{name}.yaml"))) <= covered, name
+        assert set(flatten(preset_values(PRESETS / f"{name}.yaml"))) <= covered, name
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "smoke"])
+def test_a_preset_means_the_same_wherever_it_is_applied(params: Path, name: str) -> None:
+    apply_preset(params, PRESETS / f"{name}.yaml")
+    fresh = params.read_text()
+    for before in ("lsun-tower", "sample-generation", "smoke"):
+        apply_preset(params, PRESETS / f"{before}.yaml")
+    apply_preset(params, PRESETS / f"{name}.yaml")
+    assert flatten(read_yaml(params)) == flatten(YAML(typ="safe", pure=True).load(fresh))
 
 
 def test_generation_has_a_smoke_test(params: Path) -> None:
@@ -119,6 +139,36 @@ def test_a_wrong_preset_changes_nothing(params: Path, tmp_path: Path, text: str,
     assert str(own) in str(error.value)
     assert params.read_text() == SHIPPED
     assert sorted(path.name for path in tmp_path.iterdir()) == ["own.yaml", "params.yaml"]
+
+
+def test_a_preset_covers_those_it_extends(params: Path, tmp_path: Path) -> None:
+    (tmp_path / "first.yaml").write_text("align: {lr: 1e-5, decoder_lr: 1e-5}\nevaluate: {scales: [3]}\n")
+    (tmp_path / "second.yaml").write_text("extends: first\nalign: {lr: 2e-5}\n")
+    own = preset(tmp_path, "extends: second\nevaluate: {scales: [5, 6]}\n")
+    values = {"align": {"lr": 2e-5, "decoder_lr": 1e-5}, "evaluate": {"scales": [5, 6]}}
+    assert preset_values(own) == values
+    assert [(change.key, change.new) for change in apply_preset(params, own)] == list(flatten(values).items())
+    assert "extends" not in params.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("extends: frist", "own.yaml: extends: {folder}: has no preset 'frist'; did you mean first?"),
+        ("extends: [first]", "own.yaml: extends: {folder}: has no preset \"['first']\""),
+        ("extends: own", "own.yaml: extends: leads back to itself (own -> own)"),
+        ("extends: second", "second.yaml: extends: leads back to itself (own -> second -> own)"),
+        ("extends: broken", "broken.yaml: align.latent_weigth: unknown key; did you mean latent_weight?"),
+    ],
+)
+def test_what_a_preset_cannot_extend(params: Path, tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "first.yaml").write_text("align: {lr: 1e-5}\n")
+    (tmp_path / "second.yaml").write_text("extends: own\n")
+    (tmp_path / "broken.yaml").write_text("align: {latent_weigth: 1.0}\n")
+    with pytest.raises(UserError) as error:
+        apply_preset(params, preset(tmp_path, text))
+    assert said.format(folder=tmp_path) in str(error.value)
+    assert params.read_text() == SHIPPED
 
 
 def test_unknown_presets(tmp_path: Path) -> None:

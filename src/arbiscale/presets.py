@@ -1,6 +1,8 @@
 """Presets: files of overrides, merged into params.yaml so that its comments and order stay.
 
-`sample` holds a value for every key that any other preset changes, so applying it leads back.
+`extends: NAME` puts another preset of the folder below a preset's own values. `sample` holds a value for
+every key that any other preset changes: applying it leads back, and a preset that extends it means the same
+whatever was applied before.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from arbiscale.config.params import Params
 from arbiscale.config.section import flatten, read_yaml, validate
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_file
+
+EXTENDS = "extends"
 
 
 @dataclass(frozen=True)
@@ -52,29 +56,92 @@ def find_preset(folder: Path, name: str) -> Path:
     return folder / f"{name}.yaml"
 
 
+def preset_values(path: Path) -> dict[str, Any]:
+    """A preset's values as nested mappings, on top of those of the presets it extends.
+
+    Raises:
+        UserError: a file that cannot be read, an unknown preset to extend, or a circle of them.
+    """
+    values: dict[str, Any] = {}
+    for file in _with_parents(path):
+        values = _overlay(values, _own(read_yaml(file)))
+    return values
+
+
+def preview_preset(params_path: Path, preset_path: Path) -> Params:
+    """What a params file would say with a preset applied; raises as `apply_preset` and writes nothing."""
+    return _validated(_merged(params_path, preset_path), params_path, preset_path)
+
+
 def apply_preset(params_path: Path, preset_path: Path) -> list[Change]:
     """Merge a preset's values into a params file, atomically, and return what changed.
 
     Raises:
-        UserError: a key that params.yaml does not have, or values that together are not valid; the
-            file is then left as it was.
+        UserError: a key that params.yaml does not have, values that together are not valid, or a preset
+            that `preset_values` refuses; the file is then left as it was.
     """
-    before = read_yaml(params_path)
-    _refuse_unknown(read_yaml(preset_path), before, preset_path)
-    yaml = _round_trip_yaml()
-    document = yaml.load(params_path.read_text(encoding="utf-8"))
-    _merge(document, yaml.load(preset_path.read_text(encoding="utf-8")))
-    text = io.StringIO()
-    yaml.dump(document, text)
-
-    after = YAML(typ="safe", pure=True).load(text.getvalue())
-    validate(Params, after, f"{params_path} with {preset_path}")
-    old, new = flatten(before), flatten(after)
+    text = _merged(params_path, preset_path)
+    _validated(text, params_path, preset_path)
+    old, new = flatten(read_yaml(params_path)), flatten(_parsed(text))
     changes = [Change(key, old[key], new[key]) for key in new if old[key] != new[key]]
     if changes:
         with atomic_file(params_path) as temporary:
-            temporary.write_text(text.getvalue(), encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8")
     return changes
+
+
+def _with_parents(path: Path) -> list[Path]:
+    """A preset's file behind those it extends, the most general first."""
+    files = [path]
+    while (name := read_yaml(files[0]).get(EXTENDS)) is not None:
+        try:
+            parent = find_preset(path.parent, str(name))
+        except UserError as error:
+            raise UserError(f"{files[0]}: {EXTENDS}: {error}") from None
+        if parent in files:
+            circle = " -> ".join(file.stem for file in [*files[files.index(parent) :: -1], parent])
+            raise UserError(f"{files[0]}: {EXTENDS}: leads back to itself ({circle})")
+        files.insert(0, parent)
+    return files
+
+
+def _own(preset: Mapping[str, Any]) -> dict[str, Any]:
+    """What a preset's file itself sets."""
+    return {key: value for key, value in preset.items() if key != EXTENDS}
+
+
+def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings merged, the values above covering those below."""
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _overlay(merged[key], value) if both else value
+    return merged
+
+
+def _merged(params_path: Path, preset_path: Path) -> str:
+    """The text of a params file with a preset's values in it."""
+    known = read_yaml(params_path)
+    yaml = _round_trip_yaml()
+    overrides: dict[str, Any] = {}
+    for file in _with_parents(preset_path):
+        own = _own(yaml.load(file.read_text(encoding="utf-8")))
+        _refuse_unknown(own, known, file)
+        overrides = _overlay(overrides, own)
+    document = yaml.load(params_path.read_text(encoding="utf-8"))
+    _merge(document, overrides)
+    text = io.StringIO()
+    yaml.dump(document, text)
+    return text.getvalue()
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    values: dict[str, Any] = YAML(typ="safe", pure=True).load(text)
+    return values
+
+
+def _validated(text: str, params_path: Path, preset_path: Path) -> Params:
+    return validate(Params, _parsed(text), f"{params_path} with {preset_path}")
 
 
 def _refuse_unknown(

@@ -26,17 +26,18 @@ from arbiscale.training.module import TrainingModule
 
 
 class Crops(Dataset[Tensor]):
-    """An endless stream of mosaics (3, 32, 32); remembers what was read, and fails at `end`."""
+    """An endless stream of square mosaics; remembers what was read, and fails at `end`."""
 
-    def __init__(self, end: int | None = None) -> None:
+    def __init__(self, end: int | None = None, side_px: int = 32) -> None:
         self.end = end
+        self.tiles = side_px // 4
         self.read: list[int] = []
 
     def __getitem__(self, index: int) -> Tensor:
         self.read.append(index)
         if index == self.end:
             raise RuntimeError("the power went out")
-        tiles = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(index)) * 2 - 1
+        tiles = torch.rand(3, self.tiles, self.tiles, generator=torch.Generator().manual_seed(index)) * 2 - 1
         return tiles.repeat_interleave(4, 1).repeat_interleave(4, 2)
 
 
@@ -60,7 +61,7 @@ class Recorded:
 
 @pytest.fixture
 def crops() -> Callable[..., Crops]:
-    """Makes streams; `end` is the sample that cannot be read."""
+    """Makes streams of crops (3, side_px, side_px); `end` is the sample that cannot be read."""
     return Crops
 
 
