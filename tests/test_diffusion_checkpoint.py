@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -5,6 +6,7 @@ import pytest
 import torch
 
 from arbiscale.checkpoint import AUTOENCODER, CONFIG, FirstStageConfig, save_autoencoder
+from arbiscale.config.sampling import SamplingSettings
 from arbiscale.diffusion_checkpoint import (
     DENOISER,
     ModelConfig,
@@ -42,6 +44,20 @@ def test_a_model_returns_to_the_bit(
     save_latent_diffusion(tmp_path / "again", config, loaded)
     for path in (tmp_path / "model").iterdir():
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
+
+
+def test_an_older_folder_names_neither_sampler_nor_transformer(
+    tmp_path: Path, model_config: ConfigMaker, make_model: ModelMaker
+) -> None:
+    sampling = SamplingSettings(sampler="ddim", steps=7, spacing="leading", eta=0.5)
+    config = model_config().model_copy(update={"sampling": sampling})
+    save_latent_diffusion(tmp_path / "model", config, make_model(config))
+    values = json.loads((tmp_path / "model" / CONFIG).read_text())
+    del values["sampling"]["sampler"]
+    del values["diffusion"]["denoiser"]["transformer_layers"]
+    (tmp_path / "model" / CONFIG).write_text(json.dumps(values))
+    assert read_config(tmp_path / "model") == config
+    load_latent_diffusion(tmp_path / "model")
 
 
 def test_an_autoencoders_folder_is_a_model_without_diffusion(

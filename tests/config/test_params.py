@@ -83,6 +83,7 @@ def without(key: str) -> dict[str, Any]:
 
 # What older files, and older model folders, mean by its absence
 ADDED_LATER = {
+    "diffusion.denoiser.transformer_layers": 0,
     "align.samples.sampling.sampler": "ddim",
     "evaluate.sampling.sampler": "ddim",
 }
@@ -158,6 +159,11 @@ def test_counts_are_whole(key: str) -> None:
             "diffusion.denoiser.attention_factors",
             [3],
             "denoiser.attention_factors: 3 matches no level",
+        ),
+        (
+            "diffusion.denoiser",
+            VALUES["diffusion"]["denoiser"] | {"attention_width": 6, "transformer_layers": 1},
+            "diffusion.denoiser.attention_width must be a multiple of 4 and divide the coarsest ",
         ),
         ("align.samples.gradient_steps", 999, "align.samples.gradient_steps must not exceed sampling.steps"),
         (

@@ -109,3 +109,78 @@ def test_without_attention_it_is_local() -> None:
     assert difference[0, 0] > 0
     assert not difference[40:].any()
     assert not difference[:, 40:].any()
+
+
+@pytest.fixture
+def trained() -> Denoiser:
+    """A denoiser without a transformer whose weights are none of the initial ones."""
+    network = denoiser(attention_factors=[2], middle_attention=True)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    return network
+
+
+def upgraded(trained: Denoiser) -> Denoiser:
+    """The same with a transformer, started from the weights there are."""
+    network = denoiser(attention_factors=[2], middle_attention=True, transformer_layers=2)
+    result = network.load_state_dict(trained.state_dict(), strict=False)
+    assert not result.unexpected_keys
+    assert set(result.missing_keys) == network.missing_allowed
+    return network
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("size", [(4, 4), (6, 10), (16, 4)])
+def test_a_transformer_added_to_trained_weights_changes_nothing_at_first(
+    trained: Denoiser, size: tuple[int, int]
+) -> None:
+    latent, timestep = torch.randn(2, 3, *size), torch.tensor([3, 99])
+    assert torch.equal(upgraded(trained)(latent, timestep), trained(latent, timestep))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("middle", [False, True])
+def test_with_and_without_a_transformer_a_seed_begins_alike(middle: bool) -> None:
+    latent, timestep = torch.randn(2, 3, 4, 6), torch.tensor([3, 99])
+    without, with_transformer = (
+        denoiser(middle_attention=middle, transformer_layers=layers) for layers in (0, 2)
+    )
+    assert torch.equal(without(latent, timestep), with_transformer(latent, timestep))
+
+
+def test_what_may_be_missing_is_the_transformer(trained: Denoiser) -> None:
+    assert trained.missing_allowed == set()
+    network = upgraded(trained)
+    assert network.missing_allowed == set(network.state_dict()) - set(trained.state_dict())
+
+
+def test_the_transformer_learns_from_the_first_step_on(trained: Denoiser) -> None:
+    network = upgraded(trained)
+    latent, timestep = torch.randn(2, 3, 4, 6), torch.tensor([3, 99])
+    before = network(latent, timestep).detach()
+    network(latent, timestep).square().sum().backward()
+    learning = {
+        name for name, each in network.named_parameters() if each.grad is not None and each.grad.any()
+    }
+    assert {name for name in learning if name in network.missing_allowed} == {
+        name for name in network.missing_allowed if "_output." in name
+    }
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter -= 1e-3 * parameter.grad.sign()
+    assert not torch.allclose(network(latent, timestep), before, atol=1e-3)
+
+
+@torch.no_grad()
+def test_with_a_transformer_every_pixel_is_seen() -> None:
+    network = denoiser(transformer_layers=1)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    for module in network.modules():
+        if isinstance(module, torch.nn.GroupNorm):
+            module.register_forward_hook(lambda norm, inputs, output: inputs[0])
+    latent = torch.randn(1, 3, 64, 48)
+    changed = latent.clone()
+    changed[..., 0, 0] += 1
+    difference = (network(changed, torch.tensor(3)) - network(latent, torch.tensor(3))).abs().sum(1)[0]
+    assert difference[40:, 40:].max() > 1e-6

@@ -20,6 +20,12 @@ class DenoiserSettings(Section):
     middle_attention: bool  # also in the middle, at the coarsest resolution
     attention_width: int = Field(ge=1)  # channels of one attention head
     norm_groups: int = Field(ge=1)
+    transformer_layers: int = Field(default=0, ge=0, le=100)  # behind the middle
+
+    @property
+    def bottleneck_width(self) -> int:
+        """Channels at the coarsest level."""
+        return self.width * self.multipliers[-1]
 
     @property
     def downsampling(self) -> int:
@@ -40,6 +46,13 @@ class DenoiserSettings(Section):
                     f"width x multiplier ({self.width} x {multiplier}) must be a multiple of "
                     f"norm_groups ({self.norm_groups})"
                 )
+        if self.transformer_layers and (
+            self.attention_width % 4 or self.bottleneck_width % self.attention_width
+        ):
+            raise ValueError(
+                "attention_width must be a multiple of 4 and divide the coarsest level's width with "
+                f"transformer_layers ({self.attention_width}, {self.bottleneck_width})"
+            )
         return self
 
 

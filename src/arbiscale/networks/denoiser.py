@@ -7,15 +7,21 @@ from torch import Tensor, nn
 
 import arbiscale.torchvision_operators  # noqa: F401  (before diffusers)
 from arbiscale.config.diffusion import DenoiserSettings
+from arbiscale.networks.transformer import FeatureTransformer
 
 from diffusers import UNet2DModel  # isort: skip
+from diffusers.models.unets.unet_2d_blocks import UNetMidBlock2D  # isort: skip
 
 
 class Denoiser(nn.Module):
     """U-Net (arXiv 2105.05233) that predicts noise, v or x0 from a noisy latent.
 
     Self-attention stands at the levels whose downsampling factor is listed, and in the middle where
-    wanted. Without any the network is convolutional: local, and cheap on latents of any size.
+    wanted. A transformer may follow the middle. Without any of these the network is convolutional: local,
+    and cheap on latents of any size.
+
+    Attributes:
+        downsampling: sides of latents must be multiples of it.
     """
 
     def __init__(self, settings: DenoiserSettings, latent_channels: int, condition_channels: int) -> None:
@@ -34,7 +40,17 @@ class Denoiser(nn.Module):
             flip_sin_to_cos=True,
             freq_shift=0,
         )
+        if settings.transformer_layers:
+            transformer = FeatureTransformer(
+                settings.bottleneck_width, settings.attention_width, settings.transformer_layers
+            )
+            self.network.mid_block = _MiddleWithTransformer(self.network.mid_block, transformer)
         self.downsampling = settings.downsampling
+
+    @property
+    def missing_allowed(self) -> set[str]:
+        """Names in the state that trained weights may lack: without them, it predicts as they did."""
+        return {name for name in self.state_dict() if name.startswith("network.mid_block.transformer.")}
 
     def forward(self, noisy_latent: Tensor, timestep: Tensor, condition: Tensor | None = None) -> Tensor:
         """Prediction of the same shape as the noisy latent.
@@ -48,3 +64,27 @@ class Denoiser(nn.Module):
         if condition is not None:
             noisy_latent = torch.cat([noisy_latent, condition], dim=1)
         return self.network(noisy_latent, timestep).sample
+
+
+class _MiddleWithTransformer(nn.Module):
+    """A U-Net's middle with a transformer behind it, the middle's own weights named as without.
+
+    Args:
+        middle: diffusers' UNetMidBlock2D, whose parts are taken over.
+        transformer: of features (batch, channels, height, width).
+    """
+
+    def __init__(self, middle: UNetMidBlock2D, transformer: nn.Module) -> None:
+        super().__init__()
+        self.resnets: nn.ModuleList = middle.resnets
+        self.attentions: nn.ModuleList = middle.attentions
+        self.transformer = transformer
+
+    def forward(self, features: Tensor, time_embedding: Tensor) -> Tensor:
+        """What diffusers' middle makes of features (batch, channels, height, width), transformed."""
+        before, after = self.resnets
+        (attention,) = self.attentions
+        features = before(features, time_embedding)
+        if attention is not None:
+            features = attention(features)
+        return self.transformer(after(features, time_embedding))
