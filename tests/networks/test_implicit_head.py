@@ -125,12 +125,16 @@ def test_at_the_latents_own_size_each_pixel_draws_itself(head: ImplicitHead, pix
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("region", [(0, 0, 13, 29), (4, 9, 1, 1), (12, 0, 1, 29), (3, 5, 9, 20)])
-def test_a_region_is_that_part_of_the_whole(head: ImplicitHead, region: tuple[int, int, int, int]) -> None:
+@pytest.mark.parametrize("width", [16, 256])
+@pytest.mark.parametrize(
+    "region", [(0, 0, 53, 89), (4, 9, 1, 1), (52, 0, 1, 89), (3, 88, 49, 1), (3, 5, 9, 70)]
+)
+def test_a_region_is_that_part_of_the_whole_to_the_bit(region: tuple[int, int, int, int], width: int) -> None:
+    head = ImplicitHead(6, width, 3)
     top, left, height, width = region
-    whole = head(features(), (13, 29), (0, 0, 13, 29))
-    part = head(features(), (13, 29), region)
-    assert_close(part, whole[..., top : top + height, left : left + width], atol=1e-6, rtol=0)
+    whole = head(features(), (53, 89), (0, 0, 53, 89))
+    part = head(features(), (53, 89), region)
+    assert torch.equal(part, whole[..., top : top + height, left : left + width])
 
 
 @torch.no_grad()
@@ -153,12 +157,52 @@ def test_bands_without_gradients_equal_the_whole_with_gradients(
 
     monkeypatch.setattr(ImplicitHead, "_band", counted)
     for queries, expected in ((1, 13), (29 * 2 * 4, 4), (1 << 16, 1)):  # 2 samples of 29 columns
-        monkeypatch.setattr(implicit_head, "_CHUNK_QUERIES", queries)
+        monkeypatch.setattr(implicit_head, "_BAND_QUERIES", queries)
         bands.clear()
         with torch.no_grad():
             drawn = head(features(), (13, 29), (0, 0, 13, 29))
         assert len(bands) == expected
-        assert_close(drawn, with_gradients.detach(), atol=1e-6, rtol=0)
+        assert torch.equal(drawn, with_gradients.detach())
+
+
+def psnr(drawn: Tensor, reference: Tensor) -> float:
+    """In dB, for values in [-1, 1]."""
+    return float(10 * torch.log10(4 / (drawn - reference).square().mean()))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("emulated", [False, True], ids=["as this machine does", "in bfloat16 itself"])
+def test_bfloat16_draws_the_same_image(emulated: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = ImplicitHead(128, 256, 4)
+    given = torch.randn(1, 128, 6, 6)
+    head.output.weight *= 0.5 / head(given, (20, 30), (0, 0, 20, 30)).std()  # as an image's
+    exact = head(given, (20, 30), (0, 0, 20, 30))
+    if emulated:
+        monkeypatch.setattr(implicit_head, "multiplied_in", lambda dtype, _: dtype)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = head(given, (20, 30), (0, 0, 20, 30))
+    short = head.bfloat16()(given.bfloat16(), (20, 30), (0, 0, 20, 30))
+    assert mixed.dtype == short.dtype == torch.float32  # of two outputs' average, not of the products
+    assert psnr(mixed, exact) > 55
+    assert psnr(short, exact) > 55
+    if emulated:
+        assert psnr(mixed, exact) < 100
+
+
+def test_gradients_in_bfloat16_point_where_float32s_do(
+    head: ImplicitHead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(implicit_head, "multiplied_in", lambda dtype, _: dtype)
+    gradients = []
+    for enabled in (False, True):
+        head.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            drawn = head(features(), (13, 29), (0, 0, 13, 29))
+        drawn.square().mean().backward()
+        gradients.append([parameter.grad for parameter in head.parameters() if parameter.grad is not None])
+    for short, exact in zip(*reversed(gradients), strict=True):
+        assert short.dtype == torch.float32
+        assert torch.cosine_similarity(short.flatten(), exact.flatten(), dim=0) > 0.99
 
 
 def test_gradients_reach_features_and_every_weight(head: ImplicitHead) -> None:
@@ -169,10 +213,17 @@ def test_gradients_reach_features_and_every_weight(head: ImplicitHead) -> None:
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in head.parameters())
 
 
-def test_gradients_are_those_of_the_function(head: ImplicitHead) -> None:
-    head = head.double()
+def test_gradients_are_those_of_the_function() -> None:
+    head = ImplicitHead(6, 4, 3).double()
     given = features(2, 3).double().requires_grad_()
-    assert torch.autograd.gradcheck(lambda each: head(each, (5, 4), (1, 0, 3, 4)), given)
+    names, parameters = zip(*head.named_parameters(), strict=True)
+
+    def draw(each: Tensor, *weights: Tensor) -> Tensor:
+        return torch.func.functional_call(
+            head, dict(zip(names, weights, strict=True)), (each, (5, 4), (1, 0, 3, 4))
+        )
+
+    assert torch.autograd.gradcheck(draw, (given, *parameters))
 
 
 def test_neighbouring_pixels_join_without_a_seam(head: ImplicitHead) -> None:
