@@ -67,7 +67,7 @@ class AlignmentTraining(TrainingModule):
         losses = self.image_loss(drawn, part.target)
         if self.settings.grid_weight:
             latent_size = (latent.shape[-2], latent.shape[-1])
-            pattern = grid_loss(drawn - part.target, latent_size, (height, width), region)
+            pattern = grid_loss(drawn, latent_size, (height, width), region)
             losses = losses + self.settings.grid_weight * pattern
         return losses
 

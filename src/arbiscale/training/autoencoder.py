@@ -52,7 +52,7 @@ class AutoencoderTraining(TrainingModule):
         loss = losses["image"]
         if self.settings.grid_weight:
             height, width = posterior.mode().shape[-2:]
-            losses["grid"] = grid_loss(drawn - target, (height, width), (side, side), region).mean()
+            losses["grid"] = grid_loss(drawn, (height, width), (side, side), region).mean()
             loss = loss + self.settings.grid_weight * losses["grid"]
         if self.settings.kl_weight:
             losses["kl"] = posterior.kl().mean()
