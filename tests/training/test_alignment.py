@@ -204,6 +204,20 @@ def test_gradients_flow_through_the_steps_asked_for(
     assert modes == [False] * (3 - gradient_steps) + [True] * gradient_steps
 
 
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("sampler", ["ddpm", "dpm_solver", "unipc", "euler"])
+def test_chains_of_any_sampler_are_aligned(
+    align_settings: SettingsMaker, model: ModelMaker, images: Tensor, sampler: str, task: str
+) -> None:
+    samples = align_settings().samples.model_dump()
+    samples["sampling"] |= {"sampler": sampler}
+    module = SampleAlignment(align_settings(samples=samples), model(task), "")
+    losses = module.losses(images)
+    losses["image"].backward()
+    assert losses["image"].isfinite()
+    assert gradients(module) == {"denoiser"}
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("alignment", ALIGNMENTS)
 def test_validation_runs_inferences_chain(
