@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,6 +16,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_file
 
+WIDE_GREY_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I", "F"})
 READABLE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"})
 
 _WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -34,6 +37,17 @@ def read_image(source: Path | str | BinaryIO) -> NDArray[np.uint8]:
     Raises:
         UserError: the file is missing, not a picture, truncated, implausibly large or of unknown range.
     """
+    with decoded(source) as image:
+        return np.array(_to_rgb(upright(image)), dtype=np.uint8)
+
+
+@contextmanager
+def decoded(source: Path | str | BinaryIO) -> Iterator[Image.Image]:
+    """A picture file as Pillow decodes it; whatever goes wrong with it, inside the block too, is one line.
+
+    Raises:
+        UserError: the file is missing, not a picture, truncated, implausibly large or of unknown range.
+    """
     name = str(source) if isinstance(source, Path | str) else str(getattr(source, "name", "image"))
     try:
         with warnings.catch_warnings():
@@ -41,7 +55,7 @@ def read_image(source: Path | str | BinaryIO) -> NDArray[np.uint8]:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(source) as image:
                 image.load()
-                return np.array(_to_rgb(_upright(image)), dtype=np.uint8)
+                yield image
     except FileNotFoundError:
         raise UserError(f"{name}: no such file") from None
     except IsADirectoryError:
@@ -53,6 +67,8 @@ def read_image(source: Path | str | BinaryIO) -> NDArray[np.uint8]:
     except Image.DecompressionBombError:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
         raise UserError(f"{name}: claims more than {limit:,} pixels; cut or shrink it first") from None
+    except MemoryError:
+        raise
     except Exception as error:  # Pillow's plugins raise nearly anything on broken files
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{name}: cannot be decoded ({reason}); replace or remove it") from None
@@ -84,7 +100,7 @@ def check_writable(path: Path) -> str:
     return suffix
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
     """The picture turned as its EXIF orientation says."""
     try:
         return ImageOps.exif_transpose(image)
@@ -94,29 +110,34 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     """Any of Pillow's colour modes as RGB."""
-    if image.mode in {"I;16", "I;16L", "I;16B", "I;16N", "I", "F"}:
+    if image.mode in WIDE_GREY_MODES:
         return _from_wide_grey(image)
     if image.has_transparency_data:
         opaque = image.convert("RGBA")
         canvas = Image.new("RGBA", opaque.size, "white")
         canvas.alpha_composite(opaque)
-        return _to_srgb(canvas.convert("RGB"), image.info.get("icc_profile"))
+        return to_srgb(canvas.convert("RGB"), image.info.get("icc_profile"))
     if image.mode in {"P", "1", "YCbCr"}:
         image = image.convert("RGB")
-    return _to_srgb(image, image.info.get("icc_profile")).convert("RGB")
+    return to_srgb(image, image.info.get("icc_profile")).convert("RGB")
 
 
 def _from_wide_grey(image: Image.Image) -> Image.Image:
     """Grey of 16 bits, or floating point in [0, 1], as 8-bit RGB."""
+    grey = np.rint(wide_grey(image) * 255).astype(np.uint8)
+    return Image.fromarray(grey).convert("RGB")
+
+
+def wide_grey(image: Image.Image) -> NDArray[np.float64]:
+    """Grey of 16 bits, or floating point, in [0, 1]; raises ValueError for values beyond."""
     values = np.asarray(image, dtype=np.float64)
     largest = 1.0 if image.mode == "F" else 65535.0
     if not (values.min() >= 0 and values.max() <= largest):  # written so that NaN fails too
         raise ValueError(f"grey values outside 0 to {largest:g}")
-    grey = np.rint(values * (255 / largest)).astype(np.uint8)
-    return Image.fromarray(grey).convert("RGB")
+    return values / largest
 
 
-def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """Colours of an embedded ICC profile in sRGB; unchanged without one, or where it is sRGB already."""
     if not profile:
         return image

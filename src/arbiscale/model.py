@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch.nn import functional
 
 from arbiscale.checkpoint import load_autoencoder
 from arbiscale.config.sampling import SamplingSettings
+from arbiscale.config.section import validate
 from arbiscale.coordinates import Region, Size
 from arbiscale.device import choose_device
 from arbiscale.diffusion_checkpoint import DiffusionConfig, ModelConfig, load_latent_diffusion, read_config
@@ -21,27 +23,48 @@ from arbiscale.errors import UserError
 from arbiscale.latent_diffusion import LatentDiffusion
 from arbiscale.low_resolution import base_image
 from arbiscale.networks.autoencoder import Autoencoder
-from arbiscale.pixels import to_array, to_tensor
+from arbiscale.pixels import to_array
+
+if TYPE_CHECKING:
+    from arbiscale.inference.drawing import Drawing
 
 _DEFAULT_SAMPLING = SamplingSettings(steps=50, spacing="trailing", eta=0.0)
 
+Precision = Literal["float32", "bfloat16", "float16"]
+Picture = TypeVar("Picture", Image.Image, np.ndarray, Tensor)
 
-def load_model(where: str | Path, device: str = "auto", *, sampling: SamplingSettings | None = None) -> Model:
+
+def load_model(
+    where: str | Path,
+    device: str = "auto",
+    *,
+    precision: Precision = "float32",
+    compiled: bool = False,
+    sampling: SamplingSettings | None = None,
+) -> Model:
     """Load a model from a folder (a stage's output, or a packed model) or from the registry.
 
     Args:
         where: the folder, or `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
         device: auto, cpu, cuda, cuda:N or mps.
+        precision: of matrix products and convolutions; sums and norms stay in float32.
+        compiled: compile the networks on first use, for many pictures of one size.
         sampling: how to draw, instead of the model's own.
 
     Raises:
-        UserError: no model there, a damaged one, or a device this machine does not have.
+        UserError: no model there, a damaged one, a device or compiler that this machine does not have, or
+            an unknown precision.
     """
     if str(where).startswith("models:/"):
         from arbiscale.tracking import resolve
 
         where = resolve(str(where))
-    return Model(Path(where), choose_device(device), sampling)
+    model = Model(Path(where), choose_device(device), sampling, precision)
+    if compiled:
+        from arbiscale.inference.compilation import compile_networks
+
+        compile_networks(model.networks(), model.device)
+    return model
 
 
 class Model:
@@ -51,11 +74,21 @@ class Model:
         config: what the folder says of itself.
         device: where it runs.
         sampling: how latents are drawn.
+        precision: of matrix products and convolutions.
     """
 
-    def __init__(self, folder: Path, device: torch.device, sampling: SamplingSettings | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        device: torch.device,
+        sampling: SamplingSettings | None = None,
+        precision: Precision = "float32",
+    ) -> None:
+        if precision not in get_args(Precision):
+            raise UserError(f"precision {precision!r}: must be one of {', '.join(get_args(Precision))}")
         self.config: ModelConfig = read_config(folder)
         self.device = device
+        self.precision = precision
         self.sampling = sampling or self.config.sampling or _DEFAULT_SAMPLING
         self.diffusion = None
         self.autoencoder: Autoencoder
@@ -65,6 +98,21 @@ class Model:
             self.diffusion = load_latent_diffusion(folder).to(device)
             self.autoencoder = self.diffusion.space.autoencoder
         self.autoencoder.requires_grad_(False)
+        if device.type == "cuda":  # as its convolutions read
+            for network in self.networks():
+                network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def networks(self) -> list[torch.nn.Module]:
+        """The convolutional networks: encoder, feature decoder and, where there is one, denoiser."""
+        found = [self.autoencoder.encoder, self.autoencoder.decoder.feature_decoder]
+        return [*found, self.diffusion.denoiser] if self.diffusion else found
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Without gradients, in the precision asked for."""
+        dtype = getattr(torch, self.precision)
+        with torch.no_grad(), torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+            yield
 
     @property
     def task(self) -> str:
@@ -81,58 +129,60 @@ class Model:
         """Image pixels per latent pixel, along one axis."""
         return self.autoencoder.downsampling
 
-    @overload
     def upscale(
         self,
-        image: Image.Image,
+        image: Picture,
         *,
         scale: float | tuple[float, float] | None = None,
         size: Size | None = None,
         steps: int | None = None,
         seed: int = 0,
-    ) -> Image.Image: ...
-
-    @overload
-    def upscale(
-        self,
-        image: np.ndarray,
-        *,
-        scale: float | tuple[float, float] | None = None,
-        size: Size | None = None,
-        steps: int | None = None,
-        seed: int = 0,
-    ) -> np.ndarray: ...
-
-    def upscale(
-        self,
-        image: Image.Image | np.ndarray,
-        *,
-        scale: float | tuple[float, float] | None = None,
-        size: Size | None = None,
-        steps: int | None = None,
-        seed: int = 0,
-    ) -> Image.Image | np.ndarray:
+        eta: float | None = None,
+        tile: str | int = "auto",
+    ) -> Picture:
         """Upscale a picture.
 
         Args:
-            image: a PIL image, or uint8 (height, width, 3).
+            image: a PIL image; uint8 or uint16 (height, width, 3); or a tensor (3, height, width) or
+                (1, 3, height, width) in [-1, 1].
             scale: output / input, one factor or (vertical, horizontal).
             size: (height, width) of the output in pixels, instead of a scale.
             steps: sampling steps; None = the model's own.
             seed: of the sampling noise.
+            eta: noise added while sampling; None = the model's own.
+            tile: `auto`, `none`, or the side of a tile in pixels of the image; see `Drawing`.
 
         Returns:
-            The picture at its new size, of the type given.
+            The picture at its new size, of the type given; a PIL image keeps alpha, profile and EXIF.
 
         Raises:
-            UserError: a model without super-resolution; neither or both of scale and size; a size below 1 px.
+            UserError: a model without super-resolution; neither or both of scale and size; a size below
+                1 px; an image of another type, shape or range.
         """
-        array = np.asarray(image.convert("RGB")) if isinstance(image, Image.Image) else image
-        low_resolution = to_tensor(array).to(self.device)
-        target = target_size((array.shape[0], array.shape[1]), scale, size)
-        latent = self.sample_latents(low_resolution, steps=steps, seed=seed)
-        drawn = to_array(self.decode(latent, target, base=self.base(low_resolution, target)))
-        return Image.fromarray(drawn) if isinstance(image, Image.Image) else drawn
+        from arbiscale.inference.conversion import like, to_picture
+
+        picture = to_picture(image)
+        target = target_size(picture.size, scale, size)
+        drawing = self.sample(picture, steps=steps, seed=seed, eta=eta, tile=tile)
+        return like(image, drawing.draw(target), picture.metadata)
+
+    def sample(
+        self,
+        image: Any,
+        *,
+        steps: int | None = None,
+        seed: int = 0,
+        eta: float | None = None,
+        tile: str | int = "auto",
+    ) -> Drawing:
+        """Run diffusion once, to draw the result at several sizes: `sample(image).draw((1080, 1920))`.
+
+        Arguments and errors are those of `upscale`; tensors are drawn as 16-bit arrays.
+        """
+        from arbiscale.inference.conversion import to_picture
+        from arbiscale.inference.drawing import sample_drawing
+
+        return sample_drawing(self, to_picture(image), steps=steps, seed=seed, eta=eta, tile=tile)
 
     def generate(
         self,
@@ -141,6 +191,7 @@ class Model:
         count: int = 1,
         steps: int | None = None,
         seed: int = 0,
+        eta: float | None = None,
         latent_size: Size | None = None,
     ) -> list[list[np.ndarray]]:
         """Generate pictures; each latent is drawn at every size.
@@ -150,6 +201,7 @@ class Model:
             count: how many latents.
             steps: sampling steps; None = the model's own.
             seed: of the noise; picture i of a seed is the same whatever the count.
+            eta: noise added while sampling; None = the model's own.
             latent_size: (height, width) of the latents; None = as trained, in the first size's proportions.
 
         Returns:
@@ -161,30 +213,30 @@ class Model:
         latent_size = latent_size or self.latent_size_for(sizes[0])
         pictures = []
         for index in range(count):
-            latent = self.generate_latents(1, latent_size, steps=steps, seed=seed + index)
+            latent = self.generate_latents(1, latent_size, steps=steps, seed=seed + index, eta=eta)
             pictures.append([to_array(self.decode(latent, size)) for size in sizes])
         return pictures
 
     def latent_size_for(self, size: Size) -> Size:
         """A latent size of about the training's area in the proportions of an image size."""
-        diffusion = self._diffusion("generation")[1]
+        diffusion = self.diffusion_for("generation")[1]
         multiple = diffusion.denoiser.downsampling
         side = diffusion.training_latent_px
         stretch = (size[0] / size[1]) ** 0.5
         height, width = (max(1, round(side * s / multiple)) * multiple for s in (stretch, 1 / stretch))
         return (height, width)
 
-    @torch.no_grad()
     def encode(self, image: Tensor) -> Tensor:
         """Latents (the posterior's mode) of images (batch, 3, height, width) in [-1, 1]."""
-        return self.autoencoder.encode(image.to(self.device)).mode()
+        with self.computing():
+            return self.autoencoder.encode(image.to(self.device)).mode().float()
 
-    @torch.no_grad()
     def decode(
         self, latent: Tensor, size: Size, *, region: Region | None = None, base: Tensor | None = None
     ) -> Tensor:
         """Images (batch, 3, *size), not clamped, drawn from latents; see `ImplicitDecoder.forward`."""
-        return self.autoencoder.decode(latent.to(self.device), size, region=region, base=base)
+        with self.computing():
+            return self.autoencoder.decode(latent.to(self.device), size, region=region, base=base).float()
 
     def base(self, low_resolution: Tensor, size: Size) -> Tensor | None:
         """What a residual decoder draws on; None for other decoders."""
@@ -192,53 +244,65 @@ class Model:
             return None
         return base_image(low_resolution.to(self.device), size)
 
-    @torch.no_grad()
-    def sample_latents(self, low_resolution: Tensor, *, steps: int | None = None, seed: int = 0) -> Tensor:
+    def sample_latents(
+        self, low_resolution: Tensor, *, steps: int | None = None, seed: int = 0, eta: float | None = None
+    ) -> Tensor:
         """Latents of super-resolved images, for any output size.
 
         Args:
             low_resolution: images (batch, 3, height, width) in [-1, 1] of any size.
             steps: sampling steps; None = the model's own.
             seed: of the noise.
+            eta: noise added while sampling; None = the model's own.
 
         Returns:
             Latents (batch, channels, height * factor / f, width * factor / f), f the downsampling.
         """
-        diffusion, config = self._diffusion("super_resolution")
+        diffusion, config = self.diffusion_for("super_resolution")
         height, width = low_resolution.shape[-2:]
         per_pixel = self.factor // self.downsampling
-        padded = _pad_to_multiple(low_resolution.to(self.device), config.denoiser.downsampling)
-        condition = diffusion.condition(padded)
-        assert condition is not None
+        padded = pad_to_multiple(low_resolution.to(self.device), config.denoiser.downsampling)
         generator = torch.Generator().manual_seed(seed)
-        noise = torch.randn(condition.shape, generator=generator).to(self.device)
-        latent = diffusion.sample(noise, condition, self._sampling(steps), generator=generator)
-        return diffusion.space.restore(latent)[..., : height * per_pixel, : width * per_pixel]
+        with self.computing():
+            condition = diffusion.condition(padded)
+            assert condition is not None
+            noise = torch.randn(condition.shape, generator=generator).to(self.device)
+            latent = diffusion.sample(noise, condition, self.settings(steps, eta), generator=generator)
+            return diffusion.space.restore(latent)[..., : height * per_pixel, : width * per_pixel]
 
-    @torch.no_grad()
     def generate_latents(
-        self, count: int, latent_size: Size, *, steps: int | None = None, seed: int = 0
+        self,
+        count: int,
+        latent_size: Size,
+        *,
+        steps: int | None = None,
+        seed: int = 0,
+        eta: float | None = None,
     ) -> Tensor:
         """Latents (count, channels, *latent_size) of generated images.
 
         Sizes are rounded up to what the U-Net takes.
         """
-        diffusion, config = self._diffusion("generation")
+        diffusion, config = self.diffusion_for("generation")
         multiple = config.denoiser.downsampling
         height, width = (-(-side // multiple) * multiple for side in latent_size)
         generator = torch.Generator().manual_seed(seed)
         shape = (count, diffusion.space.channels, height, width)
         noise = torch.randn(shape, generator=generator).to(self.device)
-        latent = diffusion.sample(noise, None, self._sampling(steps), generator=generator)
-        return diffusion.space.restore(latent)
+        with self.computing():
+            latent = diffusion.sample(noise, None, self.settings(steps, eta), generator=generator)
+            return diffusion.space.restore(latent)
 
-    def _diffusion(self, task: str) -> tuple[LatentDiffusion, DiffusionConfig]:
+    def diffusion_for(self, task: str) -> tuple[LatentDiffusion, DiffusionConfig]:
+        """The diffusion model and its configuration; raises UserError where it was made for another task."""
         if self.diffusion is None or self.config.diffusion is None or self.task != task:
             raise UserError(f"this model was made for {self.task}, not for {task}; give another --model")
         return self.diffusion, self.config.diffusion
 
-    def _sampling(self, steps: int | None) -> SamplingSettings:
-        return self.sampling if steps is None else self.sampling.model_copy(update={"steps": steps})
+    def settings(self, steps: int | None = None, eta: float | None = None) -> SamplingSettings:
+        """How to draw: the model's own way but for what is given."""
+        given = {name: value for name, value in (("steps", steps), ("eta", eta)) if value is not None}
+        return validate(SamplingSettings, self.sampling.model_dump() | given, Path("sampling"))
 
 
 def target_size(size: Size, scale: float | tuple[float, float] | None, wanted: Size | None) -> Size:
@@ -257,7 +321,7 @@ def target_size(size: Size, scale: float | tuple[float, float] | None, wanted: S
     return wanted
 
 
-def _pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
+def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Repeat the last row and column until both sides are multiples."""
     height, width = image.shape[-2:]
     return functional.pad(image, (0, -width % multiple, 0, -height % multiple), mode="replicate")

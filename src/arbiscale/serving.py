@@ -37,6 +37,7 @@ _PACKAGES = (
     "mlflow",
     "numpy",
     "pillow",
+    "psutil",
     "pydantic",
     "ruamel.yaml",
     "safetensors",

@@ -12,7 +12,7 @@ from arbiscale import __version__
 from arbiscale.cli.app import main
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ["upscale", "generate", "check", "preset", "weights", "runs", "ui", "register", "promote"]
+COMMANDS = ["upscale", "generate", "zoom", "check", "preset", "weights", "runs", "ui", "register", "promote"]
 
 
 @pytest.fixture
@@ -43,7 +43,8 @@ def error_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["check"], ["preset", "apply", "smoke"], ["upscale", "--help"]]
+    "arguments",
+    [["--help"], ["check"], ["preset", "apply", "smoke"], ["upscale", "--help"], ["zoom", "--help"]],
 )
 def test_nothing_heavy_is_imported(workspace: Path, arguments: list[str]) -> None:
     script = (

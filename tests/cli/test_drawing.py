@@ -9,6 +9,8 @@ from PIL import Image
 
 from arbiscale.cli.app import main
 from arbiscale.images import read_image
+from arbiscale.inference.formats import png
+from arbiscale.inference.formats.layout import Layout
 
 
 def run(*arguments: str | Path) -> int:
@@ -78,6 +80,8 @@ def broken(tmp_path: Path) -> Path:
     Image.effect_noise((64, 64), 50).save(tmp_path / "whole.jpg")
     (tmp_path / "truncated.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:500])
     (tmp_path / "text.png").write_text("hello")
+    with (tmp_path / "bomb.png").open("wb") as stream:
+        png.write(stream, Layout((30_000, 30_000)), iter([]))  # a header, and no pixels
     return tmp_path
 
 
@@ -87,12 +91,23 @@ def broken(tmp_path: Path) -> Path:
         (["good.png", "out.png", "--scale", "0"], "--scale: must be a factor above 0"),
         (["good.png", "out.png", "--scale", "-1"], "--scale: must be a factor above 0"),
         (["good.png", "out.png", "--scale", "nan"], "--scale: must be a factor above 0"),
-        (["good.png", "out.png", "--scale", "1e9"], "--scale 1e9: makes more than"),
+        (["good.png", "out.png", "--scale", "1e9"], "--scale 1e9: makes a side of more than"),
         (["good.png", "out.png", "--size", "0x5"], "--size: must be HEIGHTxWIDTH"),
-        (["good.png", "out.png", "--size", "99999x99999"], "are more than 2,147,483,648 pixels"),
+        (["good.png", "out.png", "--size", "999999x99999"], "are more than 17,179,869,184 pixels"),
         (["good.png", "out.png"], "give either --scale or --size"),
         (["good.png", "out.xyz", "--scale", "2"], "out.xyz: unknown picture suffix '.xyz'"),
-        (["good.png", ".", "--scale", "2"], "suffix"),
+        (["good.png", ".", "--scale", "2"], "good.png: exists; give --overwrite or --skip-existing"),
+        (["good.png", "good.png", "--scale", "2"], "good.png: exists"),
+        (["good.png", "out.jpg", "--size", "8x65501"], "JPEG holds at most 65,500 px a side"),
+        (["good.png", "out.webp", "--size", "16384x8"], "WebP holds at most 16,383 px a side, not 16384x8"),
+        (["good.png", "out.jpg", "--scale", "2", "--format", "png"], "--format: out.jpg says its format"),
+        (["good.png", "out", "--scale", "2", "--format", "bmp"], "--format: must be one of png"),
+        (["good.png", "out.png", "--scale", "2", "--tile", "0"], "--tile: must be auto, none or"),
+        (["good.png", "-", "--scale", "2", "--scale", "3"], "-: takes one picture only"),
+        ([".", "out.png", "--scale", "2"], "out.png: is one file for"),
+        (["*.tif", "out", "--scale", "2"], "*.tif: matches no file"),
+        (["bomb.png", "out.png", "--scale", "2"], "bomb.png: claims more than"),
+        (["good.png", "o.png", "--scale", "2", "--overwrite", "--skip-existing"], "either --overwrite or"),
         (["good.png", "text.png/out.png", "--scale", "2"], "text.png: is not a folder"),
         (["missing.png", "out.png", "--scale", "2"], "missing.png: no such file"),
         (["text.png", "out.png", "--scale", "2"], "text.png: is not a picture"),
@@ -163,8 +178,8 @@ def test_memory_that_does_not_suffice(
     def upscale(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("arbiscale.model.Model.upscale", upscale)
+    monkeypatch.setattr("arbiscale.model.Model.sample", upscale)
     arguments = ["--scale", "2", "--model", super_resolution_model]
     assert run("upscale", picture, tmp_path / "out.png", *arguments) == 2
-    assert capsys.readouterr().err.startswith("error: out of memory; ask for fewer pixels")
+    assert capsys.readouterr().err.startswith("error: out of memory; give a smaller --tile")
     assert not (tmp_path / "out.png").exists()

@@ -13,11 +13,19 @@ from arbiscale.errors import UserError
     [("2.7", (32, 54)), ("2.7X3", (32, 60)), (".5", (6, 10)), ("1e1", (120, 200)), ("+2", (24, 40))],
 )
 def test_scales(scale: str, wanted: tuple[int, int]) -> None:
-    assert requests.parse_target(scale, None).of((12, 20)) == wanted
+    (target,) = requests.parse_targets([scale], [])
+    assert target.of((12, 20)) == wanted
 
 
 def test_a_size_does_not_depend_on_the_input() -> None:
-    assert requests.parse_target(None, "480x641").of((12, 20)) == (480, 641)
+    (target,) = requests.parse_targets([], ["480x641"])
+    assert target.of((12, 20)) == (480, 641)
+
+
+def test_several_targets_are_told_apart_and_kept_once() -> None:
+    targets = requests.parse_targets(["2", "2.50", "2.5", "2x3", "2x2"], [])
+    assert [target.label for target in targets] == ["x2", "x2.5", "x2x3"]
+    assert [target.label for target in requests.parse_targets([], ["4x5"])] == ["4x5"]
 
 
 @pytest.mark.parametrize(
@@ -26,7 +34,7 @@ def test_a_size_does_not_depend_on_the_input() -> None:
 )
 def test_scales_that_are_none(scale: str) -> None:
     with pytest.raises(UserError, match="--scale: must be a factor above 0"):
-        requests.parse_target(scale, None)
+        requests.parse_targets([scale], [])
 
 
 @pytest.mark.parametrize(
@@ -34,30 +42,33 @@ def test_scales_that_are_none(scale: str) -> None:
 )
 def test_sizes_that_are_none(size: str) -> None:
     with pytest.raises(UserError, match="--size: must be HEIGHTxWIDTH"):
-        requests.parse_target(None, size)
+        requests.parse_targets([], [size])
 
 
 def test_one_of_scale_and_size() -> None:
-    for scale, size in ((None, None), ("2", "5x5")):
+    for scales, sizes in (([], []), (["2"], ["5x5"])):
         with pytest.raises(UserError, match="give either --scale or --size"):
-            requests.parse_target(scale, size)
+            requests.parse_targets(scales, sizes)
 
 
-def test_absurd_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UserError, match="are more than 2,147,483,648 pixels"):
-        requests.parse_size("46341x46341")
-    with pytest.raises(UserError, match="makes more than 2,147,483,648 pixels of 12x20"):
-        requests.parse_target("1e9", None).of((12, 20))
-    with pytest.raises(UserError, match="leaves nothing of 12x20"):
-        requests.parse_target("0.02", None).of((12, 20))
+def test_absurd_sizes() -> None:
+    with pytest.raises(UserError, match="are more than 17,179,869,184 pixels"):
+        requests.parse_size("131073x131072")
+    with pytest.raises(UserError, match="or than 1,048,576 a side"):
+        requests.parse_size("1x1048577")
+    for scale, said in (("1e9", "a side of more than 1,048,576"), ("0.02", "leaves nothing of 12x20")):
+        (target,) = requests.parse_targets([scale], [])
+        with pytest.raises(UserError, match=said):
+            target.of((12, 20))
+    assert requests.parse_size("131072x131072") == (131072, 131072)
 
-    class Memory:
-        available = 39 * 100 * 100 - 1
 
-    monkeypatch.setattr("psutil.virtual_memory", Memory)
-    with pytest.raises(UserError, match=r"need about 0\.0 GiB of memory"):
-        requests.parse_size("100x100")
-    assert requests.parse_size("99x100") == (99, 100)
+@pytest.mark.parametrize("text", ["", "0.5", "0.5,", "1.1,0", "-0.1,0", "nan,0", "0,0,0", "a,b"])
+def test_points(text: str) -> None:
+    assert requests.parse_point("0,1") == (0, 1)
+    assert requests.parse_point(".25,1e-1") == (0.25, 0.1)
+    with pytest.raises(UserError, match="--at: must be Y,X"):
+        requests.parse_point(text)
 
 
 def test_devices() -> None:

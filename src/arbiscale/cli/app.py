@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from arbiscale import __version__
-from arbiscale.cli import drawing, presets, project, registry
+from arbiscale.cli import drawing, film, presets, project, registry
 from arbiscale.errors import UserError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 app.command()(drawing.upscale)
 app.command()(drawing.generate)
+app.command()(film.zoom)
 app.command()(project.check)
 app.add_typer(presets.app, name="preset")
 app.command()(project.weights)

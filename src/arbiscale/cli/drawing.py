@@ -1,71 +1,106 @@
-"""Commands that draw: upscale, generate."""
+"""Commands that draw pictures: upscale, generate."""
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from arbiscale.cli.requests import (
-    check_device,
-    check_folder,
-    check_place,
-    find_model,
-    parse_size,
-    parse_target,
+from arbiscale.cli.jobs import STANDARD, SUFFIXES, Job, Output, Source, find_sources, plan, without_existing
+from arbiscale.cli.options import (
+    Compile,
+    Device,
+    Eta,
+    Overwrite,
+    Precision,
+    PrecisionOption,
+    SkipExisting,
+    Steps,
+    Threads,
+    Tile,
+    Where,
+    check_runtime,
+    memory_suffices,
+    open_model,
+    parse_tile,
 )
+from arbiscale.cli.progress import DrawingProgress, drawing_progress
+from arbiscale.cli.requests import Target, check_folder, parse_size, parse_targets
 from arbiscale.errors import UserError
 
-Where = Annotated[
-    str | None,
-    typer.Option(
-        metavar="DIR", help="Folder or models:/NAME@ALIAS; otherwise what this repository trained last."
-    ),
-]
-Steps = Annotated[
-    int | None, typer.Option(min=1, max=10_000, help="Sampling steps; otherwise the model's own.")
-]
-Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of the sampling noise.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+if TYPE_CHECKING:
+    from arbiscale.inference.picture import Picture
+    from arbiscale.model import Model
 
 
 def upscale(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A picture.")],
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Its suffix decides the format.")],
+    source: Annotated[
+        str, typer.Argument(metavar="INPUT", help="A picture, a folder, a 'pattern*', or - (standard input).")
+    ],
+    output: Annotated[
+        Path,
+        typer.Argument(metavar="OUTPUT", help="A file, its suffix decides the format; a folder; or -."),
+    ],
     scale: Annotated[
-        str | None, typer.Option(metavar="FACTOR", help="Such as 2.7, or 2.7x3.1: vertical x horizontal.")
+        list[str] | None,
+        typer.Option(metavar="FACTOR", help="Such as 2.7, or 2.7x3.1: vertical x horizontal; repeatable."),
     ] = None,
     size: Annotated[
-        str | None, typer.Option(metavar="HxW", help="Of the output in pixels, instead of --scale.")
+        list[str] | None, typer.Option(metavar="HxW", help="Of the output in pixels; repeatable.")
     ] = None,
     model: Where = None,
     steps: Steps = None,
-    seed: Seed = 0,
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(min=0, max=2**31 - 1, help="Of the sampling noise, 0 by default; repeatable."),
+    ] = None,
+    eta: Eta = None,
     device: Device = "auto",
+    precision: PrecisionOption = Precision.FLOAT32,
+    compiled: Compile = False,
+    threads: Threads = 0,
+    tile: Tile = "auto",
+    suffix: Annotated[
+        str | None, typer.Option("--format", metavar="png|jpg|tif|webp", help="In a folder, or of -.")
+    ] = None,
+    overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
 ) -> None:
-    """Upscale a picture by any factor, or to any size."""
-    from arbiscale.images import check_writable, read_image, write_image
+    """Upscale pictures by any factor, or to any size; several sizes of a picture share one latent."""
+    targets = parse_targets(scale or [], size or [])
+    chosen_tile = parse_tile(tile)
+    ending = _parse_format(suffix)
+    if output == STANDARD:
+        ending = ending or ".png"
+    sources = find_sources(source, output)
+    jobs = plan(sources, output, targets, list(dict.fromkeys(seed or [0])), ending)
+    jobs = without_existing(jobs, overwrite=overwrite, skip=skip_existing)
+    where = check_runtime(device, model)
+    _check_formats(jobs, ending)
+    if not jobs:
+        return
+    first = _read(jobs[0].source) if len(jobs) == 1 else None  # refused before torch is loaded
+    if first is not None:
+        _sizes(jobs[0].outputs, first, ending)
 
-    wanted = parse_target(scale, size)
-    check_device(device)
-    check_writable(output)
-    check_place(output)
-    where = find_model(model)
-    pixels = read_image(source)
-    target = wanted.of((pixels.shape[0], pixels.shape[1]))
-
-    began = time.monotonic()
-    with _memory_suffices():
-        from arbiscale.model import load_model
-
-        loaded = load_model(where, device=device)
-        drawn = loaded.upscale(pixels, size=target, steps=steps, seed=seed)
-    write_image(output, drawn)
-    print(f"{output}: {target[0]}x{target[1]} px in {time.monotonic() - began:.1f} s")
+    failures = 0
+    with memory_suffices(), drawing_progress(sum(len(job.outputs) for job in jobs)) as progress:
+        loaded = open_model(where, device, precision, compiled, threads)
+        for job in jobs:
+            try:
+                picture = first or _read(job.source)
+                _upscale(loaded, picture, job.outputs, steps, eta, chosen_tile, ending, progress)
+            except UserError as error:
+                if len(jobs) == 1:
+                    raise
+                print(f"error: {error}", file=sys.stderr)
+                failures += 1
+    if failures:
+        raise UserError(f"{failures} of {len(jobs)} pictures could not be upscaled")
 
 
 def generate(
@@ -77,38 +112,115 @@ def generate(
     count: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many latents.")] = 1,
     model: Where = None,
     steps: Steps = None,
-    seed: Seed = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of the sampling noise.")] = 0,
+    eta: Eta = None,
     device: Device = "auto",
+    precision: PrecisionOption = Precision.FLOAT32,
+    compiled: Compile = False,
+    threads: Threads = 0,
+    suffix: Annotated[
+        str | None, typer.Option("--format", metavar="png|jpg|tif|webp", help="Of the files; png by default.")
+    ] = None,
+    overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
 ) -> None:
     """Generate pictures of any size; picture i of seed S is that of seed S + i."""
     sizes = list(dict.fromkeys(parse_size(text) for text in size))
-    check_device(device)
+    ending = _parse_format(suffix) or ".png"
     check_folder(folder)
-    where = find_model(model)
+    jobs = []
+    for one in range(seed, seed + count):
+        names = [f"seed{one}-{height}x{width}{ending}" for height, width in sizes]
+        outputs = [
+            Output(folder / name, Target(name, size=each), one)
+            for name, each in zip(names, sizes, strict=True)
+        ]
+        jobs.append(Job(Source(STANDARD, Path(f"seed{one}")), tuple(outputs)))
+    jobs = without_existing(jobs, overwrite=overwrite, skip=skip_existing)
+    where = check_runtime(device, model)
 
-    from arbiscale.images import write_image
+    with memory_suffices(), drawing_progress(sum(len(job.outputs) for job in jobs)) as progress:
+        loaded = open_model(where, device, precision, compiled, threads)
+        from arbiscale.inference.drawing import Drawing
+        from arbiscale.inference.writing import write_drawing
 
-    with _memory_suffices():
-        from arbiscale.model import load_model
+        latent_size = loaded.latent_size_for(sizes[0])
+        for job in jobs:
+            one = job.outputs[0].seed
+            latent = loaded.generate_latents(1, latent_size, steps=steps, seed=one, eta=eta)
+            drawing = Drawing(loaded, latent, None)
+            for each in job.outputs:
+                wanted = each.target.of((1, 1))
+                progress.begin(each.path.name, wanted[0] * wanted[1])
+                write_drawing(drawing, wanted, each.path, advance=progress.advance)
+                print(each.path, flush=True)
 
-        loaded = load_model(where, device=device)
-        for one_seed in range(seed, seed + count):
-            (pictures,) = loaded.generate(sizes, count=1, steps=steps, seed=one_seed)
-            for (height, width), picture in zip(sizes, pictures, strict=True):
-                path = folder / f"seed{one_seed}-{height}x{width}.png"
-                write_image(path, picture)
-                print(path, flush=True)
+
+def _upscale(
+    model: Model,
+    picture: Picture,
+    outputs: Sequence[Output],
+    steps: int | None,
+    eta: float | None,
+    tile: str | int,
+    ending: str | None,
+    progress: DrawingProgress,
+) -> None:
+    """Draw everything that is asked of one picture; diffusion runs once for each seed."""
+    from arbiscale.inference.writing import write_drawing
+
+    sizes = _sizes(outputs, picture, ending)
+    for seed in dict.fromkeys(each.seed for each in outputs):
+        began = time.monotonic()
+        drawing = model.sample(picture, steps=steps, seed=seed, eta=eta, tile=tile)
+        for output, wanted in zip(outputs, sizes, strict=True):
+            if output.seed != seed:
+                continue
+            progress.begin(output.path.name, wanted[0] * wanted[1])
+            suffix = ending if output.path == STANDARD else None
+            write_drawing(drawing, wanted, output.path, suffix=suffix, advance=progress.advance)
+            seconds, began = time.monotonic() - began, time.monotonic()
+            told = sys.stderr if output.path == STANDARD else sys.stdout
+            print(f"{output.path}: {wanted[0]}x{wanted[1]} px in {seconds:.1f} s", file=told, flush=True)
 
 
-@contextmanager
-def _memory_suffices() -> Iterator[None]:
-    """Turn the ways in which numpy and torch run out of memory into one line."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        text = str(error).lower()
-        if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
-            raise UserError(
-                "out of memory; ask for fewer pixels, or give a smaller input or --device cpu"
-            ) from None
-        raise
+def _read(source: Source) -> Picture:
+    import io
+
+    from arbiscale.inference.reading import read_picture
+
+    if source.path != STANDARD:
+        return read_picture(source.path)
+    stream = io.BytesIO(sys.stdin.buffer.read())
+    stream.name = "standard input"
+    return read_picture(stream)
+
+
+def _sizes(outputs: Sequence[Output], picture: Picture, ending: str | None) -> list[tuple[int, int]]:
+    """The outputs' sizes; raises UserError for absurd ones, and ones that a format cannot hold."""
+    from arbiscale.inference.formats import find_format
+
+    sizes = [output.target.of(picture.size) for output in outputs]
+    for output, size in zip(outputs, sizes, strict=True):
+        find_format(Path(f"{output.path}{ending}") if output.path == STANDARD else output.path, size)
+    return sizes
+
+
+def _parse_format(name: str | None) -> str | None:
+    if name is None:
+        return None
+    suffix = f".{name.lower().lstrip('.')}"
+    if suffix not in SUFFIXES:
+        raise UserError(f"--format: must be one of {', '.join(each[1:] for each in SUFFIXES)} (got {name!r})")
+    return suffix
+
+
+def _check_formats(jobs: Sequence[Job], ending: str | None) -> None:
+    """Refuse suffixes that name no format."""
+    for job in jobs:
+        for output in job.outputs:
+            suffix = ending if output.path == STANDARD else output.path.suffix
+            if str(suffix).lower() not in SUFFIXES:
+                raise UserError(
+                    f"{output.path}: unknown picture suffix {suffix!r}; use one of {', '.join(SUFFIXES)}"
+                )

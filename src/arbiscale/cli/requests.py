@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from arbiscale.workspace import repository_root
 
 Size = tuple[int, int]  # (height, width) in pixels
 
-LARGEST_PX = 2**31  # of one picture
+LARGEST_PX = 2**34  # of one picture
+LARGEST_SIDE_PX = 2**20
 DEFAULT_MODELS = ("models/packed", "models/align_samples")
-_BYTES_PER_PIXEL = 3 * (3 * 4 + 1)  # RGB: base, drawing and a copy in float32, and 8 bits
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?|mps")
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
 
@@ -41,13 +42,30 @@ def parse_scale(text: str) -> tuple[float, float]:
     return factors
 
 
+def parse_point(text: str) -> tuple[float, float]:
+    """`Y,X`, each in [0, 1]; raises UserError for anything else."""
+    match = re.fullmatch(rf"({_NUMBER}),({_NUMBER})", text, re.ASCII | re.IGNORECASE)
+    point = (float(match[1]), float(match[2])) if match else (math.nan, math.nan)
+    if not all(0 <= each <= 1 for each in point):
+        raise UserError(f"--at: must be Y,X with both from 0 to 1, such as 0.5,0.5 (got {text!r})")
+    return point
+
+
 @dataclass(frozen=True)
 class Target:
     """How large the output shall be: by (vertical, horizontal) factors, or in pixels."""
 
-    request: str  # as typed, for messages
+    request: str  # as typed, for messages and names
     factors: tuple[float, float] | None = None
     size: Size | None = None
+
+    @property
+    def label(self) -> str:
+        """For the names of files: `x2.5`, `x2x3` or `480x640`."""
+        if self.size is not None:
+            return f"{self.size[0]}x{self.size[1]}"
+        assert self.factors is not None
+        return "x" + "x".join(f"{factor:g}" for factor in dict.fromkeys(self.factors))
 
     def of(self, size: Size) -> Size:
         """The output's size for an input of (height, width) pixels; raises UserError for an absurd one."""
@@ -55,8 +73,11 @@ class Target:
             return self.size
         assert self.factors is not None
         exact = [side * factor for side, factor in zip(size, self.factors, strict=True)]
-        if max(exact) > LARGEST_PX:
-            raise UserError(f"{self.request}: makes more than {LARGEST_PX:,} pixels of {size[0]}x{size[1]}")
+        if max(exact) > LARGEST_SIDE_PX:
+            raise UserError(
+                f"{self.request}: makes a side of more than {LARGEST_SIDE_PX:,} pixels of "
+                f"{size[0]}x{size[1]}; ask for less"
+            )
         result = (round(exact[0]), round(exact[1]))
         if min(result) < 1:
             raise UserError(f"{self.request}: leaves nothing of {size[0]}x{size[1]} pixels")
@@ -64,27 +85,23 @@ class Target:
         return result
 
 
-def parse_target(scale: str | None, size: str | None) -> Target:
-    """Exactly one of --scale and --size; raises UserError for neither, both, or nonsense."""
-    if scale is not None and size is None:
-        return Target(f"--scale {scale}", factors=parse_scale(scale))
-    if size is not None and scale is None:
-        return Target(f"--size {size}", size=parse_size(size))
-    raise UserError("give either --scale or --size")
+def parse_targets(scales: Sequence[str], sizes: Sequence[str]) -> list[Target]:
+    """What --scale and --size ask for, once each; raises UserError for neither, both, or nonsense."""
+    if scales and not sizes:
+        wanted = [Target(f"--scale {text}", factors=parse_scale(text)) for text in scales]
+    elif sizes and not scales:
+        wanted = [Target(f"--size {text}", size=parse_size(text)) for text in sizes]
+    else:
+        raise UserError("give either --scale or --size")
+    return list({target.label: target for target in wanted}.values())
 
 
 def check_pixels(size: Size, request: str) -> None:
-    """Refuse a picture that no file format or this machine's memory can hold."""
-    import psutil
-
-    pixels = size[0] * size[1]
-    if pixels > LARGEST_PX:
-        raise UserError(f"{request}: {size[0]}x{size[1]} are more than {LARGEST_PX:,} pixels; ask for fewer")
-    needed, free = pixels * _BYTES_PER_PIXEL, psutil.virtual_memory().available
-    if needed > free:
+    """Refuse a picture that nobody waits for."""
+    if size[0] * size[1] > LARGEST_PX or max(size) > LARGEST_SIDE_PX:
         raise UserError(
-            f"{request}: {size[0]}x{size[1]} pixels need about {needed / 2**30:.1f} GiB of memory, "
-            f"{free / 2**30:.1f} are free; ask for fewer"
+            f"{request}: {size[0]}x{size[1]} are more than {LARGEST_PX:,} pixels, "
+            f"or than {LARGEST_SIDE_PX:,} a side; ask for fewer"
         )
 
 

@@ -1,0 +1,88 @@
+"""Options that several drawing commands take, and the model they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from arbiscale.cli.requests import check_device, find_model
+from arbiscale.errors import UserError
+
+if TYPE_CHECKING:
+    from arbiscale.model import Model
+
+
+class Precision(StrEnum):
+    """Of matrix products and convolutions."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
+
+Where = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR", help="Folder or models:/NAME@ALIAS; otherwise what this repository trained last."
+    ),
+]
+Steps = Annotated[
+    int | None, typer.Option(min=1, max=10_000, help="Sampling steps; otherwise the model's own.")
+]
+Eta = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Noise added while sampling; otherwise the model's own.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+PrecisionOption = Annotated[Precision, typer.Option(help="Of matrix products and convolutions.")]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Compile the networks first: for many pictures of one size.")
+]
+Threads = Annotated[int, typer.Option(min=0, max=4096, help="On the CPU; 0 = torch's choice.")]
+Tile = Annotated[
+    str,
+    typer.Option(metavar="auto|none|PX", help="Side of a tile in input pixels; auto = as memory allows."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
+SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave outputs that exist alone.")]
+
+
+def parse_tile(text: str) -> str | int:
+    """`auto`, `none` or pixels; raises UserError for anything else."""
+    if text in {"auto", "none"}:
+        return text
+    if text.isascii() and text.isdecimal() and 0 < int(text) <= 2**20:
+        return int(text)
+    raise UserError(f"--tile: must be auto, none or a number of pixels such as 256 (got {text!r})")
+
+
+def check_runtime(device: str, model: str | None) -> str:
+    """Refuse a wrong device; the place of the model, which is there."""
+    check_device(device)
+    return find_model(model)
+
+
+def open_model(where: str, device: str, precision: Precision, compiled: bool, threads: int) -> Model:
+    """Load a model the way that was asked for."""
+    import torch
+
+    from arbiscale.model import load_model
+
+    if threads:
+        torch.set_num_threads(threads)
+    return load_model(where, device, precision=precision.value, compiled=compiled)
+
+
+@contextmanager
+def memory_suffices() -> Iterator[None]:
+    """Turn the ways in which numpy and torch run out of memory into one line."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        text = str(error).lower()
+        if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
+            raise UserError("out of memory; give a smaller --tile, a smaller input or --device cpu") from None
+        raise

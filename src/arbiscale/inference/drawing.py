@@ -1,0 +1,140 @@
+"""One latent, drawn at any size by bands of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from arbiscale.coordinates import Region, Size
+from arbiscale.inference.features import FeatureRows, make_features, rows_read
+from arbiscale.inference.latents import sample_tiled
+from arbiscale.inference.memory import choose_tiling
+from arbiscale.inference.picture import Picture, Pixels, to_samples, to_signed
+from arbiscale.inference.resampling import resize_region
+from arbiscale.inference.tiles import Tiling
+
+if TYPE_CHECKING:
+    from arbiscale.model import Model
+
+_BAND_PIXELS = 1 << 18  # drawn at once
+
+
+class Drawing:
+    """A sampled latent that is drawn as often, and as large, as asked for.
+
+    Attributes:
+        latent: shape (1, channels, height, width).
+        picture: what was upscaled; None for a generated latent.
+    """
+
+    def __init__(
+        self, model: Model, latent: Tensor, picture: Picture | None, tiling: Tiling | None = None
+    ) -> None:
+        self.latent = latent
+        self.picture = picture
+        self._model = model
+        self._tiling = tiling
+        self._features: FeatureRows | None = None
+        residual = picture is not None and model.autoencoder.decoder.residual
+        self._base = to_signed(picture.colour).to(model.device) if picture and residual else None
+        self._alpha = None
+        if picture is not None and picture.alpha is not None:
+            self._alpha = to_signed(picture.alpha[..., None])
+
+    @property
+    def channels(self) -> int:
+        """Of what is drawn: 3, or 4 with alpha."""
+        return 3 if self._alpha is None else 4
+
+    @property
+    def bits(self) -> int:
+        """Of a sample drawn: the picture's 8 or 16."""
+        return 8 if self.picture is None else self.picture.bits
+
+    def draw(self, size: Size) -> Pixels:
+        """The whole at (height, width) pixels, shape (*size, channels)."""
+        return np.concatenate(list(self.bands(size)))
+
+    def bands(self, size: Size, *, bits: int | None = None, alpha: bool = True) -> Iterator[Pixels]:
+        """The picture at (height, width) pixels from top to bottom, a few rows at a time.
+
+        Args:
+            size: (height, width) in pixels.
+            bits: of a sample; None = the picture's.
+            alpha: keep it where there is any, rather than lay the picture on white.
+
+        Yields:
+            Samples, shape (rows, width, channels). Peak memory does not depend on the height.
+        """
+        bits = bits or self.bits
+        rows = max(1, _BAND_PIXELS // size[1])
+        features = self._feature_rows()
+        for top in range(0, size[0], rows):
+            region = (top, 0, min(rows, size[0] - top), size[1])
+            colours = self._colours(features, size, region).clamp(-1, 1)
+            if self._alpha is None:
+                yield to_samples(colours, bits)
+                continue
+            opacity = resize_region(self._alpha, size, region).clamp(-1, 1).to(colours)
+            if alpha:
+                yield to_samples(torch.cat([colours, opacity], dim=1), bits)
+            else:
+                yield to_samples(1 - (1 - colours) * (opacity + 1) / 2, bits)
+
+    def region(self, size: Size, region: Region, *, bits: int | None = None) -> Pixels:
+        """A part (top, left, height, width) of the picture at a size, without alpha."""
+        return to_samples(self._colours(self._feature_rows(), size, region), bits or self.bits)
+
+    def _feature_rows(self) -> FeatureRows:
+        """The features from their first row on; computed once where they are held whole."""
+        if self._features is None:
+            with self._model.computing():
+                features = make_features(self.latent, self._model.autoencoder.features, self._tiling)
+            if not features.whole:
+                return features
+            self._features = features
+        return self._features
+
+    def _colours(self, features: FeatureRows, size: Size, region: Region) -> Tensor:
+        """A region of the picture, shape (1, 3, *region size), not clamped."""
+        start, stop = rows_read(region[0], region[2], size[0], features.size[0])
+        with self._model.computing():
+            drawn: Tensor = self._model.autoencoder.decoder.head(
+                features.rows(start, stop), size, region, inputs=features.size, origin=(start, 0)
+            )
+        if self._base is None:
+            return drawn
+        return drawn + resize_region(self._base, size, region)
+
+
+def sample_drawing(
+    model: Model,
+    picture: Picture,
+    *,
+    steps: int | None = None,
+    seed: int = 0,
+    eta: float | None = None,
+    tile: str | int = "auto",
+) -> Drawing:
+    """The latent of an upscaled picture, to be drawn at any size; see `Model.upscale`."""
+    diffusion, config = model.diffusion_for("super_resolution")
+    multiple = config.denoiser.downsampling
+    per_pixel = model.factor // model.downsampling
+    height, width = picture.size
+    tiling = choose_tiling(model, (height * per_pixel, width * per_pixel), tile)
+    low_resolution = to_signed(picture.colour).to(model.device)
+    if tiling is None:
+        latent = model.sample_latents(low_resolution, steps=steps, seed=seed, eta=eta)
+        return Drawing(model, latent, picture)
+    padding = (0, -width % multiple, 0, -height % multiple)
+    padded = torch.nn.functional.pad(low_resolution, padding, mode="replicate")
+    with model.computing():
+        normalised = sample_tiled(
+            diffusion, padded, model.settings(steps, eta), tiling, torch.Generator().manual_seed(seed)
+        )
+    latent = diffusion.space.restore(normalised)[..., : height * per_pixel, : width * per_pixel]
+    return Drawing(model, latent, picture, tiling)

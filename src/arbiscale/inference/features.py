@@ -1,0 +1,93 @@
+"""What the implicit head reads, row by row: held whole, or computed strip by strip on the way down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from torch import Tensor
+
+from arbiscale.coordinates import Region, Size, axis_neighbours, crop
+from arbiscale.inference.tiles import Span, Tiling, blend_strip, cut
+
+Decode = Callable[[Tensor], Tensor]  # latent -> features of the same height and width
+
+
+class FeatureRows(Protocol):
+    """Features of a latent.
+
+    Attributes:
+        size: (height, width) of the latent.
+        whole: whether rows may be read again.
+    """
+
+    size: Size
+    whole: bool
+
+    def rows(self, start: int, stop: int) -> Tensor:
+        """Features (1, channels, stop - start, width) of some rows; from top to bottom, unless whole."""
+        ...
+
+
+class WholeFeatures:
+    """All features at once, as the feature decoder makes them of the whole latent."""
+
+    whole = True
+
+    def __init__(self, latent: Tensor, decode: Decode) -> None:
+        self.size: Size = (latent.shape[-2], latent.shape[-1])
+        self._features = decode(latent)
+
+    def rows(self, start: int, stop: int) -> Tensor:
+        """Features of some rows."""
+        return self._features[..., start:stop, :]
+
+
+class FeatureStrips:
+    """Features of one row of tiles after the other; only strips that are still needed are held."""
+
+    whole = False
+
+    def __init__(self, latent: Tensor, decode: Decode, tiling: Tiling) -> None:
+        self.size: Size = (latent.shape[-2], latent.shape[-1])
+        self._latent, self._decode, self._tiling = latent, decode, tiling
+        self._ahead = cut(self.size[0], tiling)
+        self._held: list[tuple[Span, Tensor]] = []
+
+    def rows(self, start: int, stop: int) -> Tensor:
+        """Features of some rows; raises ValueError for rows above those that were let go."""
+        if start < (self._held[0][0].start if self._held else 0):
+            raise ValueError(f"row {start} is gone; strips are read from top to bottom")
+        self._held = [(span, strip) for span, strip in self._held if span.stop > start]
+        while self._ahead and self._ahead[0].start < stop:
+            span = self._ahead.pop(0)
+            if span.stop > start:
+                self._held.append((span, self._strip(span)))
+        some = self._held[0][1]
+        result = some.new_zeros(*some.shape[:2], stop - start, self.size[1])
+        for span, strip in self._held:
+            top, bottom = max(start, span.start), min(stop, span.stop)
+            if top < bottom:
+                result[..., top - start : bottom - start, :] += strip[
+                    ..., top - span.start : bottom - span.start, :
+                ]
+        return result
+
+    def _strip(self, span: Span) -> Tensor:
+        def decode(region: Region) -> Tensor:
+            return self._decode(crop(self._latent, region).contiguous())
+
+        return blend_strip(self.size[1], span, self._tiling, decode)
+
+
+def make_features(latent: Tensor, decode: Decode, tiling: Tiling | None) -> FeatureRows:
+    """Whole features where no tiling is asked for or one tile holds the latent, else strips."""
+    if tiling is None or max(latent.shape[-2:]) <= tiling.tile_px:
+        return WholeFeatures(latent, decode)
+    return FeatureStrips(latent, decode, Tiling(tiling.tile_px, tiling.overlap_px))
+
+
+def rows_read(start: int, count: int, outputs: int, inputs: int) -> tuple[int, int]:
+    """The first input row that `count` output rows from `start` on read, and the one behind the last."""
+    index = axis_neighbours(outputs, inputs, start, count).index
+    return int(index.min()), int(index.max()) + 1

@@ -1,0 +1,74 @@
+"""How large a tile the memory at hand allows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psutil
+import torch
+
+from arbiscale.coordinates import Size
+from arbiscale.diffusion_checkpoint import ModelConfig
+from arbiscale.errors import UserError
+from arbiscale.inference.tiles import Tiling
+
+if TYPE_CHECKING:
+    from arbiscale.model import Model
+
+SMALLEST_TILE_PX = 32  # of the latent
+_LARGEST_OVERLAP_PX = 32
+_WORKING_BYTES = 1 << 30  # that one pass of a network may take
+_COPIES = 8  # of the widest activation that live at once in a residual block, measured
+
+
+def choose_tiling(model: Model, latent_size: Size, tile: str | int) -> Tiling | None:
+    """How a latent of (height, width) pixels is cut; None = not at all.
+
+    Args:
+        model: whose networks' memory counts.
+        latent_size: before padding.
+        tile: `auto` (as large as memory allows; untiled where everything fits), `none`, or the side of a
+            tile in pixels of the picture to upscale.
+
+    Raises:
+        UserError: a tile too small for its overlap, or another word.
+    """
+    if tile == "none":
+        return None
+    multiple = model.config.diffusion.denoiser.downsampling if model.config.diffusion else 1
+    if tile == "auto":
+        pixels = _free_bytes(model.device) // bytes_per_latent_pixel(model.config)
+        if latent_size[0] * latent_size[1] <= pixels:
+            return None
+        tile_px = max(2 * _LARGEST_OVERLAP_PX, int(pixels**0.5)) // multiple * multiple
+    else:
+        per_pixel = model.factor // model.downsampling
+        if not isinstance(tile, int) or tile * per_pixel < max(SMALLEST_TILE_PX, 4 * multiple):
+            least = -(-max(SMALLEST_TILE_PX, 4 * multiple) // per_pixel)
+            raise UserError(f"tile {tile}: must be auto, none or at least {least} px with this model")
+        tile_px = tile * per_pixel // multiple * multiple
+    return Tiling(tile_px, min(_LARGEST_OVERLAP_PX, tile_px // 4), multiple)
+
+
+def bytes_per_latent_pixel(config: ModelConfig) -> int:
+    """What the most demanding network needs for one latent pixel, in float32."""
+    encoder, decoder = config.autoencoder.encoder, config.autoencoder.decoder
+    finest = len(encoder.multipliers) - 1
+    samples = [
+        _COPIES * encoder.width * multiplier * 4 ** (finest - level)
+        for level, multiplier in enumerate(encoder.multipliers)
+    ]
+    samples.append(_COPIES * decoder.width * max(decoder.multipliers))
+    if config.diffusion is not None:
+        denoiser = config.diffusion.denoiser
+        levels = [denoiser.width * each / 4**level for level, each in enumerate(denoiser.multipliers)]
+        skipped = (denoiser.blocks + 2) * sum(levels)
+        samples.append(round(skipped + _COPIES * 2 * max(levels)))  # joined with what was skipped
+    return 4 * max(samples)
+
+
+def _free_bytes(device: torch.device) -> int:
+    """Memory that one pass may take: half of what is free, and no more than stays pleasant."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0]) // 2
+    return int(min(_WORKING_BYTES, psutil.virtual_memory().available // 2))

@@ -1,0 +1,71 @@
+"""Files that appear whole or not at all, whatever ends the process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from arbiscale.errors import UserError
+from arbiscale.files import atomic_file
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file open for writing and reading that takes its place under `path` on success.
+
+    Where the system can, it has no name until then: even a process killed outright leaves nothing.
+
+    Raises:
+        UserError: the place cannot be written (permissions, disk full), naming it.
+    """
+    nameless = _open_nameless(path)
+    if nameless is None:
+        with atomic_file(path) as temporary, _named_errors(path), temporary.open("w+b") as stream:
+            yield stream
+        return
+    itself = Path(f"/proc/self/fd/{nameless}")
+    try:
+        with _named_errors(path):
+            with itself.open("r+b") as stream:
+                yield stream
+            with atomic_file(path) as temporary:  # a name beside the path, so that it can be replaced
+                temporary.unlink()
+                # Where a folder's descriptor is given, link() follows /proc's link to the file.
+                os.link(itself, temporary, src_dir_fd=nameless, follow_symlinks=True)
+    finally:
+        os.close(nameless)
+
+
+@contextmanager
+def standard_output() -> Iterator[BinaryIO]:
+    """Yield a file whose content goes to standard output on success."""
+    with _named_errors(Path("-")), tempfile.TemporaryFile() as stream:
+        yield stream
+        stream.seek(0)
+        shutil.copyfileobj(stream, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+
+
+def _open_nameless(path: Path) -> int | None:
+    """A file in the path's folder that has no name; None where the system knows no such thing."""
+    if not hasattr(os, "O_TMPFILE") or not Path("/proc/self/fd").is_dir():
+        return None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path.parent, os.O_TMPFILE | os.O_RDWR, 0o666)
+    except OSError:  # the file system cannot, or the place is wrong: what follows says which
+        return None
+
+
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None

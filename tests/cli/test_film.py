@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from arbiscale.cli.app import main
+
+
+def run(*arguments: str | Path) -> int:
+    with pytest.raises(SystemExit) as end:
+        main([str(argument) for argument in arguments])
+    return int(end.value.code or 0)
+
+
+def test_zoom(super_resolution_model: Path, picture: Path, tmp_path: Path) -> None:
+    film = tmp_path / "film.gif"
+    common = ["--seconds", "0.5", "--fps", "10", "--model", super_resolution_model, "--steps", "1"]
+    assert run("zoom", picture, film, "--to", "3", *common) == 0
+    with Image.open(film) as image:
+        assert (image.n_frames, image.size) == (5, (640, 384))  # the picture's 12x20, made large
+    assert run("zoom", picture, film, *common) == 2
+    assert run("zoom", picture, film, "--size", "31x17", "--at", "0,1", "--overwrite", *common) == 0
+    assert Image.open(film).size == (18, 32)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["film.avi"], "film.avi: a film is .mp4 or .gif"),
+        (["film.gif", "--to", "0.5"], "'--to'"),
+        (["film.gif", "--at", "2,0"], "--at: must be Y,X"),
+        (["film.gif", "--size", "0x4"], "--size: must be"),
+        (["film.gif", "--device", "gpu"], "--device: must be"),
+    ],
+)
+def test_mistakes(
+    super_resolution_model: Path,
+    picture: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    said: str,
+) -> None:
+    film = tmp_path / arguments[0]
+    assert run("zoom", picture, film, *arguments[1:], "--model", super_resolution_model) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.err.count("\n") == 1
+    assert not film.exists()

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from arbiscale.errors import UserError
+from arbiscale.inference.conversion import like, to_picture
+from arbiscale.inference.picture import Metadata, to_samples, to_signed
+from arbiscale.model import Model
+from arbiscale.pixels import to_array, to_tensor
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_every_sample_survives_the_way_there_and_back(bits: int) -> None:
+    samples = np.arange(2**bits, dtype=np.uint8 if bits == 8 else np.uint16).reshape(-1, 16, 1)
+    np.testing.assert_array_equal(to_samples(to_signed(samples), bits), samples)
+    assert to_signed(samples).min() == -1
+    assert to_signed(samples).max() == 1
+
+
+def test_eight_bits_are_those_of_the_pipeline(photo: np.ndarray) -> None:
+    torch.testing.assert_close(to_signed(photo), to_tensor(photo), atol=2e-7, rtol=0)
+    image = torch.randn(1, 3, 20, 30, generator=torch.Generator().manual_seed(0))
+    np.testing.assert_array_equal(to_samples(image, 8), to_array(image))
+
+
+def test_a_tensor_is_upscaled_as_a_tensor(upscaler: Model, photo: np.ndarray) -> None:
+    tensor = to_tensor(photo)
+    drawn = upscaler.upscale(tensor, scale=2.0)
+    assert drawn.shape == (1, 3, 112, 144)
+    torch.testing.assert_close(upscaler.upscale(tensor[0], scale=2.0), drawn[0])
+    assert np.abs(to_array(drawn).astype(int) - upscaler.upscale(photo, scale=2.0)).max() <= 1
+
+
+def test_a_pillow_image_keeps_what_belongs_to_it(upscaler: Model, photo: np.ndarray) -> None:
+    image = Image.fromarray(photo)
+    image.putalpha(128)
+    image.info["icc_profile"] = b"not a profile"
+    drawn = upscaler.upscale(image, size=(60, 70))
+    assert (drawn.mode, drawn.size) == ("RGBA", (70, 60))
+    assert drawn.getchannel("A").getextrema() == (128, 128)
+    assert "icc_profile" not in drawn.info
+    grey = Image.fromarray(photo[..., 0].astype(np.uint16) * 257)
+    assert upscaler.upscale(grey, scale=2).mode == "RGB"  # Pillow has no colours of 16 bits
+
+
+def test_metadata_of_a_pillow_image(photo: np.ndarray) -> None:
+    drawn = like(Image.fromarray(photo), photo, Metadata(b"exif", b"profile"))
+    assert (drawn.info["exif"], drawn.info["icc_profile"]) == (b"exif", b"profile")
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        (np.zeros((4, 4, 3)), "must be uint8 or uint16, not float64"),
+        (np.zeros((4, 4), np.uint8), r"must be \(height, width, 3\), not \(4, 4\)"),
+        (np.zeros((0, 4, 3), np.uint8), "must be"),
+        ([[1, 2, 3]], "must be uint8 or uint16, not list"),
+        (torch.zeros(4, 4), r"must be \(3, height, width\)"),
+        (torch.zeros(2, 3, 4, 4), r"must be \(3, height, width\)"),
+        (torch.full((3, 4, 4), 255.0), r"a tensor must lie in \[-1, 1\]"),
+        (torch.full((3, 4, 4), float("nan")), r"a tensor must lie in \[-1, 1\]"),
+    ],
+)
+def test_what_is_no_picture(image: object, said: str) -> None:
+    with pytest.raises(UserError, match=f"the picture: {said}"):
+        to_picture(image)

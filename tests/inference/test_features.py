@@ -1,0 +1,49 @@
+import pytest
+import torch
+from torch.testing import assert_close
+
+from arbiscale.coordinates import axis_neighbours
+from arbiscale.inference.features import FeatureStrips, WholeFeatures, make_features, rows_read
+from arbiscale.inference.tiles import Tiling
+
+LATENT = torch.randn(1, 4, 90, 50, generator=torch.Generator().manual_seed(0))
+
+
+def decode(latent: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.avg_pool2d(latent, 3, stride=1, padding=1)
+
+
+@pytest.mark.parametrize("step", [1, 7, 40, 90])
+def test_strips_are_the_whole_read_downwards(step: int) -> None:
+    strips = FeatureStrips(LATENT, decode, Tiling(32, 8))
+    for start in range(0, 90, step):
+        first = max(0, start - 2)  # neighbouring bands read some rows twice
+        stop = min(90, start + step)
+        assert_close(strips.rows(first, stop), decode(LATENT)[..., first:stop, :])
+
+
+def test_only_what_is_needed_is_computed_and_held() -> None:
+    seen = []
+
+    def counted(latent: torch.Tensor) -> torch.Tensor:
+        seen.append(latent.shape[-2:])
+        return decode(latent)
+
+    strips = FeatureStrips(LATENT, counted, Tiling(32, 8))
+    assert_close(strips.rows(80, 90), decode(LATENT)[..., 80:90, :])
+    assert seen == [(32, 32)] * 2  # the last row of tiles
+    with pytest.raises(ValueError, match="row 3 is gone"):
+        strips.rows(3, 5)
+
+
+def test_whole_where_it_fits() -> None:
+    assert isinstance(make_features(LATENT, decode, None), WholeFeatures)
+    assert isinstance(make_features(LATENT, decode, Tiling(90, 8)), WholeFeatures)
+    assert isinstance(make_features(LATENT, decode, Tiling(64, 8)), FeatureStrips)
+
+
+def test_rows_read() -> None:
+    assert rows_read(0, 10, 10, 5) == (0, 5)
+    start, stop = rows_read(6, 3, 13, 5)
+    index = axis_neighbours(13, 5, 6, 3).index
+    assert (start, stop) == (int(index.min()), int(index.max()) + 1)

@@ -1,0 +1,65 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from arbiscale.errors import UserError
+from arbiscale.inference import output
+from arbiscale.inference.output import new_file
+
+
+@pytest.fixture(params=["nameless", "named"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """With a file that has no name, and as where the system knows none."""
+    if request.param == "named":
+        monkeypatch.setattr(output, "_open_nameless", lambda path: None)
+    return request.param
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path: Path, way: str) -> None:
+    path = tmp_path / "new" / "a.bin"
+    with new_file(path) as stream:
+        stream.write(b"xx")
+        stream.seek(0)
+        assert stream.read() == b"xx"
+        assert not path.exists()
+    assert path.read_bytes() == b"xx"
+    assert list(path.parent.iterdir()) == [path]
+    mask = os.umask(0)
+    os.umask(mask)
+    assert path.stat().st_mode & 0o777 == 0o666 & ~mask
+    with new_file(path) as stream:
+        stream.write(b"y")
+    assert path.read_bytes() == b"y"
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path, way: str) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+    with pytest.raises(TypeError), new_file(path) as stream:
+        stream.write(b"half" + None)  # type: ignore[operator]
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_nothing_has_a_name_while_it_is_written(tmp_path: Path) -> None:
+    with new_file(tmp_path / "a.bin") as stream:
+        stream.write(b"half")
+        stream.flush()
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "_open_nameless", lambda path: os.open("/dev/full", os.O_RDWR))
+    with (
+        pytest.raises(UserError, match=r"a\.bin: cannot be written \(No space left on device\)$"),
+        new_file(tmp_path / "a.bin") as stream,
+    ):
+        stream.write(b"x" * 100_000)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="below: cannot be written"), new_file(tmp_path / "file" / "below"):
+        pytest.fail("the block ran")
