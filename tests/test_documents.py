@@ -1,0 +1,35 @@
+"""What the documents point to is there: files, parameters and presets."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from arbiscale.config.section import flatten, read_yaml
+from arbiscale.presets import list_presets
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_to_files(document: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", document.read_text())
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+def test_the_methods_parameters_exist() -> None:
+    keys = flatten(read_yaml(ROOT / "params.yaml"))
+    sections = {key.split(".")[0] for key in keys}
+    named = set(
+        re.findall(r"`([a-z_]+(?:\.[a-z_]+)+)(?::[^`]*)?`", (ROOT / "docs" / "method.md").read_text())
+    )
+    parameters = {name for name in named if name.split(".")[0] in sections}
+    assert {"align.weight_clamp", "autoencoder.network.residual", "evaluate.sampling"} <= parameters
+    assert [name for name in parameters if not any(f"{key}.".startswith(f"{name}.") for key in keys)] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_named_presets_exist(document: Path) -> None:
+    named = re.findall(r"preset apply ([a-z0-9-]+)", document.read_text())
+    assert set(named) <= set(list_presets(ROOT / "presets"))
