@@ -12,7 +12,7 @@ from arbiscale.config.diffusion import DenoiserSettings
 from arbiscale.config.params import Params
 from arbiscale.networks.autoencoder import Autoencoder
 from arbiscale.networks.denoiser import Denoiser
-from arbiscale.presets import preview_preset
+from arbiscale.presets import list_presets, preview_preset
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ("[P]", "[C]", "[L]", "ours")
@@ -58,6 +58,11 @@ def sizes(params: Params) -> tuple[int, int, int, int]:
 @pytest.mark.parametrize("name", COUNTED)
 def test_networks_are_as_large_as_the_published_ones(name: str) -> None:
     assert sizes(load(name))[: len(COUNTED[name])] == COUNTED[name]
+
+
+@pytest.mark.parametrize("name", sorted(list_presets(ROOT / "presets")))
+def test_every_preset_builds_its_networks(name: str) -> None:
+    assert min(sizes(load(name))) > 0
 
 
 def test_df2k_as_shipped_has_attention_in_the_middle_only() -> None:
