@@ -57,14 +57,15 @@ def find_preset(folder: Path, name: str) -> Path:
 
 
 def preset_values(path: Path) -> dict[str, Any]:
-    """A preset's values as nested mappings, on top of those of the presets it extends.
+    """A preset's values as nested mappings, in their files' notation, on top of those of what it extends.
 
     Raises:
         UserError: a file that cannot be read, an unknown preset to extend, or a circle of them.
     """
+    yaml = _round_trip_yaml()
     values: dict[str, Any] = {}
     for file in _with_parents(path):
-        values = _overlay(values, _own(read_yaml(file)))
+        values = _overlay(values, _own(yaml.load(file.read_text(encoding="utf-8"))))
     return values
 
 
@@ -122,14 +123,11 @@ def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, An
 def _merged(params_path: Path, preset_path: Path) -> str:
     """The text of a params file with a preset's values in it."""
     known = read_yaml(params_path)
-    yaml = _round_trip_yaml()
-    overrides: dict[str, Any] = {}
     for file in _with_parents(preset_path):
-        own = _own(yaml.load(file.read_text(encoding="utf-8")))
-        _refuse_unknown(own, known, file)
-        overrides = _overlay(overrides, own)
+        _refuse_unknown(_own(read_yaml(file)), known, file)
+    yaml = _round_trip_yaml()
     document = yaml.load(params_path.read_text(encoding="utf-8"))
-    _merge(document, overrides)
+    _merge(document, preset_values(preset_path))
     text = io.StringIO()
     yaml.dump(document, text)
     return text.getvalue()
