@@ -1,4 +1,7 @@
-"""The grid loss sees what stands out at the latent grid's period, and nothing else."""
+"""The grid loss sees what stands out at the latent grid's period, and nothing else.
+
+Tolerances are what drowns in the rounding to 8 bits.
+"""
 
 import math
 
@@ -23,12 +26,12 @@ def loss(picture: Tensor) -> float:
 
 
 def test_a_pattern_at_the_grid_costs_half_its_amplitude() -> None:
-    assert loss(stripes(LATENT[1])) == pytest.approx(0.05, abs=1e-4)
+    assert loss(stripes(LATENT[1])) == pytest.approx(0.05, abs=6e-4)
 
 
 def test_harmonics_are_patterns_of_the_grid_too() -> None:
     alternating = stripes(2 * LATENT[1])  # at the Nyquist frequency: every other pixel
-    assert loss(alternating) == pytest.approx(alternating.max().item(), abs=1e-4)
+    assert loss(alternating) == pytest.approx(alternating.max().item(), abs=6e-4)
 
 
 @pytest.mark.parametrize("cycles", [0, 1, 7, 13, 19, 25])
@@ -49,17 +52,17 @@ def test_a_faint_pattern_costs_more_than_strong_noise() -> None:
 def test_columns_count_as_rows_do() -> None:
     turned = stripes(LATENT[1]).transpose(-1, -2)
     turned_loss = grid_loss(turned, LATENT[::-1], SIZE[::-1], (0, 0, *SIZE[::-1]))
-    assert turned_loss.item() == pytest.approx(0.05, abs=1e-4)
+    assert turned_loss.item() == pytest.approx(0.05, abs=6e-4)
 
 
 def test_a_region_sees_the_pattern_too() -> None:
     part = stripes(LATENT[1])[..., 7:71, 9:41]
-    assert grid_loss(part, LATENT, SIZE, (7, 9, 64, 32)).item() == pytest.approx(0.05, abs=1e-4)
+    assert grid_loss(part, LATENT, SIZE, (7, 9, 64, 32)).item() == pytest.approx(0.05, abs=6e-4)
 
 
 def test_every_sample_has_its_own() -> None:
     pair = torch.cat([stripes(LATENT[1]), torch.zeros(1, 3, *SIZE)])
-    assert grid_loss(pair, LATENT, SIZE, WHOLE) == pytest.approx(torch.tensor([0.05, 0.0]), abs=1e-4)
+    assert grid_loss(pair, LATENT, SIZE, WHOLE) == pytest.approx(torch.tensor([0.05, 0.0]), abs=6e-4)
 
 
 def test_its_gradient_lowers_the_pattern_and_raises_nothing_beside_it() -> None:
@@ -77,6 +80,12 @@ def test_nothing_drawn_has_a_finite_gradient() -> None:
     grid_loss(picture, LATENT, SIZE, WHOLE).sum().backward()
     assert picture.grad is not None
     assert torch.isfinite(picture.grad).all()
+
+
+def test_what_is_too_faint_to_be_seen_costs_next_to_nothing() -> None:
+    visible = 1 / 255
+    assert loss(stripes(LATENT[1], 0.1 * visible)) < 0.2 * 0.1 * visible
+    assert loss(stripes(LATENT[1], 4 * visible)) > 0.4 * 4 * visible
 
 
 @pytest.mark.parametrize(("latent", "size"), [((8, 6), (8, 6)), ((2, 2), (4, 4))])

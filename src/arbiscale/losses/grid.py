@@ -11,7 +11,7 @@ from torch.nn import functional
 from arbiscale.coordinates import Region, Size
 
 _NEIGHBOURS = (2, 3, 4, 5)  # in bins: a Hann window spreads a peak to the bins at distance 1
-_FLOOR = 1e-12  # keeps roots and logarithms finite
+_ROUNDING_VARIANCE = (2 / 255) ** 2 / 12  # of 8-bit pixels in [-1, 1]: fainter than that cannot be seen
 
 
 def grid_loss(drawn: Tensor, latent_size: Size, size: Size, region: Region) -> Tensor:
@@ -19,7 +19,8 @@ def grid_loss(drawn: Tensor, latent_size: Size, size: Size, region: Region) -> T
 
     One function draws every latent pixel, which tempts it to repeat a pattern in each; pixel losses hardly
     see it, and LPIPS may even like it. It stands out of the spectrum at n, 2n, ... cycles for n latent
-    pixels. What the neighbouring frequencies have there as well is texture, and costs nothing.
+    pixels. What the neighbouring frequencies have as well is texture and costs nothing; nor does what
+    drowns in the rounding to 8 bits, without which a decoder that draws nothing yet would never begin.
 
     Args:
         drawn: shape (batch, channels, *region size).
@@ -52,4 +53,5 @@ def _amplitudes(lines: Tensor, frequencies: list[float]) -> Tensor:
     angle = 2 * math.pi * position[:, None] * lines.new_tensor(frequencies)  # (length, frequencies)
     window = torch.hann_window(length, device=lines.device, dtype=lines.dtype)[:, None] * (2 / length)
     power = (lines @ (window * angle.cos())).square() + (lines @ (window * angle.sin())).square()
-    return (power.flatten(1, -2).mean(1) + _FLOOR).sqrt()
+    rounding = _ROUNDING_VARIANCE * window.square().sum()
+    return (power.flatten(1, -2).mean(1) + rounding).sqrt()
