@@ -8,7 +8,7 @@ from PIL import Image
 from torch.testing import assert_close
 
 from arbiscale.checkpoint import FirstStageConfig, save_autoencoder
-from arbiscale.config.sampling import SamplingSettings
+from arbiscale.config.sampling import Sampler, SamplingSettings
 from arbiscale.diffusion_checkpoint import ModelConfig, save_latent_diffusion
 from arbiscale.errors import UserError
 from arbiscale.latent_diffusion import LatentDiffusion
@@ -125,6 +125,32 @@ def test_steps_may_be_asked_for(upscaler: Model) -> None:
     for steps, said in ((0, "sampling: steps: must be"), (101, "101 sampling steps: ask for 1 to 100")):
         with pytest.raises(UserError, match=said):
             upscaler.upscale(picture(8, 8), scale=4, steps=steps)
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "dpm_solver", "unipc", "euler"])
+def test_a_sampler_may_be_asked_for(upscaler: Model, generator: Model, sampler: Sampler) -> None:
+    """As a model of that sampler draws."""
+    other = SamplingSettings(sampler=sampler, steps=3, spacing="trailing", eta=0.0)
+    for model, draw in (
+        (upscaler, lambda model, **asked: model.upscale(picture(8, 8), scale=4, **asked)),
+        (generator, lambda model, **asked: model.generate([(16, 16)], **asked)[0][0]),
+    ):
+        drawn = draw(model, steps=3, sampler=sampler)
+        own, model.sampling = model.sampling, other
+        expected = draw(model)
+        model.sampling = own
+        np.testing.assert_array_equal(drawn, expected)
+        if sampler != "euler":  # which equals ddim
+            assert (drawn != draw(model, steps=3)).any()
+
+
+def test_ddims_noise_is_no_other_samplers(folder: Path, upscaler: Model) -> None:
+    noisy = load_model(folder / "super_resolution", "cpu", sampling=QUICK.model_copy(update={"eta": 1.0}))
+    assert noisy.settings(sampler="unipc").eta == 0
+    with pytest.raises(UserError, match="eta must be 0 with sampler: unipc"):
+        upscaler.upscale(picture(8, 8), scale=2, sampler="unipc", eta=0.5)
+    with pytest.raises(UserError, match="sampling: sampler: must be 'ddim', 'ddpm', "):
+        upscaler.upscale(picture(8, 8), scale=2, sampler="dpm")  # type: ignore[arg-type]
 
 
 def test_odd_sides_are_padded_not_stretched(upscaler: Model) -> None:

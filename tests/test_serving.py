@@ -72,9 +72,12 @@ def test_a_list_may_hold_pictures_of_any_size(model: PictureModel) -> None:
     assert (first.shape, second.shape) == ((8, 10, 3), (4, 10, 3))
 
 
-def test_steps_and_seed_reach_the_model(model: PictureModel) -> None:
-    model.predict(PIXELS, {"scale": 2.0, "steps": 7, "seed": 5})
-    assert model.model.asked == {"scale": 2.0, "size": None, "steps": 7, "seed": 5}  # type: ignore[attr-defined]
+def test_steps_sampler_and_seed_reach_the_model(model: PictureModel) -> None:
+    asked = {"steps": 7, "sampler": "unipc", "seed": 5}
+    model.predict(PIXELS, {"scale": 2.0, **asked})
+    assert model.model.asked == {"scale": 2.0, "size": None, **asked}  # type: ignore[attr-defined]
+    model.predict([3], {"height": 6, "width": 9, **asked})
+    assert model.model.asked == {**asked, "seed": 8}  # type: ignore[attr-defined]
 
 
 def test_seeds_generate(model: PictureModel) -> None:
@@ -89,6 +92,7 @@ def test_seeds_generate(model: PictureModel) -> None:
         (PIXELS, {"scale": -1.0}, "params: scale: must be|params: scale: should be"),
         (PIXELS, {"scale": float("nan")}, "params: scale"),
         (PIXELS, {"height": 0, "width": 3}, "params: height"),
+        (PIXELS, {"scale": 2.0, "sampler": "dpm"}, "params: sampler: must be 'ddim', 'ddpm'"),
         (PIXELS, {"height": 3}, "height and width must be given together"),
         (PIXELS, {"scale": 2.0, "steps": 0}, "params: steps"),
         (PIXELS, {"scale": 2.0, "seed": -1}, "params: seed"),
@@ -112,4 +116,4 @@ def test_wrong_requests_are_refused(
 
 def test_requirements_are_exact_and_public() -> None:
     assert all("==" in line and "+" not in line for line in requirements())
-    assert {name for name, _, _ in PARAMETERS} == {"scale", "height", "width", "steps", "seed"}
+    assert {name for name, _, _ in PARAMETERS} == {"scale", "height", "width", "steps", "sampler", "seed"}

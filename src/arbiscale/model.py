@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from arbiscale.checkpoint import load_autoencoder
-from arbiscale.config.sampling import SamplingSettings
+from arbiscale.config.sampling import Sampler, SamplingSettings
 from arbiscale.config.section import validate
 from arbiscale.coordinates import Region, Size
 from arbiscale.device import choose_device
@@ -136,6 +136,7 @@ class Model:
         scale: float | tuple[float, float] | None = None,
         size: Size | None = None,
         steps: int | None = None,
+        sampler: Sampler | None = None,
         seed: int = 0,
         eta: float | None = None,
         tile: str | int = "auto",
@@ -148,8 +149,9 @@ class Model:
             scale: output / input, one factor or (vertical, horizontal).
             size: (height, width) of the output in pixels, instead of a scale.
             steps: sampling steps; None = the model's own.
+            sampler: ddim, ddpm, dpm_solver, unipc or euler; None = the model's own.
             seed: of the sampling noise.
-            eta: noise added while sampling; None = the model's own.
+            eta: noise that ddim adds; None = the model's own.
             tile: `auto`, `none`, or the side of a tile in pixels of the image; see `Drawing`.
 
         Returns:
@@ -163,7 +165,7 @@ class Model:
 
         picture = to_picture(image)
         target = target_size(picture.size, scale, size)
-        drawing = self.sample(picture, steps=steps, seed=seed, eta=eta, tile=tile)
+        drawing = self.sample(picture, steps=steps, sampler=sampler, seed=seed, eta=eta, tile=tile)
         return like(image, drawing.draw(target), picture.metadata)
 
     def sample(
@@ -171,6 +173,7 @@ class Model:
         image: Any,
         *,
         steps: int | None = None,
+        sampler: Sampler | None = None,
         seed: int = 0,
         eta: float | None = None,
         tile: str | int = "auto",
@@ -182,7 +185,9 @@ class Model:
         from arbiscale.inference.conversion import to_picture
         from arbiscale.inference.drawing import sample_drawing
 
-        return sample_drawing(self, to_picture(image), steps=steps, seed=seed, eta=eta, tile=tile)
+        return sample_drawing(
+            self, to_picture(image), steps=steps, sampler=sampler, seed=seed, eta=eta, tile=tile
+        )
 
     def generate(
         self,
@@ -190,6 +195,7 @@ class Model:
         *,
         count: int = 1,
         steps: int | None = None,
+        sampler: Sampler | None = None,
         seed: int = 0,
         eta: float | None = None,
         latent_size: Size | None = None,
@@ -200,8 +206,9 @@ class Model:
             sizes: (height, width) of the outputs, in pixels.
             count: how many latents.
             steps: sampling steps; None = the model's own.
+            sampler: ddim, ddpm, dpm_solver, unipc or euler; None = the model's own.
             seed: of the noise; picture i of a seed is the same whatever the count.
-            eta: noise added while sampling; None = the model's own.
+            eta: noise that ddim adds; None = the model's own.
             latent_size: (height, width) of the latents; None = as trained, in the first size's proportions.
 
         Returns:
@@ -213,7 +220,9 @@ class Model:
         latent_size = latent_size or self.latent_size_for(sizes[0])
         pictures = []
         for index in range(count):
-            latent = self.generate_latents(1, latent_size, steps=steps, seed=seed + index, eta=eta)
+            latent = self.generate_latents(
+                1, latent_size, steps=steps, sampler=sampler, seed=seed + index, eta=eta
+            )
             pictures.append([to_array(self.decode(latent, size)) for size in sizes])
         return pictures
 
@@ -245,15 +254,22 @@ class Model:
         return base_image(low_resolution.to(self.device), size)
 
     def sample_latents(
-        self, low_resolution: Tensor, *, steps: int | None = None, seed: int = 0, eta: float | None = None
+        self,
+        low_resolution: Tensor,
+        *,
+        steps: int | None = None,
+        sampler: Sampler | None = None,
+        seed: int = 0,
+        eta: float | None = None,
     ) -> Tensor:
         """Latents of super-resolved images, for any output size.
 
         Args:
             low_resolution: images (batch, 3, height, width) in [-1, 1] of any size.
             steps: sampling steps; None = the model's own.
+            sampler: ddim, ddpm, dpm_solver, unipc or euler; None = the model's own.
             seed: of the noise.
-            eta: noise added while sampling; None = the model's own.
+            eta: noise that ddim adds; None = the model's own.
 
         Returns:
             Latents (batch, channels, height * factor / f, width * factor / f), f the downsampling.
@@ -267,7 +283,9 @@ class Model:
             condition = diffusion.condition(padded)
             assert condition is not None
             noise = torch.randn(condition.shape, generator=generator).to(self.device)
-            latent = diffusion.sample(noise, condition, self.settings(steps, eta), generator=generator)
+            latent = diffusion.sample(
+                noise, condition, self.settings(steps, sampler, eta), generator=generator
+            )
             return diffusion.space.restore(latent)[..., : height * per_pixel, : width * per_pixel]
 
     def generate_latents(
@@ -276,6 +294,7 @@ class Model:
         latent_size: Size,
         *,
         steps: int | None = None,
+        sampler: Sampler | None = None,
         seed: int = 0,
         eta: float | None = None,
     ) -> Tensor:
@@ -290,7 +309,7 @@ class Model:
         shape = (count, diffusion.space.channels, height, width)
         noise = torch.randn(shape, generator=generator).to(self.device)
         with self.computing():
-            latent = diffusion.sample(noise, None, self.settings(steps, eta), generator=generator)
+            latent = diffusion.sample(noise, None, self.settings(steps, sampler, eta), generator=generator)
             return diffusion.space.restore(latent)
 
     def diffusion_for(self, task: str) -> tuple[LatentDiffusion, DiffusionConfig]:
@@ -299,10 +318,13 @@ class Model:
             raise UserError(f"this model was made for {self.task}, not for {task}; give another --model")
         return self.diffusion, self.config.diffusion
 
-    def settings(self, steps: int | None = None, eta: float | None = None) -> SamplingSettings:
+    def settings(
+        self, steps: int | None = None, sampler: Sampler | None = None, eta: float | None = None
+    ) -> SamplingSettings:
         """How to draw: the model's own way but for what is given."""
         given = {name: value for name, value in (("steps", steps), ("eta", eta)) if value is not None}
-        return validate(SamplingSettings, self.sampling.model_dump() | given, Path("sampling"))
+        own = self.sampling.but(sampler=sampler)
+        return validate(SamplingSettings, own.model_dump() | given, Path("sampling"))
 
 
 def target_size(size: Size, scale: float | tuple[float, float] | None, wanted: Size | None) -> Size:

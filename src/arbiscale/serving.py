@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
+from arbiscale.config.sampling import Sampler
 from arbiscale.config.section import Section, validate
 from arbiscale.errors import UserError
 from arbiscale.images import read_image
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
     from arbiscale.model import Model
 
 # Name, MLflow type and default of each inference parameter
-PARAMETERS: tuple[tuple[str, str, int | None], ...] = (
+PARAMETERS: tuple[tuple[str, str, int | str | None], ...] = (
     ("scale", "double", None),
     ("height", "long", None),
     ("width", "long", None),
     ("steps", "long", None),
+    ("sampler", "string", None),
     ("seed", "long", 0),
 )
 _PACKAGES = (
@@ -51,6 +53,7 @@ class _Request(Section):
     height: int | None = Field(default=None, ge=1)
     width: int | None = Field(default=None, ge=1)
     steps: int | None = Field(default=None, ge=1, le=10_000)
+    sampler: Sampler | None = None
     seed: int = Field(default=0, ge=0, le=2**63 - 1)
 
     @property
@@ -87,7 +90,7 @@ class PictureModel:
             model_input: pictures to upscale, as uint8 (height, width, 3) or (batch, height, width, 3), or
                 as base64 of an encoded picture (PNG, JPEG, ...); for a generating model seeds, as integers.
                 One item, a list, or a table of one column.
-            params: `scale`, or `height` and `width` in pixels; `steps` of sampling; `seed`.
+            params: `scale`, or `height` and `width` in pixels; `steps` of sampling and its `sampler`; `seed`.
 
         Returns:
             Arrays for an array, else a list: base64 of a PNG for base64 and seeds, an array for an array.
@@ -111,13 +114,21 @@ class PictureModel:
             if request.size is None or request.scale is not None:
                 raise UserError("params: generating takes height and width, and no scale")
             seed = request.seed + int(item)
-            return _encode(self.model.generate([request.size], steps=request.steps, seed=seed)[0][0])
+            ((drawn,),) = self.model.generate(
+                [request.size], steps=request.steps, sampler=request.sampler, seed=seed
+            )
+            return _encode(drawn)
         return self._upscale(_pixels(item), request)
 
     def _upscale(self, picture: np.ndarray, request: _Request) -> np.ndarray:
         return np.asarray(
             self.model.upscale(
-                picture, scale=request.scale, size=request.size, steps=request.steps, seed=request.seed
+                picture,
+                scale=request.scale,
+                size=request.size,
+                steps=request.steps,
+                sampler=request.sampler,
+                seed=request.seed,
             )
         )
 

@@ -2,12 +2,15 @@
 
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from arbiscale.cli.app import main
+from arbiscale.cli.options import SamplerName
+from arbiscale.config.sampling import Sampler
 from arbiscale.images import read_image
 from arbiscale.inference.formats import png
 from arbiscale.inference.formats.layout import Layout
@@ -36,6 +39,25 @@ def test_upscale(
         run("upscale", picture, output, option, value, "--model", super_resolution_model, "--steps", "2") == 0
     )
     assert read_image(output).shape == (*size, 3)
+
+
+def test_a_sampler_by_name(super_resolution_model: Path, picture: Path, tmp_path: Path) -> None:
+    import arbiscale
+
+    model = ["--model", super_resolution_model, "--steps", "5", "--device", "cpu"]
+    assert run("upscale", picture, tmp_path / "a.png", "--scale", "2", "--sampler", "unipc", *model) == 0
+    expected = arbiscale.load_model(super_resolution_model, "cpu").upscale(
+        read_image(picture), scale=2, steps=5, sampler="unipc"
+    )
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), expected)
+
+
+def test_other_samplers_are_named(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("upscale", picture, tmp_path / "a.png", "--scale", "2", "--sampler", "dpm") == 2
+    said = capsys.readouterr().err
+    assert "--sampler" in said
+    assert all(name in said for name in get_args(Sampler))
+    assert get_args(SamplerName) == get_args(Sampler)  # spelled out, so that --help need not load pydantic
 
 
 def test_upscaling_is_reproducible_and_equals_the_library(

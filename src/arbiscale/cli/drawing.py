@@ -18,6 +18,8 @@ from arbiscale.cli.options import (
     Overwrite,
     Precision,
     PrecisionOption,
+    Sampler,
+    SamplerName,
     SkipExisting,
     Steps,
     Threads,
@@ -54,6 +56,7 @@ def upscale(
     ] = None,
     model: Where = None,
     steps: Steps = None,
+    sampler: Sampler = None,
     seed: Annotated[
         list[int] | None,
         typer.Option(min=0, max=2**31 - 1, help="Of the sampling noise, 0 by default; repeatable."),
@@ -93,7 +96,7 @@ def upscale(
         for job in jobs:
             try:
                 picture = first or _read(job.source)
-                _upscale(loaded, picture, job.outputs, steps, eta, chosen_tile, ending, progress)
+                _upscale(loaded, picture, job.outputs, steps, sampler, eta, chosen_tile, ending, progress)
             except UserError as error:
                 if len(jobs) == 1:
                     raise
@@ -112,6 +115,7 @@ def generate(
     count: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many latents.")] = 1,
     model: Where = None,
     steps: Steps = None,
+    sampler: Sampler = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of the sampling noise.")] = 0,
     eta: Eta = None,
     device: Device = "auto",
@@ -147,7 +151,7 @@ def generate(
         latent_size = loaded.latent_size_for(sizes[0])
         for job in jobs:
             one = job.outputs[0].seed
-            latent = loaded.generate_latents(1, latent_size, steps=steps, seed=one, eta=eta)
+            latent = loaded.generate_latents(1, latent_size, steps=steps, sampler=sampler, seed=one, eta=eta)
             drawing = Drawing(loaded, latent, None)
             for each in job.outputs:
                 wanted = each.target.of((1, 1))
@@ -161,6 +165,7 @@ def _upscale(
     picture: Picture,
     outputs: Sequence[Output],
     steps: int | None,
+    sampler: SamplerName | None,
     eta: float | None,
     tile: str | int,
     ending: str | None,
@@ -172,7 +177,7 @@ def _upscale(
     sizes = _sizes(outputs, picture, ending)
     for seed in dict.fromkeys(each.seed for each in outputs):
         began = time.monotonic()
-        drawing = model.sample(picture, steps=steps, seed=seed, eta=eta, tile=tile)
+        drawing = model.sample(picture, steps=steps, sampler=sampler, seed=seed, eta=eta, tile=tile)
         for output, wanted in zip(outputs, sizes, strict=True):
             if output.seed != seed:
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -33,8 +33,10 @@ Where = Annotated[
 Steps = Annotated[
     int | None, typer.Option(min=1, max=10_000, help="Sampling steps; otherwise the model's own.")
 ]
+SamplerName = Literal["ddim", "ddpm", "dpm_solver", "unipc", "euler"]
+Sampler = Annotated[SamplerName | None, typer.Option(help="Otherwise the model's own.")]
 Eta = Annotated[
-    float | None, typer.Option(min=0, max=1, help="Noise added while sampling; otherwise the model's own.")
+    float | None, typer.Option(min=0, max=1, help="Noise that ddim adds; otherwise the model's own.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 PrecisionOption = Annotated[Precision, typer.Option(help="Of matrix products and convolutions.")]

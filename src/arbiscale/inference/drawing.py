@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from arbiscale.config.sampling import Sampler
 from arbiscale.coordinates import Region, Size
 from arbiscale.inference.features import FeatureRows, make_features, rows_read
 from arbiscale.inference.latents import sample_tiled
@@ -116,6 +117,7 @@ def sample_drawing(
     picture: Picture,
     *,
     steps: int | None = None,
+    sampler: Sampler | None = None,
     seed: int = 0,
     eta: float | None = None,
     tile: str | int = "auto",
@@ -128,13 +130,17 @@ def sample_drawing(
     tiling = choose_tiling(model, (height * per_pixel, width * per_pixel), tile)
     low_resolution = to_signed(picture.colour).to(model.device)
     if tiling is None:
-        latent = model.sample_latents(low_resolution, steps=steps, seed=seed, eta=eta)
+        latent = model.sample_latents(low_resolution, steps=steps, sampler=sampler, seed=seed, eta=eta)
         return Drawing(model, latent, picture)
     padding = (0, -width % multiple, 0, -height % multiple)
     padded = torch.nn.functional.pad(low_resolution, padding, mode="replicate")
     with model.computing():
         normalised = sample_tiled(
-            diffusion, padded, model.settings(steps, eta), tiling, torch.Generator().manual_seed(seed)
+            diffusion,
+            padded,
+            model.settings(steps, sampler, eta),
+            tiling,
+            torch.Generator().manual_seed(seed),
         )
     latent = diffusion.space.restore(normalised)[..., : height * per_pixel, : width * per_pixel]
     return Drawing(model, latent, picture, tiling)
