@@ -322,9 +322,10 @@ class Model:
         self, steps: int | None = None, sampler: Sampler | None = None, eta: float | None = None
     ) -> SamplingSettings:
         """How to draw: the model's own way but for what is given."""
-        given = {name: value for name, value in (("steps", steps), ("eta", eta)) if value is not None}
-        own = self.sampling.but(sampler=sampler)
-        return validate(SamplingSettings, own.model_dump() | given, Path("sampling"))
+        values = self.sampling.but(sampler=sampler, steps=steps).model_dump()
+        if eta is not None:
+            values["eta"] = eta
+        return validate(SamplingSettings, values, Path("sampling"))
 
 
 def target_size(size: Size, scale: float | tuple[float, float] | None, wanted: Size | None) -> Size:
