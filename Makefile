@@ -1,5 +1,6 @@
 # make pipeline: environment, metric networks and the whole pipeline (dvc repro)
 # make test:     environment, lint, types and tests
+# make bench:    what decoding, upscaling and training cost on this machine (BENCH_ARGS='--only decode', --help)
 # WEIGHTS=DIR takes the metric networks from a folder instead of downloading them.
 # Both install into .venv, again only when pyproject.toml or constraints.txt has changed.
 
@@ -10,7 +11,7 @@ PYTEST_ARGS ?= -n auto --dist loadgroup
 WEIGHTS ?= $(wildcard $(or $(ARBISCALE_SHARED),../shared)/weights)
 
 .DELETE_ON_ERROR:
-.PHONY: environment help pipeline install test lint types pytest format clean
+.PHONY: environment help pipeline install test lint types pytest bench format clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -32,6 +33,9 @@ types: $(VENV)/.installed-all
 
 pytest: $(VENV)/.installed-all
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 format: $(VENV)/.installed-all
 	$(BIN)/ruff check --fix

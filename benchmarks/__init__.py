@@ -1,0 +1,1 @@
+"""What drawing and training cost on this machine, against the published code's way of doing it."""

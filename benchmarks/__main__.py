@@ -1,0 +1,76 @@
+"""Print a table of what drawing and training cost on this machine, and write it as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from arbiscale.config.params import load_params
+from arbiscale.device import choose_device
+from arbiscale.errors import UserError
+from arbiscale.presets import find_preset, preview_preset
+from benchmarks.decode import Case, backward, forward
+from benchmarks.figures import Figure, as_table, write_figures
+from benchmarks.measure import machine
+from benchmarks.training import training_steps
+from benchmarks.upscale import upscaling, upscaling_at_random
+
+ROOT = Path(__file__).parents[1]
+PARAMS, PRESETS = ROOT / "params.yaml", ROOT / "presets"
+PARTS = ("decode", "backward", "upscale", "training")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Show every figure as it comes, then the table; ends with exit code 2 after a mistake of the user's."""
+    options = _parser().parse_args(arguments)
+    console = Console()
+    figures = []
+    try:
+        device = choose_device(options.device)
+        where = machine(device)
+        for figure in _measure(options, device):
+            figures.append(figure)
+            console.print(f"{figure.benchmark}: {figure.name} {figure.value:.4g}", style="dim")
+        write_figures(options.output, figures, where)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    console.print(as_table(figures, ", ".join(f"{name} {value}" for name, value in where.items())))
+    console.print(f"written: {options.output}")
+
+
+def _measure(options: argparse.Namespace, device: torch.device) -> Iterator[Figure]:
+    runs: int = options.runs
+    if "decode" in options.only:
+        yield from forward(Case(output_px=options.decode_px), device, runs)
+    if "backward" in options.only:
+        yield from backward(Case(output_px=options.decode_px), device, runs)
+    if "upscale" in options.only and options.model:
+        yield from upscaling(options.model, options.model.name, options.upscale_px, device, runs)
+    elif "upscale" in options.only:
+        params = preview_preset(PARAMS, find_preset(PRESETS, options.preset))
+        yield from upscaling_at_random(params, options.preset, options.upscale_px, device, runs)
+    if "training" in options.only:
+        yield from training_steps(load_params(PARAMS), device, runs)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="some of the parts")
+    parser.add_argument("--runs", type=int, default=5, help="of each; medians are shown (default 5)")
+    parser.add_argument("--decode-px", type=int, default=480, help="side of the decoded image (default 480)")
+    parser.add_argument("--upscale-px", type=int, default=48, help="side of the picture (default 48)")
+    parser.add_argument("--model", type=Path, help="model folder to upscale with, instead of random weights")
+    parser.add_argument("--preset", default="div2k", help="sizes of the networks with random weights")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N, mps")
+    parser.add_argument("--output", type=Path, default=Path("benchmarks.json"))
+    return parser
+
+
+if __name__ == "__main__":
+    main()

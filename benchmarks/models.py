@@ -1,0 +1,32 @@
+"""Models of a configuration's sizes with random weights: what they draw is noise, what it costs is not."""
+
+from __future__ import annotations
+
+import torch
+
+from arbiscale.config.params import Params
+from arbiscale.config.sampling import SamplingSettings
+from arbiscale.diffusion_checkpoint import DiffusionConfig, ModelConfig, build_latent_diffusion
+from arbiscale.latent_diffusion import LatentDiffusion
+from arbiscale.networks.autoencoder import Autoencoder
+
+SAMPLING = SamplingSettings(steps=4, spacing="trailing", eta=0.0)
+
+
+def random_model(params: Params) -> tuple[ModelConfig, LatentDiffusion]:
+    """A model, and what its config.json would say; it draws in 4 steps."""
+    torch.manual_seed(0)
+    network = params.autoencoder.network
+    diffusion = DiffusionConfig(
+        task=params.diffusion.task,
+        condition_upsampling=params.diffusion.condition_upsampling,
+        process=params.diffusion.process,
+        denoiser=params.diffusion.denoiser,
+        latent_shift=[0.0] * network.latent_channels,
+        latent_scale=[1.0] * network.latent_channels,
+        training_latent_px=params.data.augmentation.crop_px // network.encoder.downsampling,
+    )
+    config = ModelConfig(
+        factor=params.data.factor, autoencoder=network, diffusion=diffusion, sampling=SAMPLING
+    )
+    return config, build_latent_diffusion(config, Autoencoder(network))

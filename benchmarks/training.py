@@ -1,0 +1,58 @@
+"""One optimizer step of each training: draw the loss, differentiate, update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+
+from arbiscale.config.params import Params
+from arbiscale.training.align_samples import SampleAlignment
+from arbiscale.training.align_timesteps import TimestepAlignment
+from arbiscale.training.autoencoder import AutoencoderTraining
+from arbiscale.training.diffusion import DiffusionTraining
+from arbiscale.training.module import TrainingModule
+from benchmarks.figures import Figure
+from benchmarks.measure import median_seconds, peak_mib
+from benchmarks.models import random_model
+
+STAGES = ("autoencoder", "diffusion", "align_timesteps", "align_samples")
+
+
+def training_steps(params: Params, device: torch.device, runs: int) -> Iterator[Figure]:
+    """Time and memory of a step of every stage, at the batch and crop sizes of these parameters."""
+    for stage in STAGES:
+        ready = partial(prepare, params, stage, device)
+        title = f"training step, {stage}"
+        yield Figure(title, "s", median_seconds(ready(), runs, device))
+        yield Figure(title, "peak memory above the loaded networks, MiB", peak_mib(ready, device))
+
+
+def prepare(params: Params, stage: str, device: torch.device) -> Callable[[], None]:
+    """A training with random weights whose next step is ready to be taken."""
+    module = _module(params, stage).to(device).train()
+    optimizer = module.configure_optimizers()["optimizer"]
+    assert isinstance(optimizer, torch.optim.Optimizer)
+    side_px = params.data.augmentation.crop_px
+    images = torch.rand(module.training_settings.batch_size, 3, side_px, side_px, device=device) * 2 - 1
+
+    def step() -> None:
+        torch.manual_seed(0)  # the same target size and timesteps in every run
+        optimizer.zero_grad()
+        module.losses(images)["loss"].backward()
+        optimizer.step()
+
+    return step
+
+
+def _module(params: Params, stage: str) -> TrainingModule:
+    weights_dir = params.runtime.weights_dir
+    if stage == "autoencoder":
+        torch.manual_seed(0)
+        return AutoencoderTraining(params.autoencoder, params.data.factor, weights_dir)
+    model = random_model(params)[1]
+    if stage == "diffusion":
+        return DiffusionTraining(params.diffusion.training, params.diffusion.lr, model)
+    alignment = {"align_timesteps": TimestepAlignment, "align_samples": SampleAlignment}[stage]
+    return alignment(params.align, model, weights_dir)
