@@ -7,6 +7,7 @@ with the same result reruns nothing after it.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -14,7 +15,7 @@ import torch
 from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from arbiscale.config.autoencoder import AutoencoderNetworkSettings
 from arbiscale.config.section import Section, read_yaml, validate
@@ -64,8 +65,16 @@ def save_tensors(network: nn.Module, path: Path) -> None:
     save_file(tensors, path)
 
 
-def load_tensors(network: nn.Module, path: Path) -> None:
-    """Read a network's state.
+def load_tensors(network: nn.Module, path: Path, *, missing_allowed: Container[str] = ()) -> None:
+    """Read a network's state; what is missing and may be stays as it is. Raises as `read_tensors`."""
+    with torch.no_grad():
+        network.load_state_dict(read_tensors(network, path, missing_allowed=missing_allowed), strict=False)
+
+
+def read_tensors(
+    network: nn.Module, path: Path, *, missing_allowed: Container[str] = ()
+) -> dict[str, Tensor]:
+    """A file's tensors, having made sure that they are a network's.
 
     Raises:
         UserError: a missing or damaged file, or tensors that do not fit, listed with both shapes.
@@ -77,7 +86,7 @@ def load_tensors(network: nn.Module, path: Path) -> None:
     except SafetensorError as error:
         raise UserError(f"{path}: is not a readable safetensors file ({error})") from None
     expected = network.state_dict()
-    problems = [f"missing {name}" for name in expected if name not in tensors]
+    problems = [f"missing {name}" for name in expected if name not in tensors and name not in missing_allowed]
     problems += [f"unexpected {name}" for name in tensors if name not in expected]
     problems += [
         f"{name} is {tuple(tensors[name].shape)}, not {tuple(tensor.shape)}"
@@ -87,5 +96,4 @@ def load_tensors(network: nn.Module, path: Path) -> None:
     if problems:
         more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
         raise UserError(f"{path}: does not fit {CONFIG}: {'; '.join(problems[:5])}{more}")
-    with torch.no_grad():
-        network.load_state_dict(tensors)
+    return tensors

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from arbiscale.config.autoencoder import AutoencoderNetworkSettings
-from arbiscale.config.diffusion import DenoiserSettings
-from arbiscale.config.section import flatten, validate
+from arbiscale.config.diffusion import DenoiserSettings, ProcessSettings
+from arbiscale.config.section import Section, flatten, validate
 from arbiscale.errors import UserError
 
 NORM_GROUPS = 32  # of every published network
 _FIRST_STAGE_ALWAYS = {"residual": False, "norm_groups": NORM_GROUPS, "encoder.unshuffle": 1}
 _UNET_ALWAYS = {"norm_groups": NORM_GROUPS, "middle_attention": True}
+_PROCESS_ALWAYS = {"prediction": "epsilon", "zero_terminal_snr": False}
 _DDCONFIG_COVERED = {"in_channels": 3, "out_ch": 3, "resamp_with_conv": True, "use_linear_attn": False}
 _LIIFCONFIG_COVERED = {"cell_decode": True, "local_ensemble": True, "feat_unfold": False, "out_dim": 3}
 _UNET_CONFIG_COVERED = {
@@ -92,20 +93,27 @@ def denoiser_settings(unet_config: Mapping[str, Any]) -> DenoiserSettings:
     return validate(DenoiserSettings, values, "unet_config")
 
 
-def unpublished(autoencoder: AutoencoderNetworkSettings, denoiser: DenoiserSettings | None) -> list[str]:
+def unpublished(
+    autoencoder: AutoencoderNetworkSettings,
+    denoiser: DenoiserSettings | None = None,
+    process: ProcessSettings | None = None,
+) -> list[str]:
     """The keys whose values no published network has, each with the published value."""
-    first_stage = flatten(autoencoder.model_dump())
     alike = {
         f"decoder.{key}": getattr(autoencoder.encoder, key) for key in type(autoencoder.decoder).model_fields
     }
-    checks = [("autoencoder.network", first_stage, _FIRST_STAGE_ALWAYS | alike)]
-    if denoiser is not None:
-        checks.append(("diffusion.denoiser", flatten(denoiser.model_dump()), _UNET_ALWAYS))
+    checks: list[tuple[str, Section | None, Mapping[str, Any]]] = [
+        ("autoencoder.network", autoencoder, _FIRST_STAGE_ALWAYS | alike),
+        ("diffusion.denoiser", denoiser, _UNET_ALWAYS),
+        ("diffusion.process", process, _PROCESS_ALWAYS),
+    ]
     return [
-        f"{section}.{key}: {found[key]!r}, not {value!r}"
-        for section, found, always in checks
-        for key, value in always.items()
-        if found[key] != value
+        f"{key}.{name}: {found[name]!r}, not {value!r}"
+        for key, section, always in checks
+        if section is not None
+        for found in [flatten(section.model_dump())]
+        for name, value in always.items()
+        if found[name] != value
     ]
 
 

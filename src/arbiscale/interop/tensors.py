@@ -82,6 +82,13 @@ class Mismatch:
     def __bool__(self) -> bool:
         return bool(self.missing or self.unexpected or self.misshapen)
 
+    def __add__(self, other: Mismatch) -> Mismatch:
+        return Mismatch(
+            self.missing + other.missing,
+            self.unexpected + other.unexpected,
+            self.misshapen + other.misshapen,
+        )
+
     def __str__(self) -> str:
         """One line."""
         kinds = {"missing": self.missing, "unexpected": self.unexpected, "misshapen": self.misshapen}

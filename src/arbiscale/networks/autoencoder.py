@@ -63,6 +63,11 @@ class Autoencoder(nn.Module):
         self.decoder = ImplicitDecoder(settings)
         self.downsampling = settings.encoder.downsampling
 
+    @property
+    def missing_allowed(self) -> set[str]:
+        """Names in the state that weights to start from may lack: latent diffusion has no implicit head."""
+        return {name for name in self.state_dict() if name.startswith("decoder.head.")}
+
     def encode(self, image: Tensor) -> Posterior:
         """The posterior of the latent of images (batch, 3, height, width) in [-1, 1]."""
         return Posterior.from_moments(self.encoder(image), self.settings.posterior == "gaussian")
