@@ -6,10 +6,11 @@ from pathlib import Path
 
 import torch
 
-from arbiscale.checkpoint import FirstStageConfig, save_autoencoder
+from arbiscale.checkpoint import AUTOENCODER, FirstStageConfig, save_autoencoder
 from arbiscale.config.autoencoder import AutoencoderSettings
 from arbiscale.config.data import DataSettings
 from arbiscale.data.streams import training_streams
+from arbiscale.initial_weights import start_from
 from arbiscale.stage import Stage, run_stage
 from arbiscale.training.autoencoder import AutoencoderTraining
 from arbiscale.training.fit import fit
@@ -26,6 +27,14 @@ def main(stage: Stage) -> None:
     train, validation = training_streams(CROPS, data.augmentation, stage.seed)
     torch.manual_seed(derive_seed(stage.seed, stage.name))
     module = AutoencoderTraining(settings, data.factor, stage.runtime.weights_dir)
+    start_from(
+        settings.init_from,
+        module.autoencoder,
+        settings.network,
+        section="autoencoder",
+        file=AUTOENCODER,
+        missing_allowed=module.autoencoder.missing_allowed,
+    )
     fit(
         module,
         train,

@@ -12,11 +12,13 @@ from arbiscale.config.data import DataSettings
 from arbiscale.config.diffusion import DiffusionSettings
 from arbiscale.data.streams import training_streams
 from arbiscale.diffusion_checkpoint import (
+    DENOISER,
     DiffusionConfig,
     build_latent_diffusion,
     read_config,
     save_latent_diffusion,
 )
+from arbiscale.initial_weights import start_from
 from arbiscale.latent_space import measure_statistics
 from arbiscale.stage import Stage, run_stage
 from arbiscale.training.diffusion import DiffusionTraining
@@ -51,6 +53,14 @@ def main(stage: Stage) -> None:
     config = first_stage.model_copy(update={"diffusion": diffusion})
     torch.manual_seed(derive_seed(stage.seed, stage.name))
     model = build_latent_diffusion(config, autoencoder)
+    start_from(
+        settings.init_from,
+        model.denoiser,
+        settings.denoiser,
+        section="diffusion.denoiser",
+        file=DENOISER,
+        missing_allowed=model.denoiser.missing_allowed,
+    )
     fit(
         DiffusionTraining(settings.training, settings.lr, model),
         train,

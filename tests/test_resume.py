@@ -65,6 +65,23 @@ def test_any_input_changes_the_fingerprint(workspace: Path, file: str, text: str
     assert fingerprint("align") != before
 
 
+def test_the_weights_started_from_are_an_input(workspace: Path) -> None:
+    (workspace / "pretrained").mkdir()
+    (workspace / "pretrained/config.json").write_text("{}")
+    (workspace / "params.yaml").write_text(
+        PARAMS.replace("training: {", "training: {init_from: pretrained, ")
+    )
+    inputs = stage_inputs("align")
+    assert inputs.initial_weights == {"align.training.init_from": content_hash(workspace / "pretrained")}
+    (workspace / "pretrained/config.json").write_text("{} ")
+    assert stage_inputs("align").fingerprint != inputs.fingerprint
+    shutil.rmtree(workspace / "pretrained")
+    with pytest.raises(
+        UserError, match=r"align.training.init_from: pretrained: no such folder; `arbiscale imp"
+    ):
+        stage_inputs("align")
+
+
 def test_renaming_a_file_changes_the_fingerprint(workspace: Path) -> None:
     before = fingerprint("align")
     (workspace / "models/a.bin").rename(workspace / "models/b.bin")

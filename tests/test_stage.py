@@ -12,7 +12,7 @@ from pydantic import Field
 
 from arbiscale.config.section import Section, look_up, read_yaml
 from arbiscale.errors import UserError
-from arbiscale.resume import fingerprint
+from arbiscale.resume import content_hash, fingerprint
 from arbiscale.stage import Stage, run_stage
 from arbiscale.tracking import Store, open_store
 
@@ -87,6 +87,18 @@ def test_a_stage_is_recorded(workspace: Path) -> None:
     assert wanted.items() <= run.data.tags.items()
     assert {"python", "torch", "host", "data_hash"} <= run.data.tags.keys()
     assert "upstream.download" not in run.data.tags
+
+
+def test_the_weights_started_from_are_recorded(workspace: Path) -> None:
+    (workspace / "dvc.yaml").write_text(DVC.replace("align.lr", "diffusion.init_from"))
+    text = (workspace / "params.yaml").read_text()
+    (workspace / "params.yaml").write_text(
+        text.replace("diffusion:\n  init_from: ''", "diffusion:\n  init_from: data")
+    )
+    seen: list[Stage] = []
+    assert execute(seen.append) == 0
+    tags = open_store().client.get_run(seen[0].run.id).data.tags
+    assert tags["diffusion.init_from.sha256"] == content_hash(workspace / "data")
 
 
 def test_the_body_gets_its_settings(workspace: Path) -> None:

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from arbiscale.config.section import flatten, look_up, read_yaml
 from arbiscale.errors import UserError
-from arbiscale.workspace import repository_root
+from arbiscale.workspace import find_folder, repository_root
 
 KEPT_STATES = 3  # a stage, the one in use among them
 KEPT_SECONDS = 7 * 24 * 3600
@@ -30,10 +30,18 @@ KEPT_SECONDS = 7 * 24 * 3600
 
 @dataclass(frozen=True)
 class StageInputs:
-    """What dvc.yaml lets a stage depend on: parameters by tracked key, sha256 by dependency's path."""
+    """What a stage's result depends on.
+
+    Attributes:
+        parameters: the tracked ones, by tracked key.
+        dependencies: those in dvc.yaml: sha256 by path.
+        initial_weights: model folders that a parameter `init_from` names: sha256 by the parameter's key.
+            DVC does not watch them.
+    """
 
     parameters: dict[str, Any]
     dependencies: dict[str, str]
+    initial_weights: dict[str, str] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
@@ -42,6 +50,7 @@ class StageInputs:
             {
                 "parameters": self.parameters,
                 "dependencies": self.dependencies,
+                "initial_weights": self.initial_weights,
                 "python": platform.python_version(),
                 "torch": metadata.version("torch"),
             }
@@ -82,7 +91,16 @@ def stage_inputs(stage: str, root: Path | None = None) -> StageInputs:
             for key in keys or values:
                 parameters[f"{file}:{key}"] = look_up(values, key, root / file)
     paths = [next(iter(entry)) if isinstance(entry, dict) else entry for entry in definition.get("deps", [])]
-    return StageInputs(parameters, {path: content_hash(root / path) for path in sorted(paths)})
+    inputs = StageInputs(parameters, {path: content_hash(root / path) for path in sorted(paths)})
+    return replace(inputs, initial_weights=_initial_weights(inputs.flat_parameters()))
+
+
+def _initial_weights(parameters: dict[str, Any]) -> dict[str, str]:
+    named = {key: path for key, path in parameters.items() if key.endswith(".init_from") and path}
+    for key, path in named.items():
+        if not find_folder(path).is_dir():
+            raise UserError(f"{key}: {path}: no such folder; `arbiscale import-checkpoint` makes one")
+    return {key: content_hash(find_folder(path)) for key, path in named.items()}
 
 
 def fingerprint(stage: str, root: Path | None = None) -> str:

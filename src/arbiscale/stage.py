@@ -133,4 +133,5 @@ def _tags(name: str, inputs: StageInputs, upstream_ids: dict[str, str]) -> dict[
     tags |= {f"upstream.{stage}": run_id for stage, run_id in upstream_ids.items()}
     if inputs.data_hash:
         tags["data_hash"] = inputs.data_hash
+    tags |= {f"{key}.sha256": digest for key, digest in inputs.initial_weights.items()}
     return tags

@@ -19,3 +19,12 @@ def repository_root() -> Path:
         if (folder / "dvc.yaml").is_file():
             return folder
     return here
+
+
+def find_folder(path: str) -> Path:
+    """A folder that params.yaml names: of the workspace, else of the repository.
+
+    DVC's temporary workspaces hold nothing that neither git nor DVC tracks.
+    """
+    folder = Path(path)
+    return folder if folder.is_dir() else repository_root() / folder

@@ -13,6 +13,7 @@ from arbiscale.cli.app import main
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = ["upscale", "generate", "zoom", "check", "preset", "weights", "runs", "ui", "register", "promote"]
+COMMANDS += ["import-checkpoint", "export-checkpoint"]
 
 
 @pytest.fixture
@@ -75,6 +76,20 @@ def test_every_command_stands_in_the_help(capsys: pytest.CaptureFixture[str]) ->
     assert run() == 0
     assert capsys.readouterr().out.split() == named.split()
     assert all(f" {command} " in named for command in COMMANDS)
+
+
+def test_check_looks_for_the_models_to_start_from(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (workspace / "params.yaml").read_text()
+    (workspace / "params.yaml").write_text(
+        text.replace("diffusion:\n  init_from: ''", "diffusion:\n  init_from: pretrained")
+    )
+    assert run("check") == 2
+    assert error_line(capsys).startswith("params.yaml: diffusion.init_from: pretrained: no model there")
+    (workspace / "pretrained").mkdir()
+    (workspace / "pretrained" / "config.json").write_text("{}")
+    assert run("check") == 0
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

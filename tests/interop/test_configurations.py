@@ -62,6 +62,7 @@ def test_the_published_unet() -> None:
         "middle_attention": True,
         "attention_width": 32,
         "norm_groups": 32,
+        "transformer_layers": 0,
     }
     assert denoiser_settings(UNET_CONFIG | {"num_res_blocks": [2, 2, 2, 2]}) == settings
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from arbiscale import __version__
-from arbiscale.cli import drawing, film, presets, project, registry
+from arbiscale.cli import checkpoints, drawing, film, presets, project, registry
 from arbiscale.errors import UserError
 
 app = typer.Typer(
@@ -23,6 +23,8 @@ app.command()(film.zoom)
 app.command()(project.check)
 app.add_typer(presets.app, name="preset")
 app.command()(project.weights)
+app.command()(checkpoints.import_checkpoint)
+app.command()(checkpoints.export_checkpoint)
 app.command()(registry.runs)
 app.command()(registry.ui)
 app.command()(registry.register)

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from arbiscale.workspace import repository_root
+from arbiscale.cli.requests import is_model
+from arbiscale.errors import UserError
+from arbiscale.workspace import find_folder, repository_root
 
 
 def check() -> None:
@@ -15,7 +17,16 @@ def check() -> None:
     from arbiscale.config.params import load_params
 
     path = params_path()
-    load_params(path)
+    params = load_params(path)
+    for section, folder in (
+        ("autoencoder", params.autoencoder.init_from),
+        ("diffusion", params.diffusion.init_from),
+    ):
+        if folder and not is_model(find_folder(folder)):
+            raise UserError(
+                f"{path}: {section}.init_from: {folder}: no model there (no config.json); "
+                "`arbiscale import-checkpoint` makes one"
+            )
     print(f"{path}: ok")
 
 

@@ -129,6 +129,13 @@ def check_folder(folder: Path) -> None:
         raise UserError(f"{existing}: may not be written; choose another output or change its permissions")
 
 
+def check_model_folder(folder: Path) -> None:
+    """Refuse to write a model where something other than a model is, or where nothing may be written."""
+    check_folder(folder)
+    if folder.is_dir() and any(folder.iterdir()) and not is_model(folder):
+        raise UserError(f"{folder}: holds files that are no model; name another folder")
+
+
 def find_model(model: str | None) -> str:
     """The model asked for, else the packed one of this repository, else the last stage's that is there.
 
@@ -136,17 +143,18 @@ def find_model(model: str | None) -> str:
         UserError: there is none; says how to get one.
     """
     if model is not None:
-        if not model.startswith("models:/") and not _is_model(Path(model)):
+        if not model.startswith("models:/") and not is_model(Path(model)):
             raise UserError(
                 f"{model}: no model there (no config.json); name a model folder or models:/NAME@ALIAS"
             )
         return model
     folders = [repository_root() / name for name in DEFAULT_MODELS]
     for folder in folders:
-        if _is_model(folder):
+        if is_model(folder):
             return str(folder)
     raise UserError(f"{folders[0]}: no model there yet; run dvc repro to train one, or name one with --model")
 
 
-def _is_model(folder: Path) -> bool:
+def is_model(folder: Path) -> bool:
+    """Whether a folder holds a model."""
     return (folder / "config.json").is_file()

@@ -76,6 +76,7 @@ class DiscriminatorSettings(Section):
 class AutoencoderSettings(Section):
     """The first stage and its training."""
 
+    init_from: str  # a model folder to start from; empty = from random weights
     network: AutoencoderNetworkSettings
     target_px: list[int] = Field(min_length=2, max_length=2)  # decoded sizes: one a batch, uniform
     decode_px: int = Field(ge=8)  # side of the region of it that is decoded and compared

@@ -77,6 +77,7 @@ class ProcessSettings(Section):
 class DiffusionSettings(Section):
     """The latent diffusion model and its training."""
 
+    init_from: str  # a model folder whose denoiser to start from; empty = from random weights
     task: Literal["super_resolution", "generation"]
     condition_upsampling: Literal["nearest", "bilinear", "bicubic"]
     latent_normalization: Literal["scalar", "per_channel"]

@@ -12,7 +12,7 @@ from arbiscale.errors import UserError
 
 NORM_GROUPS = 32  # of every published network
 _FIRST_STAGE_ALWAYS = {"residual": False, "norm_groups": NORM_GROUPS, "encoder.unshuffle": 1}
-_UNET_ALWAYS = {"norm_groups": NORM_GROUPS, "middle_attention": True}
+_UNET_ALWAYS = {"norm_groups": NORM_GROUPS, "middle_attention": True, "transformer_layers": 0}
 _PROCESS_ALWAYS = {"prediction": "epsilon", "zero_terminal_snr": False}
 _DDCONFIG_COVERED = {"in_channels": 3, "out_ch": 3, "resamp_with_conv": True, "use_linear_attn": False}
 _LIIFCONFIG_COVERED = {"cell_decode": True, "local_ensemble": True, "feat_unfold": False, "out_dim": 3}
@@ -89,6 +89,7 @@ def denoiser_settings(unet_config: Mapping[str, Any]) -> DenoiserSettings:
         "middle_attention": True,
         "attention_width": unet_config["num_head_channels"],
         "norm_groups": NORM_GROUPS,
+        "transformer_layers": 0,
     }
     return validate(DenoiserSettings, values, "unet_config")
 

@@ -34,7 +34,6 @@ _NOT_NEEDED = {
     r"loss\..*": "training losses",
     r"(.*\.)?model_ema\..*": "averaged weights",
     r"betas|alphas_.*|sqrt_.*|log_one_minus_.*|posterior_.*|lvlb_weights|logvar|cond_ids": "noise schedule",
-    r"scale_factor": "latent scale",
     r"colorize": "colours of segmentation maps",
 }
 

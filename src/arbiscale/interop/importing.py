@@ -136,7 +136,7 @@ def _fit(
     replaced: Part | None,
 ) -> tuple[Mapping[str, Tensor], dict[str, int]]:
     """The file's tensors, averages in the place of weights, and what of them is not needed."""
-    best, mismatch, used = state, Mismatch(), set()
+    best, mismatch, used = state, Mismatch(), {SCALE}
     for want in wanted.values():
         best = averaged(best, want.table)
         mismatch += compare(want.table, want.network, best)
