@@ -17,7 +17,10 @@ from arbiscale.config.params import Params
 from arbiscale.diffusion_checkpoint import DENOISER, load_latent_diffusion, read_config
 from arbiscale.errors import UserError
 from arbiscale.interop import load_denoiser, load_first_stage
+from arbiscale.interop.first_stage_names import first_stage_pairs
 from arbiscale.interop.importing import import_checkpoint
+from arbiscale.interop.tensors import table_of, to_published
+from arbiscale.networks.autoencoder import Autoencoder
 
 if TYPE_CHECKING:
     from conftest import Published
@@ -171,6 +174,22 @@ def test_latent_diffusions_first_stages_have_no_head(
     assert torch.equal(own["decoder.feature_decoder.levels.2.resnets.1.conv2.weight"], finest)
     with pytest.raises(UserError, match=r"missing decoder.head.first.weight"):
         arbiscale.load_model(tmp_path / "model", device="cpu")
+
+
+def test_kl_f8(tmp_path: Path, params: MakeParams) -> None:
+    levels = {"width": 32, "multipliers": [1, 1, 2, 2], "blocks": 1}
+    network = {"latent_channels": 4, "posterior": "gaussian", "encoder": levels, "decoder": levels}
+    settings = params(data={"factor": 8}, autoencoder={"network": network})
+    autoencoder = Autoencoder(settings.autoencoder.network)
+    table = table_of(autoencoder, first_stage_pairs(autoencoder.settings))
+    theirs = latent_diffusions(to_published(table, autoencoder.state_dict()))
+    assert theirs["quant_conv.weight"].shape == (8, 8, 1, 1)
+    assert theirs["post_quant_conv.weight"].shape == (4, 4, 1, 1)
+    import_checkpoint(saved(tmp_path / "kl-f8.ckpt", theirs), settings, tmp_path / "model")
+    own = load_file(tmp_path / "model" / AUTOENCODER)
+    state = autoencoder.state_dict()
+    assert own.keys() == state.keys() - autoencoder.missing_allowed
+    assert all(torch.equal(tensor, state[name]) for name, tensor in own.items())
 
 
 def test_a_unet_needs_a_first_stage(
