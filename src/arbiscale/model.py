@@ -98,7 +98,7 @@ class Model:
             self.diffusion = load_latent_diffusion(folder).to(device)
             self.autoencoder = self.diffusion.space.autoencoder
         self.autoencoder.requires_grad_(False)
-        if device.type == "cuda":  # as its convolutions read
+        if device.type != "mps":  # as its convolutions read
             for network in self.networks():
                 network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
