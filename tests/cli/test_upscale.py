@@ -74,6 +74,16 @@ def test_a_folder_keeps_names_and_formats(album: Path, options: list[str | Path]
     assert names(album.parent / "tifs") == ["below/blue.tif", "out/below/blue.tif", "out/red.tif", "red.tif"]
 
 
+def test_the_working_folder_as_output(
+    album: Path, tmp_path: Path, options: list[str | Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("upscale", "album", ".", "--scale", "2", *options) == 0
+    assert names(tmp_path / "below") == ["blue.jpg"]
+    monkeypatch.chdir(album)
+    assert run("upscale", ".", ".", "--scale", "2", *options) == 2  # pictures are not replaced unasked
+
+
 def test_a_pattern(album: Path, tmp_path: Path, options: list[str | Path]) -> None:
     assert run("upscale", f"{album}/**/*.[jp][pn]g", tmp_path / "out", "--size", "7x8", *options) == 0
     assert names(tmp_path / "out") == ["blue.jpg", "red.png"]
@@ -157,6 +167,7 @@ def test_tiles_precision_threads_and_eta_are_taken(
         "none": ["--tile", "none", "--threads", "1"],
         "eta": ["--eta", "1"],
         "bfloat16": ["--precision", "bfloat16"],
+        "float16": ["--precision", "float16"],
     }.items():
         path = tmp_path / f"{name}.png"
         assert run("upscale", picture, path, "--scale", "4", *given, *options) == 0
@@ -164,7 +175,8 @@ def test_tiles_precision_threads_and_eta_are_taken(
     expected = read_image(plain)
     assert np.array_equal(drawn["tile"], expected)  # one tile holds it all
     assert np.abs(drawn["none"] - expected).max() <= 1
-    assert 0 < np.abs(drawn["bfloat16"] - expected).mean() < 8
+    for precision in ("bfloat16", "float16"):
+        assert 0 < np.abs(drawn[precision] - expected).mean() < 8
     assert np.abs(drawn["eta"] - expected).mean() > 0.1
 
 

@@ -28,6 +28,7 @@ from arbiscale.cli.options import (
 from arbiscale.cli.progress import DrawingProgress, drawing_progress
 from arbiscale.cli.requests import check_place, parse_point, parse_size
 from arbiscale.errors import UserError
+from arbiscale.interruption import stop_signals
 
 if TYPE_CHECKING:
     from arbiscale.inference.picture import Picture
@@ -76,7 +77,7 @@ def zoom(
     frames = max(2, round(seconds * frames_per_second))
 
     began = time.monotonic()
-    with memory_suffices(), drawing_progress(1) as progress:
+    with stop_signals(), memory_suffices(), drawing_progress(1) as progress:
         from arbiscale.inference.zooming import zoom_frames
 
         loaded = open_model(where, device, precision, compiled, threads)

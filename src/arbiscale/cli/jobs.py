@@ -56,8 +56,9 @@ def find_sources(given: str, output: Path) -> list[Source]:
     if path == STANDARD:
         return [Source(STANDARD, Path("stdin.png"))]
     if path.is_dir():
-        within = [each for each in path.rglob("*") if not each.is_relative_to(output)]
-        found = sorted(each for each in within if each.suffix.lower() in SUFFIXES and each.is_file())
+        found = sorted(each for each in path.rglob("*") if each.suffix.lower() in SUFFIXES and each.is_file())
+        if path.resolve() in output.resolve().parents:
+            found = [each for each in found if output.resolve() not in each.resolve().parents]
         if not found:
             raise UserError(f"{path}: holds no picture ({', '.join(SUFFIXES)})")
         return [Source(each, each.relative_to(path)) for each in found]

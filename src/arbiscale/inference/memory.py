@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SMALLEST_TILE_PX = 32  # of the latent
 _LARGEST_OVERLAP_PX = 32
-_WORKING_BYTES = 1 << 30  # that one pass of a network may take
+_WORKING_BYTES = 1 << 29  # that one pass of a network may take
 _COPIES = 8  # of the widest activation that live at once in a residual block, measured
 
 
