@@ -95,26 +95,29 @@ def denoiser_settings(unet_config: Mapping[str, Any]) -> DenoiserSettings:
 
 
 def unpublished(
-    autoencoder: AutoencoderNetworkSettings,
+    autoencoder: AutoencoderNetworkSettings | None = None,
     denoiser: DenoiserSettings | None = None,
     process: ProcessSettings | None = None,
 ) -> list[str]:
     """The keys whose values no published network has, each with the published value."""
-    alike = {
-        f"decoder.{key}": getattr(autoencoder.encoder, key) for key in type(autoencoder.decoder).model_fields
-    }
-    checks: list[tuple[str, Section | None, Mapping[str, Any]]] = [
-        ("autoencoder.network", autoencoder, _FIRST_STAGE_ALWAYS | alike),
-        ("diffusion.denoiser", denoiser, _UNET_ALWAYS),
-        ("diffusion.process", process, _PROCESS_ALWAYS),
-    ]
+    found: list[str] = []
+    if autoencoder is not None:
+        keys = type(autoencoder.decoder).model_fields
+        alike = {f"decoder.{key}": getattr(autoencoder.encoder, key) for key in keys}
+        found += _others(autoencoder, "autoencoder.network", _FIRST_STAGE_ALWAYS | alike)
+    if denoiser is not None:
+        found += _others(denoiser, "diffusion.denoiser", _UNET_ALWAYS)
+    if process is not None:
+        found += _others(process, "diffusion.process", _PROCESS_ALWAYS)
+    return found
+
+
+def _others(section: Section, key: str, always: Mapping[str, Any]) -> list[str]:
+    values = flatten(section.model_dump())
     return [
-        f"{key}.{name}: {found[name]!r}, not {value!r}"
-        for key, section, always in checks
-        if section is not None
-        for found in [flatten(section.model_dump())]
+        f"{key}.{name}: {values[name]!r}, not {value!r}"
         for name, value in always.items()
-        if found[name] != value
+        if values[name] != value
     ]
 
 

@@ -72,7 +72,7 @@ def _unet_state(folder: Path, config: ModelConfig) -> dict[str, Tensor]:
 def _refuse_unpublished(folder: Path, config: ModelConfig) -> None:
     keys = unpublished(config.autoencoder)
     if (diffusion := config.diffusion) is not None:
-        keys = unpublished(config.autoencoder, diffusion.denoiser, diffusion.process)
+        keys += unpublished(None, diffusion.denoiser, diffusion.process)
         if any(diffusion.latent_shift) or len(set(diffusion.latent_scale)) > 1:
             keys.append("diffusion.latent_normalization: per_channel, not scalar")
     if keys:

@@ -82,7 +82,7 @@ def import_checkpoint(
     stage, unet = find_first_stage(state), find_unet(state)
     _check_parts(source, state, stage, unet, first_stage)
     settings = params.autoencoder.network if first_stage is None else read_config(first_stage).autoencoder
-    _refuse_unpublished(settings, params.diffusion if unet else None)
+    _refuse_unpublished(settings if first_stage is None else None, params.diffusion if unet else None)
 
     with torch.device("meta"):
         autoencoder = Autoencoder(settings)
@@ -147,12 +147,11 @@ def _fit(
     return best, left_out
 
 
-def _refuse_unpublished(settings: AutoencoderNetworkSettings, diffusion: DiffusionSettings | None) -> None:
-    if diffusion is None:
-        keys = unpublished(settings)
-    else:
-        keys = unpublished(settings, diffusion.denoiser, diffusion.process)
-    if keys:
+def _refuse_unpublished(
+    settings: AutoencoderNetworkSettings | None, diffusion: DiffusionSettings | None
+) -> None:
+    parts = (None, None) if diffusion is None else (diffusion.denoiser, diffusion.process)
+    if keys := unpublished(settings, *parts):
         raise UserError(f"--preset: no published network has {'; '.join(keys)}; choose a published preset")
 
 
