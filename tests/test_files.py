@@ -45,6 +45,21 @@ def test_a_file_has_the_permissions_of_any_new_file(tmp_path: Path, mask: int, m
     assert (tmp_path / "a.txt").stat().st_mode & 0o777 == mode
 
 
+@pytest.mark.parametrize(("mask", "file_mode", "folder_mode"), [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700)])
+def test_a_folder_and_all_in_it_have_the_permissions_of_new_ones(
+    tmp_path: Path, mask: int, file_mode: int, folder_mode: int
+) -> None:
+    before = os.umask(mask)
+    try:
+        with atomic_folder(tmp_path / "model") as temporary:
+            fill(temporary)
+            (temporary / "inside" / "a.txt").chmod(0o600)  # as safetensors leaves them
+    finally:
+        os.umask(before)
+    modes = [path.stat().st_mode & 0o777 for path in sorted((tmp_path / "model").rglob("*"))]
+    assert modes == [folder_mode, file_mode]
+
+
 @pytest.mark.parametrize("atomic", [atomic_file, atomic_folder])
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, atomic: type[atomic_file]) -> None:
     (tmp_path / "file").write_text("in the way")
