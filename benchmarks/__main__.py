@@ -35,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         where = machine(device)
         for figure in _measure(options, device):
             figures.append(figure)
-            console.print(f"{figure.benchmark}: {figure.name} {figure.value:.4g}", style="dim")
+            console.print(
+                f"{figure.benchmark}: {figure.name} {figure.value:.4g}", style="dim", soft_wrap=True
+            )
         write_figures(options.output, figures, where)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

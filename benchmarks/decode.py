@@ -87,7 +87,7 @@ def forward(case: Case, device: torch.device, runs: int) -> Iterator[Figure]:
         yield Figure(f"transcription at {name}", "times the head's time", other / took)
     title = f"{whole}, bfloat16"
     if multiplied_in(torch.bfloat16, device) == torch.float32:
-        title += " (multiplied in float32: this CPU would emulate it)"
+        title += " (multiplied in float32)"
     short, given = copy.deepcopy(head).bfloat16(), features.bfloat16()
     rate, took = _share(case, short, given, torch.bfloat16, runs)
     error = (draw(short, given, case.size) - exact).square().mean()
