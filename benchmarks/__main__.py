@@ -16,6 +16,7 @@ from arbiscale.errors import UserError
 from arbiscale.presets import find_preset, preview_preset
 from benchmarks.decode import Case, backward, forward
 from benchmarks.figures import Figure, as_table, write_figures
+from benchmarks.large import large
 from benchmarks.measure import machine
 from benchmarks.training import training_steps
 from benchmarks.upscale import upscaling, upscaling_at_random
@@ -23,6 +24,7 @@ from benchmarks.upscale import upscaling, upscaling_at_random
 ROOT = Path(__file__).parents[1]
 PARAMS, PRESETS = ROOT / "params.yaml", ROOT / "presets"
 PARTS = ("decode", "backward", "upscale", "training")
+SLOW_PARTS = ("large",)  # minutes; run when asked for
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -57,16 +59,25 @@ def _measure(options: argparse.Namespace, device: torch.device) -> Iterator[Figu
     elif "upscale" in options.only:
         params = preview_preset(PARAMS, find_preset(PRESETS, options.preset))
         yield from upscaling_at_random(params, options.preset, options.upscale_px, device, runs)
+    if "large" in options.only:
+        if not options.model:
+            raise UserError("--only large: needs a trained model; name its folder with --model")
+        yield from large(options.model, options.large_px, device)
     if "training" in options.only:
         yield from training_steps(load_params(PARAMS), device, runs)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="some of the parts")
+    parser.add_argument(
+        "--only", nargs="+", choices=(*PARTS, *SLOW_PARTS), default=PARTS, help="some of the parts"
+    )
     parser.add_argument("--runs", type=int, default=5, help="of each; medians are shown (default 5)")
     parser.add_argument("--decode-px", type=int, default=480, help="side of the decoded image (default 480)")
     parser.add_argument("--upscale-px", type=int, default=48, help="side of the picture (default 48)")
+    parser.add_argument(
+        "--large-px", type=int, default=16_384, help="side of the large output (default 16384)"
+    )
     parser.add_argument("--model", type=Path, help="model folder to upscale with, instead of random weights")
     parser.add_argument("--preset", default="div2k", help="sizes of the networks with random weights")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N, mps")
