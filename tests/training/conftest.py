@@ -123,6 +123,7 @@ def autoencoder_training(
             "target_px": [8, 40],
             "decode_px": 16,
             "lr": 1e-3,
+            "init_from": "",
             "kl_weight": 0.0,
             "lpips_weight": 0.0,
             "grid_weight": 0.0,
