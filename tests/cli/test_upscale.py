@@ -225,18 +225,19 @@ def _size_in(folder: Path, descriptor: Path) -> int:
 
 
 _MEASURE = """
-import resource, sys
+import sys
 from pathlib import Path
 import numpy as np
 import arbiscale
 from arbiscale.inference.writing import write_drawing
+from arbiscale.metrics.cost import peak_memory_mib
 
 folder, model, height = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 loaded = arbiscale.load_model(model, "cpu")
 drawing = loaded.sample(np.zeros((64, 64, 3), np.uint8), steps=1, tile=32)
 for suffix in ("png", "jpg", "tif"):
     write_drawing(drawing, (height, 1024), folder / f"{height}.{suffix}")
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(round(peak_memory_mib(loaded.device)))
 """
 
 
