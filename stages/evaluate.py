@@ -7,14 +7,14 @@ from pathlib import Path
 
 import torch
 
-from arbiscale.config.evaluate import EvaluateSettings
+from arbiscale.config.evaluate import EvaluateSettings, by_name
 from arbiscale.config.section import flatten, read_yaml
 from arbiscale.contact_sheet import draw_contact_sheet
 from arbiscale.data.manifest import read_manifest
 from arbiscale.errors import UnavailableError
-from arbiscale.evaluation.crops import cut_held_out_crops
-from arbiscale.evaluation.protocol import evaluate_models
-from arbiscale.evaluation.report import as_text, flat_metrics, write_plots, write_scores
+from arbiscale.evaluation.intervals import intervals
+from arbiscale.evaluation.report import as_text, flat_metrics, write_intervals, write_plots, write_scores
+from arbiscale.evaluation.suite import evaluate_models
 from arbiscale.files import atomic_folder, write_json
 from arbiscale.images import read_image, write_image
 from arbiscale.losses.perceptual import LPIPS, load_lpips
@@ -36,13 +36,18 @@ def main(stage: Stage) -> None:
     stage.run.log_params(flatten(read_yaml(stage.params_path)))
     manifest = read_manifest(CROPS)
     photographs = {Path(each.file).stem: read_image(CROPS / each.file) for each in manifest.photographs}
-    crops = cut_held_out_crops(photographs, settings.crop_px, settings.crops_per_photograph)
     models = {
         name: load_model(MODELS / name, stage.runtime.device, sampling=settings.sampling) for name in NAMES
     }
+    extra = {
+        name: load_model(where, stage.runtime.device)
+        for name, where in by_name(settings.extra_models).items()
+    }
     perceptual = _perceptual(stage.runtime.weights_dir, models["autoencoder"])
 
-    evaluation = evaluate_models(models, crops, settings, seed=stage.seed, perceptual=perceptual)
+    evaluation = evaluate_models(
+        models, photographs, settings, seed=stage.seed, perceptual=perceptual, extra=extra
+    )
     means = evaluation.means()
     print(as_text(means))
     for problem in evaluation.problems():
@@ -55,6 +60,7 @@ def main(stage: Stage) -> None:
     credits = {Path(each.file).stem: manifest.credits.get(each.source) for each in manifest.photographs}
     with atomic_folder(REPORTS) as folder:
         write_scores(folder / "scores.csv", evaluation)
+        write_intervals(folder / "intervals.csv", intervals(evaluation, stage.seed))
         for group, comparisons in evaluation.comparisons.items():
             shown = [each.title for each in comparisons if credits.get(each.title)]
             sheet = draw_contact_sheet(group, comparisons, [f"{name}: {credits[name]}" for name in shown])

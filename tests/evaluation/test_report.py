@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from arbiscale.evaluation.report import as_text, flat_metrics, write_plots, write_scores
+from arbiscale.evaluation.intervals import Interval
+from arbiscale.evaluation.report import as_text, flat_metrics, write_intervals, write_plots, write_scores
 from arbiscale.evaluation.scores import Evaluation
 
 
@@ -23,7 +24,8 @@ def evaluation() -> Evaluation:
         metrics = {"psnr": [30 + offset, 20 + offset], "lpips": [math.nan, 0.5]}
         found.add(group, "bicubic", ["a", "b"], whole, metrics)
     found.add("x4", "diffusion", ["a", "b"], broken, {"psnr": [25.0, math.nan], "lpips": [0.25, 0.5]})
-    found.speeds["x4", "diffusion"] = 2.5
+    found.add_time("x4", "diffusion", 2, 0.5)
+    found.add_time("x4", "diffusion", 3, 1.5)
     return found
 
 
@@ -58,6 +60,23 @@ def test_generation_has_a_line_a_row(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["generation.csv"]
     (line,) = csv.DictReader((tmp_path / "generation.csv").open())
     assert (line["row"], line["self_ssim"], line["psnr"]) == ("diffusion", "0.5", "")
+
+
+def test_a_protocols_plots_lie_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    rows = {"bicubic": {"psnr": 33.5}}
+    write_plots(tmp_path, {"x4": {"bicubic": {"psnr": 20.0}}, "benchmark/set5/x2": rows})
+    assert (tmp_path / "psnr.csv").read_text() == "scale,bicubic\n4,20\n"
+    assert (tmp_path / "benchmark/set5/psnr.csv").read_text() == "scale,bicubic\n2,33.5\n"
+
+
+def test_intervals_hold_mean_bounds_and_sample_size(tmp_path: Path) -> None:
+    found = [Interval("x4", "bicubic", "psnr", 25.0, 24.5, 25.25, 10, 5)]
+    write_intervals(tmp_path / "intervals.csv", found)
+    (line,) = csv.DictReader((tmp_path / "intervals.csv").open())
+    assert line == {
+        "group": "x4", "row": "bicubic", "metric": "psnr",
+        "mean": "25", "low": "24.5", "high": "25.25", "pictures": "10", "photographs": "5",
+    }  # fmt: skip
 
 
 def test_scores_hold_every_picture(evaluation: Evaluation, tmp_path: Path) -> None:

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.config.section import Section
 
 HeightByWidth = Annotated[str, Field(pattern=r"^[1-9]\d{0,4}x[1-9]\d{0,4}$")]  # in px, e.g. 160x224
+
+ProtocolName = Literal["sample", "crops", "div2k", "benchmark", "faces"]
+Named = Annotated[
+    str, Field(pattern=r"^[a-z0-9_-]+=.+$")
+]  # NAME=WHERE; the name becomes part of metrics' names
+ROWS = ("bicubic", "lanczos", "autoencoder", "diffusion", "align_timesteps", "align_samples", "other_latent")
+
+
+class EvaluateFolders(Section):
+    """Where the high-resolution pictures of protocols lie that do not take the held-out photographs."""
+
+    div2k: str
+    faces: str
+    benchmark: list[Named]  # data set=folder
 
 
 class EvaluateSettings(Section):
@@ -21,3 +35,28 @@ class EvaluateSettings(Section):
     generation_sizes: list[HeightByWidth] = Field(min_length=1)
     generation_count: int = Field(ge=2, le=100_000)
     sampling: SamplingSettings  # also the registered model's default
+    protocols: list[ProtocolName] = Field(min_length=1)
+    folders: EvaluateFolders
+    extra_models: list[Named]  # row=folder, or row=models:/ URI
+
+    @model_validator(mode="after")
+    def _fits(self) -> EvaluateSettings:
+        if len(set(self.protocols)) < len(self.protocols):
+            raise ValueError(f"protocols: one is named twice (got {self.protocols})")
+        for protocol, folder in self.folders.model_dump().items():
+            if protocol in self.protocols and not folder:
+                raise ValueError(f"folders.{protocol}: must name pictures, as protocols holds {protocol}")
+        for key, entries in {
+            "folders.benchmark": self.folders.benchmark,
+            "extra_models": self.extra_models,
+        }.items():
+            names = [entry.partition("=")[0] for entry in entries]
+            taken = sorted({name for name in names if names.count(name) > 1} | {*names} & {*ROWS})
+            if taken:
+                raise ValueError(f"{key}: {', '.join(taken)}: is a name already; choose another")
+        return self
+
+
+def by_name(entries: list[str]) -> dict[str, str]:
+    """Entries `NAME=WHERE` as a mapping."""
+    return dict(entry.split("=", 1) for entry in entries)

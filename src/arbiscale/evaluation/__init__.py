@@ -1,5 +1,5 @@
 """Evaluation: what trained models draw of held-out photographs, measured row by row.
 
-`crops` says what is drawn, `super_resolution` and `generation` who draws it, `pictures` how pictures are
-measured, `scores` what comes out.
+`protocols` says how tables are made, `pairs` what is drawn from what, `super_resolution` and `generation` who
+draws it, `pictures` how pictures are measured, `scores` and `intervals` what comes out; `suite` runs it all.
 """

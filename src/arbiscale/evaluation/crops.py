@@ -1,4 +1,4 @@
-"""Which parts of the test photographs are evaluated: the `sample` protocol."""
+"""Which parts of the test photographs are evaluated: the `sample` and `crops` protocols."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from arbiscale.pixels import to_tensor
 
 @dataclass(frozen=True)
 class HeldOutCrop:
-    """A square part of a held-out photograph: uint8 (crop_px, crop_px, 3)."""
+    """A square part of a held-out photograph, or a whole one: uint8 (height, width, 3)."""
 
     photograph: str
     pixels: NDArray[np.uint8]
@@ -45,6 +45,32 @@ def cut_held_out_crops(
         raise UserError(
             f"evaluate.crop_px: none of {len(photographs)} test photographs is {crop_px} px wide and high; "
             "lower it, or name larger ones in data.split.test"
+        )
+    return crops
+
+
+def cut_random_crops(
+    photographs: Mapping[str, NDArray[np.uint8]], crop_px: int, per_photograph: int, seed: int
+) -> list[HeldOutCrop]:
+    """Cut crops at places drawn at random, the same for the same seed and photograph.
+
+    Photographs smaller than a crop are left out.
+
+    Raises:
+        UserError: none is as large as a crop.
+    """
+    crops = []
+    for name, pixels in photographs.items():
+        spare = np.array(pixels.shape[:2]) - crop_px
+        if spare.min() < 0:
+            continue
+        draws = np.random.default_rng([seed, *name.encode()])
+        for top, left in draws.integers(spare + 1, size=(per_photograph, 2)):
+            crops.append(HeldOutCrop(name, pixels[top : top + crop_px, left : left + crop_px]))
+    if not crops:
+        raise UserError(
+            f"evaluate.protocols: crops: none of {len(photographs)} test photographs is {crop_px} px wide "
+            "and high; name larger ones in data.split.test"
         )
     return crops
 

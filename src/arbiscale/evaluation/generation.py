@@ -70,7 +70,7 @@ def _reconstruct(
         return torch.cat([model.decode(latent[part], size) for part in batches(len(latent), size)])
 
     images = draw(size)
-    evaluation.speeds[GROUP, name] = len(crops) / (now_seconds(model.device) - begun)
+    evaluation.add_time(GROUP, name, len(crops), now_seconds(model.device) - begun)
     shown = as_shown(images)
     metrics = compare(shown, as_shown(truth), perceptual)
     metrics["self_ssim"] = agreement_with_half_size(shown, draw).tolist()
@@ -120,5 +120,5 @@ def _generate(
             }
             agreement = f", SelfSSIM {lists['self_ssim'][index]:.3f}" if pairs else ""
             comparisons.append(Comparison(numbers[index] + agreement, pictures, {}))
-    evaluation.speeds[GROUP, name] = count / seconds
+    evaluation.add_time(GROUP, name, count, seconds)
     evaluation.comparisons[name] = comparisons

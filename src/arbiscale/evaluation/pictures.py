@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from arbiscale.coordinates import Size
 from arbiscale.losses.perceptual import LPIPS
+from arbiscale.metrics.colour import luma
 from arbiscale.metrics.quality import psnr, ssim
 from arbiscale.metrics.self_similarity import self_similarity
 
+LEAST_LPIPS_PX = 32  # a side that AlexNet takes
 BATCH_PIXELS = 2**19  # of the output: 8 crops of 256 px at a time
 
 Draw = Callable[[Size], Tensor]  # pictures (batch, 3, *size) in [-1, 1], drawn anew at any size
@@ -29,22 +32,42 @@ def as_shown(images: Tensor) -> Tensor:
     return images.clamp(-1, 1).add(1).mul(127.5).round().div(255)
 
 
-def compare(images: Tensor, truth: Tensor, perceptual: LPIPS | None) -> dict[str, list[float]]:
+def compare(
+    images: Tensor,
+    truth: Tensor,
+    perceptual: LPIPS | None,
+    *,
+    channels: Literal["rgb", "y"] = "rgb",
+    shave_px: int = 0,
+) -> dict[str, list[float]]:
     """PSNR, SSIM and LPIPS of images against the truth, both (batch, 3, height, width) in [0, 1].
 
-    LPIPS is NaN where its network is unavailable (None).
+    Args:
+        images: as shown.
+        truth: of the same shape.
+        perceptual: LPIPS, always of RGB; NaN where its network is unavailable (None) or the image too small.
+        channels: what PSNR and SSIM compare.
+        shave_px: border left out.
     """
+    images, truth = (_shaved(pictures, shave_px) for pictures in (images, truth))
     size = (images.shape[-2], images.shape[-1])
     found: dict[str, list[Tensor]] = {"psnr": [], "ssim": [], "lpips": []}
     for part in batches(len(images), size):
         image, reference = images[part], truth[part]
-        found["psnr"].append(psnr(image, reference))
-        found["ssim"].append(ssim(image, reference))
-        if perceptual is None:
+        pair = (image, reference) if channels == "rgb" else (luma(image), luma(reference))
+        found["psnr"].append(psnr(*pair))
+        found["ssim"].append(ssim(*pair))
+        if perceptual is None or min(size) < LEAST_LPIPS_PX:
             found["lpips"].append(image.new_full((len(image),), torch.nan))
         else:
             found["lpips"].append(perceptual(image * 2 - 1, reference * 2 - 1))
     return {name: torch.cat(values).tolist() for name, values in found.items()}
+
+
+def _shaved(images: Tensor, border_px: int) -> Tensor:
+    """The images without a border."""
+    height, width = images.shape[-2:]
+    return images[..., border_px : height - border_px, border_px : width - border_px]
 
 
 def agreement_with_half_size(images: Tensor, draw: Draw) -> Tensor:

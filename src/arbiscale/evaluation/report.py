@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from arbiscale.evaluation.intervals import Interval
 from arbiscale.evaluation.scores import Evaluation, Means
 from arbiscale.files import atomic_file
 
@@ -16,22 +18,25 @@ PLOTTED = ("psnr", "ssim", "lpips", "consistency", "self_ssim", "grid_energy", "
 def write_plots(folder: Path, means: Means) -> None:
     """Write `METRIC.csv`, a line for every scale and a column for every row of the table, for `dvc plots`.
 
-    A group without a scale (generation) gives `GROUP.csv` instead: a line a row, a column a metric.
+    Groups of a protocol, such as `benchmark/set5/x2`, are written below `benchmark/set5`. A group without a
+    scale (generation) gives `GROUP.csv` instead: a line a row, a column a metric.
     """
-    scaled = {group: rows for group, rows in means.items() if group.startswith("x")}
-    names = list(dict.fromkeys(row for rows in scaled.values() for row in rows))
-    for metric in PLOTTED if scaled else ():
-        lines = [
-            [group.removeprefix("x"), *(_cell(rows.get(row, {}).get(metric)) for row in names)]
-            for group, rows in scaled.items()
-        ]
-        _write_csv(folder / f"{metric}.csv", ["scale", *names], lines)
-    for group in means.keys() - scaled.keys():
-        lines = [
-            [row, *(_cell(metrics.get(metric)) for metric in PLOTTED)]
-            for row, metrics in means[group].items()
-        ]
-        _write_csv(folder / f"{group}.csv", ["row", *PLOTTED], lines)
+    tables: dict[str, Means] = {}
+    for group, rows in means.items():
+        place, _, last = group.rpartition("/")
+        if last.startswith("x"):
+            tables.setdefault(place, {})[last.removeprefix("x")] = rows
+        else:
+            lines = [[row, *(_cell(found.get(metric)) for metric in PLOTTED)] for row, found in rows.items()]
+            _write_csv(folder / f"{group}.csv", ["row", *PLOTTED], lines)
+    for place, scales in tables.items():
+        names = list(dict.fromkeys(row for rows in scales.values() for row in rows))
+        for metric in PLOTTED:
+            lines = [
+                [scale, *(_cell(rows.get(row, {}).get(metric)) for row in names)]
+                for scale, rows in scales.items()
+            ]
+            _write_csv(folder / place / f"{metric}.csv", ["scale", *names], lines)
 
 
 def write_scores(path: Path, evaluation: Evaluation) -> None:
@@ -42,6 +47,16 @@ def write_scores(path: Path, evaluation: Evaluation) -> None:
         for score in evaluation.scores
     ]
     _write_csv(path, ["group", "row", "photograph", *metrics], lines)
+
+
+def write_intervals(path: Path, found: Iterable[Interval]) -> None:
+    """Write every mean with its 95 % interval and sample size as CSV."""
+    header = [field.name for field in dataclasses.fields(Interval)]
+    lines = [
+        [_cell(value) if isinstance(value, float) else str(value) for value in dataclasses.astuple(each)]
+        for each in found
+    ]
+    _write_csv(path, header, lines)
 
 
 def flat_metrics(means: Means) -> dict[str, float]:
@@ -58,14 +73,15 @@ def flat_metrics(means: Means) -> dict[str, float]:
 def as_text(means: Means) -> str:
     """The table for a terminal."""
     shown = ("psnr", "ssim", "lpips", "consistency", "self_ssim", "grid_energy", "fps")
-    lines = [f"{'':26}" + "".join(f"{name:>13}" for name in shown)]
+    width = max([26, *(len(f"{group} {row}") for group, rows in means.items() for row in rows)])
+    lines = [f"{'':{width}}" + "".join(f"{name:>13}" for name in shown)]
     for group, rows in means.items():
         for row, metrics in rows.items():
             cells = (
                 f"{value:13.3f}" if (value := metrics.get(name)) is not None else f"{'-':>13}"
                 for name in shown
             )
-            lines.append(f"{group + ' ' + row:26}" + "".join(cells))
+            lines.append(f"{group + ' ' + row:{width}}" + "".join(cells))
     return "\n".join(lines)
 
 

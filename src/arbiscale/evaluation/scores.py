@@ -17,7 +17,7 @@ Means = dict[str, dict[str, dict[str, float | None]]]
 class Score:
     """The metrics of one picture; NaN where one is not defined."""
 
-    group: str  # the scale, such as `x2.7`, or `generation`
+    group: str  # the scale, such as `x2.7`, behind the protocol where it is not `sample`; or `generation`
     row: str  # who drew it
     photograph: str
     metrics: dict[str, float]
@@ -39,13 +39,15 @@ class Evaluation:
 
     Attributes:
         scores: one for every row, scale and picture.
-        speeds: frames a second, by group and row.
+        times: pictures drawn and the seconds it took, by group and row.
         comparisons: pictures to look at, by group.
+        left_out: one line for everything that could not be measured.
     """
 
     scores: list[Score] = field(default_factory=list)
-    speeds: dict[tuple[str, str], float] = field(default_factory=dict)
+    times: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
     comparisons: dict[str, list[Comparison]] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
 
     def add(
         self,
@@ -61,29 +63,48 @@ class Evaluation:
             values = {name: values[index] for name, values in metrics.items()}
             self.scores.append(Score(group, row, photograph, values, finite[index]))
 
+    def add_time(self, group: str, row: str, pictures: int, seconds: float) -> None:
+        """Add the time that drawing pictures took."""
+        before, spent = self.times.get((group, row), (0, 0.0))
+        self.times[group, row] = (before + pictures, spent + seconds)
+
+    def extend(self, other: Evaluation) -> None:
+        """Add another evaluation, of other groups."""
+        self.scores += other.scores
+        self.times |= other.times
+        self.comparisons |= other.comparisons
+        self.left_out += other.left_out
+
     def means(self) -> Means:
         """Means over pictures as group -> row -> metric; None where a picture has no value."""
         table: Means = {}
-        for group, row, scores in self._rows():
+        for group, row, scores in self.rows():
             metrics: dict[str, float | None] = {}
             for name in scores[0].metrics:
                 mean = sum(score.metrics[name] for score in scores) / len(scores)
                 metrics[name] = mean if math.isfinite(mean) else None
-            if (group, row) in self.speeds:
-                metrics["fps"] = self.speeds[group, row]
+            if (group, row) in self.times:
+                pictures, seconds = self.times[group, row]
+                metrics["fps"] = pictures / seconds
             table.setdefault(group, {})[row] = metrics
         return table
 
     def problems(self) -> list[str]:
-        """One line for every row with pictures that are not finite (so their means are missing)."""
-        lines = []
-        for group, row, scores in self._rows():
+        """One line for everything left out, and for every row whose means are missing: why."""
+        lines = list(self.left_out)
+        for group, row, scores in self.rows():
             broken = sum(not score.finite for score in scores)
             if broken:
                 lines.append(f"{group}/{row}: {broken} of {len(scores)} pictures hold NaN or infinity")
+            small = sum(score.finite and math.isnan(score.metrics.get("ssim", 0)) for score in scores)
+            if small:
+                lines.append(
+                    f"{group}/{row}: {small} of {len(scores)} pictures are too small for SSIM (11 px)"
+                )
         return lines
 
-    def _rows(self) -> Iterator[tuple[str, str, list[Score]]]:
+    def rows(self) -> Iterator[tuple[str, str, list[Score]]]:
+        """The scores of every group and row."""
         rows: dict[tuple[str, str], list[Score]] = {}
         for score in self.scores:
             rows.setdefault((score.group, score.row), []).append(score)

@@ -1,31 +1,36 @@
-"""Evaluating super-resolution: every row upscales the same crops, at every scale."""
+"""Evaluating super-resolution: every row upscales the same pictures, at every scale of a protocol."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from arbiscale.coordinates import Size
-from arbiscale.evaluation.crops import HeldOutCrop, stack
+from arbiscale.evaluation.crops import HeldOutCrop
+from arbiscale.evaluation.pairs import Pairs, make_pairs, resized
 from arbiscale.evaluation.pictures import Draw, agreement_with_half_size, as_shown, batches, compare
+from arbiscale.evaluation.protocols import SAMPLE, Protocol
 from arbiscale.evaluation.scores import Comparison, Evaluation
 from arbiscale.losses.perceptual import LPIPS
+from arbiscale.metrics.colour import colour_shift
 from arbiscale.metrics.consistency import consistency
 from arbiscale.metrics.cost import now_seconds
 from arbiscale.metrics.spectrum import grid_energy
 from arbiscale.model import Model
-from arbiscale.pixels import to_array
+from arbiscale.pixels import to_array, to_tensor
 from arbiscale.resize import resize
 
-COMPARISONS = 6  # crops of different photographs kept to look at, per scale
+COMPARISONS = 6  # pictures of different photographs kept to look at, per scale
 
 
 @dataclass(frozen=True)
 class _Row:
-    """One way to draw all crops at one scale."""
+    """One way to draw all pictures of a batch."""
 
     name: str
     draw: Draw
@@ -33,92 +38,136 @@ class _Row:
     seconds: float | None  # spent on latents; None = speed says nothing
 
 
+@dataclass(frozen=True)
+class Contestants:
+    """Who upscales, besides the baselines.
+
+    Attributes:
+        models: `autoencoder`, then models of super-resolution in the order of their training.
+        extra: further models of super-resolution, under names of their own.
+    """
+
+    models: Mapping[str, Model]
+    extra: Mapping[str, Model]
+
+
 def evaluate_super_resolution(
     models: Mapping[str, Model],
-    crops: Sequence[HeldOutCrop],
+    images: Iterable[HeldOutCrop],
     scales: Sequence[float],
     *,
     seed: int,
     perceptual: LPIPS | None,
+    protocol: Protocol = SAMPLE,
+    dataset: str = "",
+    extra: Mapping[str, Model] | None = None,
 ) -> Evaluation:
-    """Measure bicubic, the autoencoder, each model and a control on crops of photographs.
+    """Measure baselines, the autoencoder, each model and a control on pictures shrunk by each scale.
 
-    The crops are shrunk by each scale (antialiased bicubic, in 8 bits) to round(crop_px / scale) pixels, and
-    drawn again at their own size. Rows: `bicubic`; `autoencoder`, which encodes the crop itself at the
+    Rows: `bicubic`; `lanczos` in extended protocols; `autoencoder`, which encodes the truth itself at the
     training's magnification (an upper bound); each further model under its name; `other_latent`, the last
-    model's pictures from another photograph's latent (the control: what the latent contributes).
+    model's pictures from another photograph's latent (the control: what the latent contributes), where
+    pictures are drawn together; the extra models.
 
     Args:
         models: `autoencoder`, then models of super-resolution in the order of their training.
-        crops: all of one size.
+        images: gone through once a scale.
         scales: output / input.
         seed: of the sampling noise.
         perceptual: LPIPS; None = unavailable, its column is NaN.
+        protocol: sizes, kernel, channels, border.
+        dataset: what the groups are called by besides the protocol, where it has several.
+        extra: further models of super-resolution, by the names of their rows.
     """
     evaluation = Evaluation()
     device = next(iter(models.values())).device
-    truth = stack(list(crops)).to(device)
+    contestants = Contestants(models, extra or {})
+    prefix = "" if protocol is SAMPLE else "".join(f"{part}/" for part in (protocol.name, dataset) if part)
     for scale in scales:
-        side = max(1, round(truth.shape[-1] / scale))
-        low = as_shown(resize(truth, (side, side))) * 2 - 1
-        _evaluate_scale(evaluation, f"x{scale:g}", models, crops, low, truth, seed, perceptual)
+        for pairs in make_pairs(protocol, images, scale, evaluation.left_out):
+            there = Pairs(pairs.photographs, pairs.truth.to(device), pairs.low.to(device))
+            group = f"{prefix}x{scale:g}"
+            _evaluate_pairs(evaluation, group, protocol, scale, contestants, there, seed, perceptual)
     return evaluation
 
 
-def _evaluate_scale(
+def _evaluate_pairs(
     evaluation: Evaluation,
     group: str,
-    models: Mapping[str, Model],
-    crops: Sequence[HeldOutCrop],
-    low: Tensor,
-    truth: Tensor,
+    protocol: Protocol,
+    scale: float,
+    contestants: Contestants,
+    pairs: Pairs,
     seed: int,
     perceptual: LPIPS | None,
 ) -> None:
-    """Add every row of one scale; `low` and `truth` are in [-1, 1]."""
+    """Add every row of some pictures of one scale."""
+    truth, low, photographs = pairs.truth, pairs.low, pairs.photographs
     size = (truth.shape[-2], truth.shape[-1])
-    photographs = [crop.photograph for crop in crops]
     shown_truth, shown_low = as_shown(truth), as_shown(low)
-    first = [photographs.index(name) for name in dict.fromkeys(photographs)][:COMPARISONS]
-    magnified = resize(low[first], size, "nearest")
-    kept = [
-        Comparison(photographs[index], {"low resolution": to_array(image)}, {})
-        for index, image in zip(first, magnified, strict=True)
+    kept = evaluation.comparisons.setdefault(group, [])
+    first = [photographs.index(name) for name in dict.fromkeys(photographs)][: COMPARISONS - len(kept)]
+    comparisons = [
+        Comparison(
+            photographs[index], {"low resolution": to_array(resize(low[[index]], size, "nearest"))}, {}
+        )
+        for index in first
     ]
-    for row in _rows(models, photographs, low, truth, seed):
+    for row in _rows(protocol, contestants, pairs, seed):
         begun = now_seconds(truth.device)
         images = row.draw(size)
         seconds = now_seconds(truth.device) - begun
         if row.seconds is not None:
-            evaluation.speeds[group, row.name] = len(crops) / (row.seconds + seconds)
+            evaluation.add_time(group, row.name, len(images), row.seconds + seconds)
         shown = as_shown(images)
-        metrics = compare(shown, shown_truth, perceptual)
+        metrics = compare(
+            shown, shown_truth, perceptual, channels=protocol.channels, shave_px=protocol.shave_px(scale)
+        )
         metrics["consistency"] = consistency(shown, shown_low).tolist()
         metrics["self_ssim"] = agreement_with_half_size(shown, row.draw).tolist()
         metrics["grid_energy"] = grid_energy((images + 1) / 2, row.latent_size).tolist()
+        if protocol.extended:
+            metrics["colour_shift"] = colour_shift(shown, shown_truth).tolist()
         evaluation.add(group, row.name, photographs, images, metrics)
-        for index, comparison in zip(first, kept, strict=True):
+        for index, comparison in zip(first, comparisons, strict=True):
             comparison.pictures[row.name] = to_array(images[index].nan_to_num(0))
             comparison.metrics[row.name] = {name: values[index] for name, values in metrics.items()}
-    for index, comparison in zip(first, kept, strict=True):
+    for index, comparison in zip(first, comparisons, strict=True):
         comparison.pictures["ground truth"] = to_array(truth[index])
-    evaluation.comparisons[group] = kept
+    kept += comparisons
 
 
-def _rows(
-    models: Mapping[str, Model], photographs: Sequence[str], low: Tensor, truth: Tensor, seed: int
-) -> Iterator[_Row]:
+def _rows(protocol: Protocol, contestants: Contestants, pairs: Pairs, seed: int) -> Iterator[_Row]:
     """The rows one after the other, so that only one model's latents are held."""
+    low = pairs.low
     low_size = (low.shape[-2], low.shape[-1])
-    yield _Row("bicubic", lambda size: resize(low, size), low_size, 0.0)
-    for name, model in models.items():
-        begun = now_seconds(model.device)
-        latent = _latents(model, low, truth, seed)
-        seconds = now_seconds(model.device) - begun
-        latent_size = (latent.shape[-2], latent.shape[-1])
-        yield _Row(name, _drawing(model, latent, low), latent_size, seconds)
-    if shift := shift_to_others(photographs):
-        yield _Row("other_latent", _drawing(model, latent.roll(shift, dims=0), low), latent_size, None)
+    yield _Row("bicubic", lambda size: resized(protocol, low, size), low_size, 0.0)
+    if protocol.extended:
+        yield _Row("lanczos", lambda size: _lanczos(low, size), low_size, 0.0)
+    for name, model in contestants.models.items():
+        row, latent = _model_row(name, model, pairs, seed)
+        yield row
+    if shift := shift_to_others(pairs.photographs):
+        other = _drawing(model, latent.roll(shift, dims=0), low)
+        yield _Row("other_latent", other, row.latent_size, None)
+    for name, model in contestants.extra.items():
+        yield _model_row(name, model, pairs, seed)[0]
+
+
+def _model_row(name: str, model: Model, pairs: Pairs, seed: int) -> tuple[_Row, Tensor]:
+    """A model's row, its latents sampled, and these."""
+    begun = now_seconds(model.device)
+    latent = _latents(model, pairs.low, pairs.truth, seed)
+    seconds = now_seconds(model.device) - begun
+    latent_size = (latent.shape[-2], latent.shape[-1])
+    return _Row(name, _drawing(model, latent, pairs.low), latent_size, seconds), latent
+
+
+def _lanczos(low: Tensor, size: Size) -> Tensor:
+    """Images in [-1, 1] resized by PIL's Lanczos kernel, in 8 bits."""
+    pictures = (Image.fromarray(to_array(image)) for image in low)
+    large = (picture.resize((size[1], size[0]), Image.Resampling.LANCZOS) for picture in pictures)
+    return torch.cat([to_tensor(np.asarray(picture)) for picture in large]).to(low.device)
 
 
 def _latents(model: Model, low: Tensor, truth: Tensor, seed: int) -> Tensor:

@@ -1,0 +1,97 @@
+"""What is drawn from what: pictures and their low resolutions, as a protocol makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from arbiscale.coordinates import Size
+from arbiscale.evaluation.crops import HeldOutCrop
+from arbiscale.evaluation.pictures import as_shown
+from arbiscale.evaluation.protocols import Protocol, Sizes
+from arbiscale.matlab_bicubic import matlab_bicubic
+from arbiscale.pixels import to_tensor
+from arbiscale.resize import resize
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pictures of one size with their low resolutions.
+
+    Attributes:
+        photographs: their names.
+        truth: shape (batch, 3, height, width), in [-1, 1].
+        low: shape (batch, 3, low height, low width), in [-1, 1], of 8-bit values.
+    """
+
+    photographs: list[str]
+    truth: Tensor
+    low: Tensor
+
+
+def make_pairs(
+    protocol: Protocol, images: Iterable[HeldOutCrop], scale: float, left_out: list[str]
+) -> Iterator[Pairs]:
+    """Pairs of one scale: all at once where the protocol draws them together, else one by one.
+
+    Args:
+        protocol: whose kernel and sizes.
+        images: of one size where the protocol draws them together, and crops them.
+        scale: output / input.
+        left_out: gains one line for every image too small for this scale.
+    """
+    made = _single_pairs(protocol, images, scale, left_out)
+    if not protocol.together:
+        yield from made
+    elif single := list(made):
+        photographs = [name for pair in single for name in pair.photographs]
+        truth, low = (torch.cat([getattr(pair, part) for pair in single]) for part in ("truth", "low"))
+        yield Pairs(photographs, truth, low)
+
+
+def resized(protocol: Protocol, images: Tensor, size: Size) -> Tensor:
+    """8-bit images in [-1, 1] resized by the protocol's bicubic kernel; MATLAB's rounds to 8 bits."""
+    if protocol.kernel == "pil":
+        return resize(images, size)
+    eight_bits = (as_shown(images) * 255).round().to(torch.uint8)
+    return matlab_bicubic(eight_bits, size).float().div(127.5).sub(1)
+
+
+def _single_pairs(
+    protocol: Protocol, images: Iterable[HeldOutCrop], scale: float, left_out: list[str]
+) -> Iterator[Pairs]:
+    for image in images:
+        height, width = image.pixels.shape[:2]
+        sizes = protocol.sizes((height, width), scale)
+        if _too_small(protocol, (height, width), sizes, scale):
+            left_out.append(
+                f"{protocol.name}: {image.photograph} of {width}x{height} px is too small for x{scale:g} "
+                "and left out"
+            )
+            continue
+        whole = to_tensor(image.pixels)
+        if protocol.truth == "crop":
+            truth = whole[..., : sizes.truth[0], : sizes.truth[1]]
+            low = resized(protocol, truth, sizes.low)
+        else:
+            square = _middle_square(whole)
+            truth = as_shown(resized(protocol, square, sizes.truth)) * 2 - 1
+            low = resized(protocol, square, sizes.low)
+        yield Pairs([image.photograph], truth, as_shown(low) * 2 - 1)
+
+
+def _too_small(protocol: Protocol, size: Size, sizes: Sizes, scale: float) -> bool:
+    """Whether nothing would come in, nothing would be compared, or the truth would be invented."""
+    compared = min(sizes.truth) - 2 * protocol.shave_px(scale)
+    return min(sizes.low) < 1 or compared < 1 or min(sizes.truth) > min(size)
+
+
+def _middle_square(image: Tensor) -> Tensor:
+    """The largest square in the middle of an image."""
+    height, width = image.shape[-2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return image[..., top : top + side, left : left + side]

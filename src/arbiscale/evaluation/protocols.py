@@ -1,0 +1,126 @@
+"""The protocols of the field as data: what is compared with what (docs/evaluation.md says it at length)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from arbiscale.coordinates import Size
+
+FACE_LOW_PX = 16  # arXiv 2403.10255, table 1
+CROP_PX = 192  # arXiv 2403.10255, DIV2K's training and validation crops
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """(height, width) of the picture that is drawn, and of the one it is drawn from."""
+
+    truth: Size
+    low: Size
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a table of super-resolution is made.
+
+    Attributes:
+        name: as in `evaluate.protocols`.
+        scales: output / input; empty = those of `evaluate.scales`.
+        kernel: what makes the low resolution, and the bicubic row: `pil` or `matlab`.
+        channels: what PSNR and SSIM compare: `rgb`, or `y`, the luma of ITU-R BT.601.
+        shave_px: border that no comparison with the truth sees, by scale.
+        sizes: by an image's size and the scale.
+        truth: `crop` = the image's top left part of that size; `resize` = the image, shrunk to it.
+        together: images of one size, drawn in batches; else one by one.
+        extended: with a row of Lanczos, and the colour shift.
+    """
+
+    name: str
+    scales: tuple[float, ...]
+    kernel: Literal["pil", "matlab"]
+    channels: Literal["rgb", "y"]
+    shave_px: Callable[[float], int]
+    sizes: Callable[[Size, float], Sizes]
+    truth: Literal["crop", "resize"]
+    together: bool
+    extended: bool
+
+
+def rounded_low(size: Size, scale: float) -> Sizes:
+    """The whole image from a low resolution rounded to whole pixels: of at least one."""
+    return Sizes(size, (max(1, round(size[0] / scale)), max(1, round(size[1] / scale))))
+
+
+def whole_low(size: Size, scale: float) -> Sizes:
+    """The low resolution that fits into the image, and as much of the image as it covers.
+
+    For whole scales this is the field's modulo crop; for others LIIF's rule (arXiv 2012.09161, its code).
+    """
+    low = (math.floor(size[0] / scale + 1e-9), math.floor(size[1] / scale + 1e-9))
+    return Sizes((round(low[0] * scale), round(low[1] * scale)), low)
+
+
+def fixed_low(size: Size, scale: float) -> Sizes:
+    """Low resolution of 16 px whatever the image's size; the output follows from the scale."""
+    side = round(FACE_LOW_PX * scale)
+    return Sizes((side, side), (FACE_LOW_PX, FACE_LOW_PX))
+
+
+SAMPLE = Protocol(
+    name="sample",
+    scales=(),
+    kernel="pil",
+    channels="rgb",
+    shave_px=lambda scale: 0,
+    sizes=rounded_low,
+    truth="crop",
+    together=True,
+    extended=False,
+)
+CROPS = Protocol(
+    name="crops",
+    scales=(4, 8, 12, 17),  # arXiv 2403.10255, DIV2K within and beyond the trained scale
+    kernel="pil",
+    channels="rgb",
+    shave_px=lambda scale: 0,
+    sizes=rounded_low,
+    truth="crop",
+    together=True,
+    extended=True,
+)
+DIV2K = Protocol(
+    name="div2k",
+    scales=(2, 3, 4, 6, 12, 18, 24, 30),  # arXiv 2012.09161, table 1
+    kernel="matlab",
+    channels="rgb",
+    shave_px=lambda scale: math.ceil(scale) + 6,
+    sizes=whole_low,
+    truth="crop",
+    together=False,
+    extended=True,
+)
+BENCHMARK = Protocol(
+    name="benchmark",
+    scales=(2, 3, 4),
+    kernel="matlab",
+    channels="y",
+    shave_px=math.ceil,
+    sizes=whole_low,
+    truth="crop",
+    together=False,
+    extended=True,
+)
+FACES = Protocol(
+    name="faces",
+    scales=(5.3, 7, 8, 10, 10.7, 12),  # arXiv 2403.10255, table 1, and the trained scale
+    kernel="pil",
+    channels="rgb",
+    shave_px=lambda scale: 0,
+    sizes=fixed_low,
+    truth="resize",
+    together=True,
+    extended=True,
+)
+PROTOCOLS = {each.name: each for each in (SAMPLE, CROPS, DIV2K, BENCHMARK, FACES)}

@@ -1,0 +1,143 @@
+"""Protocols: their sizes and borders, and that bicubic gives the literature's values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from skimage.color import rgb2ycbcr
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from arbiscale.coordinates import Size
+from arbiscale.evaluation.crops import HeldOutCrop, cut_random_crops
+from arbiscale.evaluation.folders import PictureFolder
+from arbiscale.evaluation.pairs import make_pairs, resized
+from arbiscale.evaluation.pictures import as_shown, compare
+from arbiscale.evaluation.protocols import BENCHMARK, CROPS, DIV2K, FACES, SAMPLE, Protocol
+from arbiscale.evaluation.super_resolution import evaluate_super_resolution
+
+from .conftest import texture
+
+Make = Callable[..., Any]
+LITERATURE = {  # bicubic's PSNR in dB, as in LapSRN's, EDSR's and RCAN's tables
+    "set5/x2_HR": (2, 33.66, 0.04),
+    "set5/x3_HR": (3, 30.39, 0.04),
+    "set5/x4_HR": (4, 28.42, 0.04),
+    "b100/HR_jpg": (2, 29.56, 0.02),
+    "b100/HR_jpg ": (3, 27.21, 0.02),
+    "b100/HR_jpg  ": (4, 25.96, 0.02),
+}
+
+
+def picture(height: int, width: int) -> HeldOutCrop:
+    return HeldOutCrop("p", texture(max(height, width), 0)[:height, :width])
+
+
+@pytest.mark.parametrize("folder", LITERATURE)
+def test_bicubic_reproduces_the_literature(shared: Path, folder: str) -> None:
+    scale, expected, tolerance = LITERATURE[folder]
+    images = PictureFolder(str(shared / "data/benchmarks" / folder.strip()), "key")
+    found = []
+    for pairs in make_pairs(BENCHMARK, images, scale, []):
+        drawn = resized(BENCHMARK, pairs.low, (pairs.truth.shape[-2], pairs.truth.shape[-1]))
+        found += compare(as_shown(drawn), as_shown(pairs.truth), None, channels="y", shave_px=scale)["psnr"]
+    assert sum(found) / len(found) == pytest.approx(expected, abs=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "size", "scale", "truth", "low", "shave"),
+    [
+        (BENCHMARK, (481, 321), 4, (480, 320), (120, 80), 4),
+        (BENCHMARK, (100, 64), 2.7, (100, 62), (37, 23), 3),
+        (DIV2K, (481, 321), 3, (480, 321), (160, 107), 9),
+        (FACES, (256, 256), 10.7, (171, 171), (16, 16), 0),
+        (FACES, (300, 256), 5.3, (85, 85), (16, 16), 0),
+        (CROPS, (192, 192), 17, (192, 192), (11, 11), 0),
+        (SAMPLE, (256, 256), 2.7, (256, 256), (95, 95), 0),
+    ],
+)
+def test_sizes_and_borders(
+    protocol: Protocol, size: Size, scale: float, truth: Size, low: Size, shave: int
+) -> None:
+    (pairs,) = make_pairs(protocol, [picture(*size)], scale, [])
+    assert pairs.truth.shape == (1, 3, *truth)
+    assert pairs.low.shape == (1, 3, *low)
+    assert protocol.shave_px(scale) == shave
+    levels = (pairs.low + 1) * 127.5
+    assert torch.allclose(levels, levels.round(), atol=1e-3)
+
+
+def test_y_after_the_shave_equals_an_independent_implementation() -> None:
+    truth, image = (texture(48, seed) for seed in (0, 1))
+    tensors = [torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255 for pixels in (image, truth)]
+    found = compare(*tensors, None, channels="y", shave_px=4)
+    y_image, y_truth = (rgb2ycbcr(pixels)[4:-4, 4:-4, 0] for pixels in (image, truth))
+    gaussian = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    assert found["psnr"] == pytest.approx(
+        [peak_signal_noise_ratio(y_truth, y_image, data_range=255)], abs=1e-3
+    )
+    expected = structural_similarity(y_truth, y_image, data_range=255, **gaussian)
+    assert found["ssim"] == pytest.approx([expected], abs=1e-3)
+
+
+def evaluate(make: Make, images: list[HeldOutCrop], protocol: Protocol, scales: list[float]) -> Any:
+    models = {"autoencoder": make("reconstruction"), "diffusion": make("super_resolution")}
+    return evaluate_super_resolution(
+        models, images, scales, seed=0, perceptual=None, protocol=protocol, dataset="set",
+        extra={"other": make("super_resolution", 0.1)},
+    )  # fmt: skip
+
+
+def test_pictures_of_different_sizes_make_one_table_with_extra_rows(stand_in: Make) -> None:
+    images = [picture(65, 49), HeldOutCrop("q", texture(72, 3))]
+    evaluation = evaluate(stand_in, images, BENCHMARK, [4])
+    rows = evaluation.means()["benchmark/set/x4"]
+    assert list(rows) == ["bicubic", "lanczos", "autoencoder", "diffusion", "other"]
+    assert rows["autoencoder"]["psnr"] == 100
+    assert rows["other"]["colour_shift"] > 10
+    assert rows["bicubic"]["colour_shift"] < 2
+    assert rows["diffusion"]["fps"] > 0
+    assert [each.title for each in evaluation.comparisons["benchmark/set/x4"]] == ["p", "q"]
+
+
+def test_the_same_twice_and_whatever_else_is_in_the_folder(stand_in: Make) -> None:
+    images = [picture(65, 49), HeldOutCrop("q", texture(72, 3))]
+    both, again = (evaluate(stand_in, images, BENCHMARK, [3]).scores for _ in range(2))
+    alone = evaluate(stand_in, images[1:], BENCHMARK, [3]).scores
+    key = str  # NaN, where LPIPS is missing, is unequal to itself
+    assert key(both) == key(again)
+    assert key([score for score in both if score.photograph == "q"]) == key(alone)
+
+
+def test_too_small_pictures_are_left_out_or_lack_ssim_and_the_rest_stands(stand_in: Make) -> None:
+    tiny = HeldOutCrop("tiny", texture(8, 1))
+    narrow = HeldOutCrop("narrow", texture(64, 1)[:, :16])
+    evaluation = evaluate(stand_in, [tiny, narrow, picture(64, 64)], BENCHMARK, [2, 4])
+    problems = evaluation.problems()
+    assert "benchmark: tiny of 8x8 px is too small for x4 and left out" in problems
+    assert "benchmark/set/x4/bicubic: 1 of 2 pictures are too small for SSIM (11 px)" in problems
+    means = evaluation.means()["benchmark/set/x4"]["bicubic"]
+    assert means["ssim"] is None
+    assert means["psnr"] > 10
+
+
+def test_a_constant_picture_has_numbers(stand_in: Make) -> None:
+    constant = HeldOutCrop("grey", np.full((64, 64, 3), 128, np.uint8))
+    means = evaluate(stand_in, [constant], BENCHMARK, [2]).means()["benchmark/set/x2"]["bicubic"]
+    assert (means["psnr"], means["ssim"]) == (100, pytest.approx(1))
+
+
+def test_random_crops_follow_the_seed_and_the_photographs_name() -> None:
+    photographs = {
+        name: np.arange(300 * 260 * 3, dtype=np.uint32).astype(np.uint8).reshape(300, 260, 3) for name in "ab"
+    }
+    first, again = (cut_random_crops(photographs, 192, 2, seed=0) for _ in range(2))
+    assert [crop.photograph for crop in first] == ["a", "a", "b", "b"]
+    assert all(np.array_equal(one.pixels, other.pixels) for one, other in zip(first, again, strict=True))
+    assert not np.array_equal(first[0].pixels, cut_random_crops(photographs, 192, 2, seed=1)[0].pixels)
+    alone = cut_random_crops({"b": photographs["b"]}, 192, 2, seed=0)
+    assert np.array_equal(alone[0].pixels, first[2].pixels)

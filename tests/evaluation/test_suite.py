@@ -1,0 +1,101 @@
+"""All protocols of the settings: one that cannot be followed does not spoil the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from arbiscale.config.evaluate import EvaluateSettings
+from arbiscale.errors import UserError
+from arbiscale.evaluation.scores import Evaluation
+from arbiscale.evaluation.suite import evaluate_models
+
+from .conftest import texture
+
+Make = Callable[..., Any]
+
+
+def settings(protocols: list[str], **folders: Any) -> EvaluateSettings:
+    return EvaluateSettings.model_validate(
+        {
+            "protocols": protocols,
+            "folders": {"div2k": "", "faces": "", "benchmark": []} | folders,
+            "extra_models": [],
+            "crop_px": 64,
+            "crops_per_photograph": 1,
+            "scales": [4],
+            "generation_sizes": ["64x64", "48x80"],
+            "generation_count": 2,
+            "sampling": {"sampler": "ddim", "steps": 2, "spacing": "trailing", "eta": 0.0},
+        }
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    """Two pictures, one in a folder of its own."""
+    (tmp_path / "set/more").mkdir(parents=True)
+    Image.fromarray(texture(72, 0)).save(tmp_path / "set/a.png")
+    Image.fromarray(texture(64, 1)).save(tmp_path / "set/more/b.png")
+    return str(tmp_path / "set")
+
+
+def evaluate(
+    make: Make, wanted: EvaluateSettings, task: str = "super_resolution", **extra: Any
+) -> Evaluation:
+    models = {"autoencoder": make("reconstruction"), "diffusion": make(task)}
+    photographs = {name: texture(80, seed) for seed, name in enumerate("ab")}
+    return evaluate_models(models, photographs, wanted, seed=0, perceptual=None, **extra)
+
+
+def test_every_protocol_has_its_groups(stand_in: Make, folder: str) -> None:
+    means = evaluate(stand_in, settings(["sample", "benchmark"], benchmark=[f"own={folder}"])).means()
+    assert list(means) == ["x4", *(f"benchmark/own/x{scale}" for scale in (2, 3, 4))]
+    assert list(means["x4"]) == ["bicubic", "autoencoder", "diffusion", "other_latent"]
+    assert "colour_shift" not in means["x4"]["bicubic"]
+
+
+def test_folders_are_searched_recursively(stand_in: Make, folder: str) -> None:
+    found = evaluate(stand_in, settings(["benchmark"], benchmark=[f"own={folder}"])).scores
+    assert {score.photograph for score in found} == {"a", "more/b"}
+
+
+def test_what_cannot_be_followed_is_said_and_the_rest_stands(
+    stand_in: Make, folder: str, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    sets = [f"none={tmp_path / 'empty'}", f"gone={tmp_path / 'gone'}", f"own={folder}"]
+    evaluation = evaluate(stand_in, settings(["crops", "benchmark"], benchmark=sets))
+    assert {group.rpartition("/")[0] for group in evaluation.means()} == {"benchmark/own"}
+    crops, none, gone = evaluation.left_out
+    assert "none of 2 test photographs is 192 px wide and high" in crops
+    assert none.startswith("evaluate.folders.benchmark: none: ")
+    assert none.endswith("holds no picture; name one that holds high-resolution pictures")
+    assert "gone is not a folder" in gone
+    assert evaluation.problems()[:3] == [crops, none, gone]
+
+
+def test_an_empty_split_with_nothing_else_to_measure_is_an_error(stand_in: Make) -> None:
+    models = {"autoencoder": stand_in("reconstruction"), "diffusion": stand_in("super_resolution")}
+    with pytest.raises(UserError, match="none of 0 test photographs is 64 px"):
+        evaluate_models(models, {}, settings(["sample"]), seed=0, perceptual=None)
+
+
+def test_extra_models_of_another_task_are_left_out(stand_in: Make) -> None:
+    extra = {"good": stand_in("super_resolution"), "generator": stand_in("generation")}
+    evaluation = evaluate(stand_in, settings(["sample"]), extra=extra)
+    assert list(evaluation.means()["x4"])[-1] == "good"
+    assert evaluation.left_out == ["evaluate.extra_models.generator: was not made for super-resolution"]
+
+
+def test_generators_follow_the_sample_protocol_only(stand_in: Make, folder: str) -> None:
+    wanted = settings(["sample", "benchmark"], benchmark=[f"own={folder}"])
+    evaluation = evaluate(stand_in, wanted, task="generation")
+    assert list(evaluation.means()) == ["generation"]
+    assert evaluation.left_out == [
+        "evaluate.protocols: benchmark: needs super-resolution; these models generate"
+    ]
