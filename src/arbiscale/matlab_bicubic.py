@@ -2,7 +2,7 @@
 
 It is Keys' kernel with a = -1/2, widened when shrinking, as PIL's (`arbiscale.resize`); they differ at the
 border, which PIL leaves out. Here it is repeated, as by the MATLAB that made the published low resolutions of
-Set5, Set14 and B100, which this equals to the bit; later versions mirror it.
+Set5, which this equals to the bit; later versions mirror it.
 """
 
 from __future__ import annotations
