@@ -13,9 +13,10 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from arbiscale.checkpoint import load_autoencoder
+from arbiscale.checkpoint import CONFIG, load_autoencoder
+from arbiscale.config.liif import LIIF_FORMAT
 from arbiscale.config.sampling import Sampler, SamplingSettings
-from arbiscale.config.section import validate
+from arbiscale.config.section import read_yaml, validate
 from arbiscale.coordinates import Region, Size
 from arbiscale.device import choose_device
 from arbiscale.diffusion_checkpoint import DiffusionConfig, ModelConfig, load_latent_diffusion, read_config
@@ -27,6 +28,9 @@ from arbiscale.pixels import to_array
 
 if TYPE_CHECKING:
     from arbiscale.inference.drawing import Drawing
+    from arbiscale.inference.features import FeatureRows
+    from arbiscale.inference.tiles import Tiling
+    from arbiscale.networks.implicit_head import ImplicitHead
 
 _DEFAULT_SAMPLING = SamplingSettings(steps=50, spacing="trailing", eta=0.0)
 
@@ -42,14 +46,14 @@ def load_model(
     compiled: bool = False,
     sampling: SamplingSettings | None = None,
 ) -> Model:
-    """Load a model from a folder (a stage's output, or a packed model) or from the registry.
+    """Load a model from a folder (a stage's output, a packed or an imported model) or from the registry.
 
     Args:
         where: the folder, or `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
         device: auto, cpu, cuda, cuda:N or mps.
         precision: of matrix products and convolutions; sums and norms stay in float32.
         compiled: compile the networks on first use, for many pictures of one size.
-        sampling: how to draw, instead of the model's own.
+        sampling: how to draw, instead of the model's own; a LIIF has none.
 
     Raises:
         UserError: no model there, a damaged one, a device or compiler that this machine does not have, or
@@ -59,12 +63,23 @@ def load_model(
         from arbiscale.tracking import resolve
 
         where = resolve(str(where))
-    model = Model(Path(where), choose_device(device), sampling, precision)
+    kind = _kind(Path(where))
+    model = kind(Path(where), choose_device(device), sampling, precision)
     if compiled:
         from arbiscale.inference.compilation import compile_networks
 
         compile_networks(model.networks(), model.device)
     return model
+
+
+def _kind(folder: Path) -> type[Model]:
+    """What runs the model of a folder, by what its config.json says."""
+    path = folder / CONFIG
+    if path.is_file() and read_yaml(path).get("format") == LIIF_FORMAT:
+        from arbiscale.liif_model import LIIFModel
+
+        return LIIFModel
+    return Model
 
 
 class Model:
@@ -86,21 +101,24 @@ class Model:
     ) -> None:
         if precision not in get_args(Precision):
             raise UserError(f"precision {precision!r}: must be one of {', '.join(get_args(Precision))}")
-        self.config: ModelConfig = read_config(folder)
         self.device = device
         self.precision = precision
+        self._load(folder, sampling)
+        if device.type != "mps":  # as its convolutions read
+            for network in self.networks():
+                network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def _load(self, folder: Path, sampling: SamplingSettings | None) -> None:
+        self.config: ModelConfig = read_config(folder)
         self.sampling = sampling or self.config.sampling or _DEFAULT_SAMPLING
         self.diffusion = None
         self.autoencoder: Autoencoder
         if self.config.diffusion is None:
-            self.autoencoder = load_autoencoder(folder, self.config.autoencoder).to(device)
+            self.autoencoder = load_autoencoder(folder, self.config.autoencoder).to(self.device)
         else:
-            self.diffusion = load_latent_diffusion(folder).to(device)
+            self.diffusion = load_latent_diffusion(folder).to(self.device)
             self.autoencoder = self.diffusion.space.autoencoder
         self.autoencoder.requires_grad_(False)
-        if device.type != "mps":  # as its convolutions read
-            for network in self.networks():
-                network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def networks(self) -> list[torch.nn.Module]:
         """The convolutional networks: encoder, feature decoder and, where there is one, denoiser."""
@@ -128,6 +146,23 @@ class Model:
     def downsampling(self) -> int:
         """Image pixels per latent pixel, along one axis."""
         return self.autoencoder.downsampling
+
+    @property
+    def residual(self) -> bool:
+        """Whether what is drawn is the difference to the bicubic low-resolution image."""
+        return self.config.autoencoder.residual
+
+    @property
+    def head(self) -> ImplicitHead:
+        """What draws colours from features."""
+        return self.autoencoder.decoder.head
+
+    def feature_rows(self, latent: Tensor, tiling: Tiling | None) -> FeatureRows:
+        """What the head reads of one latent, row by row; in tiles where the latent was made in tiles."""
+        from arbiscale.inference.features import make_features
+
+        with self.computing():
+            return make_features(latent, self.autoencoder.features, tiling)
 
     def upscale(
         self,
@@ -249,7 +284,7 @@ class Model:
 
     def base(self, low_resolution: Tensor, size: Size) -> Tensor | None:
         """What a residual decoder draws on; None for other decoders."""
-        if not self.config.autoencoder.residual:
+        if not self.residual:
             return None
         return base_image(low_resolution.to(self.device), size)
 

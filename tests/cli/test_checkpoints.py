@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from torch import Tensor
 
 from arbiscale.cli.app import main
@@ -134,3 +135,26 @@ def test_a_folder_of_something_else_is_left_alone(
 def test_presets_are_known_ones(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("import-checkpoint", "a.pt", "--preset", "div2", "--to", "model") == 2
     assert "did you mean div2k?" in capsys.readouterr().err
+
+
+def test_a_liif_needs_no_preset(
+    workspace: Path, shared: Path, capsys: pytest.CaptureFixture[str], state: dict[str, Tensor]
+) -> None:
+    published = load_file(shared / "fixtures" / "liif_edsr.safetensors")
+    weights = {name.removeprefix("weights."): t for name, t in published.items() if "weights." in name}
+    torch.save({"model": {"name": "liif", "sd": weights}}, "liif.pth")
+    assert run("import-checkpoint", "liif.pth", "--to", "models/liif") == 0
+    assert capsys.readouterr().out == (
+        "models/liif: LIIF, EDSR encoder of 2 blocks and 16 channels\nIt draws: --model models/liif\n"
+    )
+    Image.fromarray(np.zeros((10, 14, 3), np.uint8)).save("in.png")
+    options = ["--scale", "2.7", "--model", "models/liif", "--device", "cpu"]
+    assert run("upscale", "in.png", "out.png", *options) == 0
+    assert Image.open("out.png").size == (38, 27)
+
+    torch.save(state, "published.pt")
+    assert run("import-checkpoint", "published.pt", "--to", "other") == 2
+    assert "--preset NAME" in capsys.readouterr().err
+    assert run("import-checkpoint", "liif.pth", "--to", "other", "--first-stage", "models/liif") == 2
+    assert "--first-stage: needs" in capsys.readouterr().err
+    assert not Path("other").exists()

@@ -9,6 +9,7 @@ import typer
 
 from arbiscale.cli.project import params_path
 from arbiscale.cli.requests import check_model_folder, check_place, find_model
+from arbiscale.errors import UserError
 from arbiscale.workspace import repository_root
 
 if TYPE_CHECKING:
@@ -19,17 +20,24 @@ def import_checkpoint(
     source: Annotated[
         Path, typer.Argument(metavar="SOURCE", help="A .ckpt, .pt, .pth or .safetensors file.")
     ],
-    preset: Annotated[str, typer.Option(metavar="NAME", help="Of the configuration it was trained with.")],
     to: Annotated[Path, typer.Option(metavar="DIR", help="The model folder to write.")],
+    preset: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Of the configuration it was trained with; a LIIF needs none."),
+    ] = None,
     first_stage: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="A model folder whose first stage the file's U-Net belongs to."),
     ] = None,
 ) -> None:
-    """Make a model folder of a checkpoint of arbitrary-scale-diffusion or latent-diffusion.
+    """Make a model folder of a checkpoint of arbitrary-scale-diffusion, latent-diffusion or LIIF.
 
-    Its networks are those of params.yaml with the preset merged in. Nothing of the file is executed.
+    Its networks are those of params.yaml with the preset merged in; a LIIF's tensors describe it
+    themselves. Nothing of the file is executed.
     """
+    if preset is None:
+        _import_liif(source, to, first_stage)
+        return
     from arbiscale.presets import find_preset, preview_preset
 
     params = preview_preset(params_path(), find_preset(repository_root() / "presets", preset))
@@ -58,6 +66,18 @@ def export_checkpoint(
 
     interop.export_checkpoint(folder, target)
     print(target)
+
+
+def _import_liif(source: Path, folder: Path, first_stage: Path | None) -> None:
+    if first_stage is not None:
+        raise UserError("--first-stage: needs the U-Net's configuration: --preset NAME")
+    check_model_folder(folder)
+
+    from arbiscale import interop
+
+    settings = interop.import_liif(source, folder).settings
+    print(f"{folder}: LIIF, EDSR encoder of {settings.blocks} blocks and {settings.width} channels")
+    print(f"It draws: --model {folder}")
 
 
 def _report(found: Imported, folder: Path) -> list[str]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from arbiscale.config.sampling import Sampler
 from arbiscale.coordinates import Region, Size
-from arbiscale.inference.features import FeatureRows, make_features, rows_read
+from arbiscale.inference.features import FeatureRows, rows_read
 from arbiscale.inference.latents import sample_tiled
 from arbiscale.inference.memory import choose_tiling
 from arbiscale.inference.picture import Picture, Pixels, to_samples, to_signed
@@ -40,8 +40,7 @@ class Drawing:
         self._model = model
         self._tiling = tiling
         self._features: FeatureRows | None = None
-        residual = picture is not None and model.autoencoder.decoder.residual
-        self._base = to_signed(picture.colour).to(model.device) if picture and residual else None
+        self._base = to_signed(picture.colour).to(model.device) if picture and model.residual else None
         self._alpha = None
         if picture is not None and picture.alpha is not None:
             self._alpha = to_signed(picture.alpha[..., None])
@@ -93,8 +92,7 @@ class Drawing:
     def _feature_rows(self) -> FeatureRows:
         """The features from their first row on; computed once where they are held whole."""
         if self._features is None:
-            with self._model.computing():
-                features = make_features(self.latent, self._model.autoencoder.features, self._tiling)
+            features = self._model.feature_rows(self.latent, self._tiling)
             if not features.whole:
                 return features
             self._features = features
@@ -104,7 +102,7 @@ class Drawing:
         """A region of the picture, shape (1, 3, *region size), not clamped."""
         start, stop = rows_read(region[0], region[2], size[0], features.size[0])
         with self._model.computing():
-            drawn: Tensor = self._model.autoencoder.decoder.head(
+            drawn: Tensor = self._model.head(
                 features.rows(start, stop), size, region, inputs=features.size, origin=(start, 0)
             )
         if self._base is None:

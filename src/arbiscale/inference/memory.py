@@ -33,16 +33,39 @@ def choose_tiling(model: Model, latent_size: Size, tile: str | int) -> Tiling | 
     Raises:
         UserError: a tile too small for its overlap, or another word.
     """
+    multiple = model.config.diffusion.denoiser.downsampling if model.config.diffusion else 1
+    per_pixel = model.factor // model.downsampling
+    needed = bytes_per_latent_pixel(model.config)
+    return fit_tiling(model.device, latent_size, tile, needed, multiple=multiple, per_pixel=per_pixel)
+
+
+def fit_tiling(
+    device: torch.device,
+    latent_size: Size,
+    tile: str | int,
+    bytes_per_pixel: int,
+    *,
+    multiple: int = 1,
+    per_pixel: int = 1,
+) -> Tiling | None:
+    """The same for a network that needs so many bytes for a latent pixel.
+
+    Args:
+        device: whose memory counts.
+        latent_size: before padding.
+        tile: as in `choose_tiling`.
+        bytes_per_pixel: of the latent.
+        multiple: of which tiles are.
+        per_pixel: latent pixels per pixel of the picture, along one axis.
+    """
     if tile == "none":
         return None
-    multiple = model.config.diffusion.denoiser.downsampling if model.config.diffusion else 1
     if tile == "auto":
-        pixels = _free_bytes(model.device) // bytes_per_latent_pixel(model.config)
+        pixels = _free_bytes(device) // bytes_per_pixel
         if latent_size[0] * latent_size[1] <= pixels:
             return None
         tile_px = max(2 * _LARGEST_OVERLAP_PX, int(pixels**0.5)) // multiple * multiple
     else:
-        per_pixel = model.factor // model.downsampling
         if not isinstance(tile, int) or tile * per_pixel < max(SMALLEST_TILE_PX, 4 * multiple):
             least = -(-max(SMALLEST_TILE_PX, 4 * multiple) // per_pixel)
             raise UserError(f"tile {tile}: must be auto, none or at least {least} px with this model")

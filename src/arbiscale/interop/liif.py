@@ -1,0 +1,84 @@
+"""The published LIIF in this project's own network, and as a model folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from arbiscale.config.liif import LIIFNetworkSettings
+from arbiscale.config.section import validate
+from arbiscale.errors import UserError
+from arbiscale.interop.checkpoint_file import read_state
+from arbiscale.interop.tensors import Pair, compare, module, table_of, to_own
+from arbiscale.liif_checkpoint import save_liif
+from arbiscale.networks.liif import LIIF
+
+_STEM, _HEAD = "encoder.head.0.weight", "imnet.layers.0.weight"
+_BLOCKS, _LAYERS = r"encoder\.body\.(\d+)\.body\.0\.weight", r"imnet\.layers\.(\d+)\.weight"
+_UNUSED = re.compile(r"encoder\.(sub|add)_mean\..*")  # EDSR's mean colour, which LIIF leaves out
+
+
+def import_liif(source: Path, folder: Path) -> LIIF:
+    """Write a model folder from a published file of a LIIF, and return the LIIF.
+
+    Args:
+        source: .pth, .pt, .ckpt or .safetensors; nothing of it is executed.
+        folder: where to.
+
+    Raises:
+        UserError: a file that cannot be read, or holds something else. Nothing is written then.
+    """
+    liif = load_liif(read_state(source), str(source))
+    save_liif(folder, liif)
+    return liif
+
+
+def load_liif(weights: Mapping[str, Tensor], source: str = "weights") -> LIIF:
+    """The published LIIF, in evaluation mode; how wide and deep it is, its tensors say themselves.
+
+    Args:
+        weights: the state dict, under the published names (`encoder.head.0.weight`, ...), of an EDSR-baseline
+            encoder and a head with feature unfolding, cell decoding and a local ensemble.
+        source: where they are from, for messages.
+
+    Raises:
+        UserError: tensors of something else, or that do not fit together, by name.
+    """
+    if _STEM not in weights or _HEAD not in weights:
+        some = ", ".join(list(weights)[:3])
+        raise UserError(
+            f"{source}: holds no LIIF with an EDSR encoder under published names, but {some}, ...; "
+            "other checkpoints need their configuration: --preset NAME"
+        )
+    head = {"width": len(weights[_HEAD]), "layers": _count(weights, _LAYERS) - 1}  # the output's beside
+    values = {"width": len(weights[_STEM]), "blocks": _count(weights, _BLOCKS), "head": head}
+    settings = validate(LIIFNetworkSettings, values, source)
+    with torch.device("meta"):
+        liif = LIIF(settings)
+    table = table_of(liif, _pairs(settings))
+    mismatch = compare(table, liif, weights)
+    used = {pair.published for pair in table}
+    mismatch.unexpected = sorted(name for name in weights if name not in used and not _UNUSED.fullmatch(name))
+    if mismatch:
+        raise UserError(f"{source}: is not a LIIF as published: {mismatch}")
+    liif.load_state_dict(to_own(table, weights), assign=True)
+    return liif.eval()
+
+
+def _pairs(settings: LIIFNetworkSettings) -> Iterator[Pair]:
+    yield from module("encoder.head.0", "encoder.stem")
+    for block in range(settings.blocks):
+        for there, here in ((0, "first"), (2, "second")):  # an activation stands between
+            yield from module(f"encoder.body.{block}.body.{there}", f"encoder.blocks.{block}.{here}")
+    yield from module(f"encoder.body.{settings.blocks}", "encoder.last")
+    layers = ["first", *(f"hidden.{index}" for index in range(settings.head.layers - 1)), "output"]
+    for index, layer in enumerate(layers):
+        yield from module(f"imnet.layers.{2 * index}", f"head.{layer}")
+
+
+def _count(weights: Mapping[str, Tensor], pattern: str) -> int:
+    return sum(re.fullmatch(pattern, name) is not None for name in weights)

@@ -1,0 +1,134 @@
+"""The façade of a LIIF: what `load_model` returns for its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from arbiscale.config.sampling import Sampler, SamplingSettings
+from arbiscale.coordinates import Region, Size
+from arbiscale.errors import UserError
+from arbiscale.liif_checkpoint import load_liif
+from arbiscale.model import Model
+from arbiscale.networks.implicit_head import ImplicitHead
+
+if TYPE_CHECKING:
+    from arbiscale.inference.drawing import Drawing
+    from arbiscale.inference.features import FeatureRows
+    from arbiscale.inference.tiles import Tiling
+
+
+class LIIFModel(Model):
+    """A LIIF, ready to upscale; its latents are the features of the low-resolution image.
+
+    Nothing is sampled, so seeds change nothing and the options of sampling are refused. It has no
+    autoencoder and no configuration of one.
+
+    Attributes:
+        liif: the network.
+    """
+
+    def _load(self, folder: Path, sampling: SamplingSettings | None) -> None:
+        self.diffusion = None
+        self.liif = load_liif(folder).to(self.device).requires_grad_(False)
+
+    def networks(self) -> list[torch.nn.Module]:
+        """The convolutional network: the encoder."""
+        return [self.liif.encoder]
+
+    @property
+    def task(self) -> str:
+        """`super_resolution`."""
+        return "super_resolution"
+
+    @property
+    def factor(self) -> int:
+        """1: the low-resolution image is encoded as it is."""
+        return 1
+
+    @property
+    def downsampling(self) -> int:
+        """Image pixels per pixel of the features: 1."""
+        return 1
+
+    @property
+    def residual(self) -> bool:
+        """Colours are drawn, not a difference."""
+        return False
+
+    @property
+    def head(self) -> ImplicitHead:
+        """What draws colours from unfolded features."""
+        return self.liif.head
+
+    def feature_rows(self, latent: Tensor, tiling: Tiling | None) -> FeatureRows:
+        """What the head reads of one encoded picture, row by row."""
+        from arbiscale.inference.liif import UnfoldedRows
+
+        return UnfoldedRows(latent)
+
+    def sample(
+        self,
+        image: Any,
+        *,
+        steps: int | None = None,
+        sampler: Sampler | None = None,
+        seed: int = 0,
+        eta: float | None = None,
+        tile: str | int = "auto",
+    ) -> Drawing:
+        """Encode a picture once, to draw it at several sizes; see `Model.upscale`.
+
+        Raises:
+            UserError: options of sampling, and what `Model.upscale` names.
+        """
+        from arbiscale.inference.conversion import to_picture
+        from arbiscale.inference.drawing import Drawing
+        from arbiscale.inference.liif import encode_picture
+        from arbiscale.inference.picture import to_signed
+
+        _refuse_sampling(steps, sampler, eta)
+        picture = to_picture(image)
+        with self.computing():
+            low_resolution = to_signed(picture.colour).to(self.device)
+            features = encode_picture(self.liif, low_resolution, tile).float()
+        return Drawing(self, features, picture)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Features of images (batch, 3, height, width) in [-1, 1], of the images' size."""
+        with self.computing():
+            return self.liif.encode(image.to(self.device)).float()
+
+    def decode(
+        self, latent: Tensor, size: Size, *, region: Region | None = None, base: Tensor | None = None
+    ) -> Tensor:
+        """Images (batch, 3, *size), not clamped, drawn from features; see `LIIF.decode`."""
+        if base is not None:
+            raise ValueError("a LIIF takes no `base`")
+        with self.computing():
+            return self.liif.decode(latent.to(self.device), size, region=region).float()
+
+    def sample_latents(
+        self,
+        low_resolution: Tensor,
+        *,
+        steps: int | None = None,
+        sampler: Sampler | None = None,
+        seed: int = 0,
+        eta: float | None = None,
+    ) -> Tensor:
+        """What is drawn from: the features of images (batch, 3, height, width) in [-1, 1].
+
+        Raises:
+            UserError: options of sampling.
+        """
+        _refuse_sampling(steps, sampler, eta)
+        return self.encode(low_resolution)
+
+
+def _refuse_sampling(steps: int | None, sampler: Sampler | None, eta: float | None) -> None:
+    if (steps, sampler, eta) != (None, None, None):
+        raise UserError("this model is a LIIF, which samples nothing; leave steps, sampler and eta out")
