@@ -8,6 +8,7 @@ from arbiscale.config.params import Params
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.diffusion_checkpoint import DiffusionConfig, ModelConfig, build_latent_diffusion
 from arbiscale.latent_diffusion import LatentDiffusion
+from arbiscale.latent_space import LatentStatistics
 from arbiscale.networks.autoencoder import Autoencoder
 
 SAMPLING = SamplingSettings(steps=4, spacing="trailing", eta=0.0)
@@ -17,15 +18,9 @@ def random_model(params: Params) -> tuple[ModelConfig, LatentDiffusion]:
     """A model, and what its config.json would say; it draws in 4 steps."""
     torch.manual_seed(0)
     network = params.autoencoder.network
-    diffusion = DiffusionConfig(
-        task=params.diffusion.task,
-        condition_upsampling=params.diffusion.condition_upsampling,
-        process=params.diffusion.process,
-        denoiser=params.diffusion.denoiser,
-        latent_shift=[0.0] * network.latent_channels,
-        latent_scale=[1.0] * network.latent_channels,
-        training_latent_px=params.data.augmentation.crop_px // network.encoder.downsampling,
-    )
+    statistics = LatentStatistics.uniform(network.latent_channels, 1.0)
+    latent_px = params.data.augmentation.crop_px // network.encoder.downsampling
+    diffusion = DiffusionConfig.of(params.diffusion, statistics, latent_px)
     config = ModelConfig(
         factor=params.data.factor, autoencoder=network, diffusion=diffusion, sampling=SAMPLING
     )

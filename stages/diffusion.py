@@ -41,15 +41,8 @@ def main(stage: Stage) -> None:
     statistics = measure_statistics(
         autoencoder, islice(batches, STATISTICS_BATCHES), settings.latent_normalization
     )
-    diffusion = DiffusionConfig(
-        task=settings.task,
-        condition_upsampling=settings.condition_upsampling,
-        process=settings.process,
-        denoiser=settings.denoiser,
-        latent_shift=statistics.shift,
-        latent_scale=statistics.scale,
-        training_latent_px=augmentation.crop_px // autoencoder.downsampling,
-    )
+    latent_px = augmentation.crop_px // autoencoder.downsampling
+    diffusion = DiffusionConfig.of(settings, statistics, latent_px)
     config = first_stage.model_copy(update={"diffusion": diffusion})
     torch.manual_seed(derive_seed(stage.seed, stage.name))
     model = build_latent_diffusion(config, autoencoder)

@@ -16,7 +16,7 @@ from arbiscale.checkpoint import (
     read_json_config,
     save_tensors,
 )
-from arbiscale.config.diffusion import DenoiserSettings, ProcessSettings
+from arbiscale.config.diffusion import DenoiserSettings, DiffusionSettings, ProcessSettings
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.config.section import Section
 from arbiscale.diffusion.process import DiffusionProcess
@@ -40,6 +40,21 @@ class DiffusionConfig(Section):
     latent_shift: list[float]
     latent_scale: list[float]
     training_latent_px: int = Field(ge=1)  # side of the latents it was trained on
+
+    @classmethod
+    def of(
+        cls, settings: DiffusionSettings, statistics: LatentStatistics, training_latent_px: int
+    ) -> DiffusionConfig:
+        """What a model trained by these settings, on latents of these statistics, says of itself."""
+        return cls(
+            task=settings.task,
+            condition_upsampling=settings.condition_upsampling,
+            process=settings.process,
+            denoiser=settings.denoiser,
+            latent_shift=statistics.shift,
+            latent_scale=statistics.scale,
+            training_latent_px=training_latent_px,
+        )
 
 
 class ModelConfig(FirstStageConfig):

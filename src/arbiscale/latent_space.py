@@ -22,6 +22,11 @@ class LatentStatistics:
     shift: list[float]
     scale: list[float]
 
+    @classmethod
+    def uniform(cls, channels: int, scale: float) -> LatentStatistics:
+        """One scale for all channels and no shift, as published."""
+        return cls([0.0] * channels, [scale] * channels)
+
 
 class LatentSpace(nn.Module):
     """An autoencoder seen by a diffusion model."""

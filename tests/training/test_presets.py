@@ -51,15 +51,8 @@ def build(params: Params, autoencoder: Autoencoder, images: torch.Tensor) -> Lat
     """The latent diffusion model around a trained first stage."""
     settings = params.diffusion
     statistics = measure_statistics(autoencoder, [images], settings.latent_normalization)
-    diffusion = DiffusionConfig(
-        task=settings.task,
-        condition_upsampling=settings.condition_upsampling,
-        process=settings.process,
-        denoiser=settings.denoiser,
-        latent_shift=statistics.shift,
-        latent_scale=statistics.scale,
-        training_latent_px=images.shape[-1] // autoencoder.downsampling,
-    )
+    latent_px = images.shape[-1] // autoencoder.downsampling
+    diffusion = DiffusionConfig.of(settings, statistics, latent_px)
     config = ModelConfig(
         factor=params.data.factor, autoencoder=params.autoencoder.network, diffusion=diffusion
     )

@@ -32,6 +32,7 @@ from arbiscale.interop.contents import (
 from arbiscale.interop.first_stage_names import first_stage_pairs
 from arbiscale.interop.tensors import Mismatch, Pair, compare, table_of, to_own
 from arbiscale.interop.unet_names import unet_pairs
+from arbiscale.latent_space import LatentStatistics
 from arbiscale.networks.autoencoder import Autoencoder
 from arbiscale.networks.denoiser import Denoiser
 
@@ -178,18 +179,11 @@ def _config(
 ) -> ModelConfig:
     if not with_unet:
         return ModelConfig(factor=params.data.factor, autoencoder=settings)
-    diffusion = DiffusionConfig(
-        task=params.diffusion.task,
-        condition_upsampling=params.diffusion.condition_upsampling,
-        process=params.diffusion.process,
-        denoiser=params.diffusion.denoiser,
-        latent_shift=[0.0] * settings.latent_channels,
-        latent_scale=[scale] * settings.latent_channels,
-        training_latent_px=params.data.augmentation.crop_px // settings.encoder.downsampling,
-    )
+    statistics = LatentStatistics.uniform(settings.latent_channels, scale)
+    latent_px = params.data.augmentation.crop_px // settings.encoder.downsampling
     return ModelConfig(
         factor=params.data.factor,
         autoencoder=settings,
-        diffusion=diffusion,
+        diffusion=DiffusionConfig.of(params.diffusion, statistics, latent_px),
         sampling=params.evaluate.sampling,
     )
