@@ -46,7 +46,13 @@ def main(stage: Stage) -> None:
     perceptual = _perceptual(stage.runtime.weights_dir, models["autoencoder"])
 
     evaluation = evaluate_models(
-        models, photographs, settings, seed=stage.seed, perceptual=perceptual, extra=extra
+        models,
+        photographs,
+        settings,
+        seed=stage.seed,
+        perceptual=perceptual,
+        extra=extra,
+        workers=stage.runtime.workers,
     )
     means = evaluation.means()
     print(as_text(means))

@@ -64,6 +64,26 @@ def test_folders_are_searched_recursively(stand_in: Make, folder: str) -> None:
     assert {score.photograph for score in found} == {"a", "more/b"}
 
 
+def test_numbers_are_the_same_again_and_with_two_workers(stand_in: Make, folder: str) -> None:
+    wanted = settings(["sample", "crops", "benchmark"], benchmark=[f"own={folder}"])
+    first, again, shared = (evaluate(stand_in, wanted, workers=workers) for workers in (0, 0, 2))
+    assert first.scores
+    assert repr(again.scores) == repr(first.scores)  # NaN included
+    assert repr(shared.scores) == repr(first.scores)
+    assert shared.left_out == first.left_out
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_picture_is_left_out(stand_in: Make, folder: str, workers: int) -> None:
+    (Path(folder) / "b.png").write_text("no picture")
+    wanted = settings(["benchmark"], benchmark=[f"own={folder}"])
+    evaluation = evaluate(stand_in, wanted, workers=workers)
+    assert {score.photograph for score in evaluation.scores} == {"a", "more/b"}
+    assert len(evaluation.left_out) == 3  # scales
+    for line in evaluation.left_out:
+        assert line.startswith(f"benchmark: left out: {Path(folder) / 'b.png'}: ")
+
+
 def test_what_cannot_be_followed_is_said_and_the_rest_stands(
     stand_in: Make, folder: str, tmp_path: Path
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 from arbiscale.errors import UserError
@@ -11,8 +11,8 @@ from arbiscale.images import READABLE_SUFFIXES, read_image
 from arbiscale.workspace import repository_root
 
 
-class PictureFolder:
-    """The pictures below a folder, whole, by name; read anew each time they are gone through."""
+class PictureFolder(Sequence[HeldOutCrop]):
+    """The pictures below a folder, whole, by name; each is read when it is asked for."""
 
     def __init__(self, folder: str, key: str) -> None:
         """Find the pictures; a relative path counts from the repository.
@@ -34,8 +34,11 @@ class PictureFolder:
         if not self._paths:
             raise UserError(f"{key}: {folder} holds no picture; name one that holds high-resolution pictures")
 
-    def __iter__(self) -> Iterator[HeldOutCrop]:
-        """Read the pictures one after the other; raises UserError for one that cannot be read."""
-        for path in self._paths:
-            name = path.relative_to(self._root).with_suffix("").as_posix()
-            yield HeldOutCrop(name, read_image(path))
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, index: int) -> HeldOutCrop:  # type: ignore[override]  # no slices
+        """Read a picture; raises UserError where it cannot be read."""
+        path = self._paths[index]
+        name = path.relative_to(self._root).with_suffix("").as_posix()
+        return HeldOutCrop(name, read_image(path))

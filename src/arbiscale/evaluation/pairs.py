@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from arbiscale.coordinates import Size
+from arbiscale.errors import UserError
 from arbiscale.evaluation.crops import HeldOutCrop
 from arbiscale.evaluation.pictures import as_shown
 from arbiscale.evaluation.protocols import Protocol, Sizes
@@ -33,7 +35,12 @@ class Pairs:
 
 
 def make_pairs(
-    protocol: Protocol, images: Iterable[HeldOutCrop], scale: float, left_out: list[str]
+    protocol: Protocol,
+    images: Sequence[HeldOutCrop],
+    scale: float,
+    left_out: list[str],
+    *,
+    workers: int = 0,
 ) -> Iterator[Pairs]:
     """Pairs of one scale: all at once where the protocol draws them together, else one by one.
 
@@ -41,9 +48,10 @@ def make_pairs(
         protocol: whose kernel and sizes.
         images: of one size where the protocol draws them together, and crops them.
         scale: output / input.
-        left_out: gains one line for every image too small for this scale.
+        left_out: gains one line for every image that cannot be read or is too small for this scale.
+        workers: processes that read and shrink images ahead; 0 = this one. The pairs are the same.
     """
-    made = _single_pairs(protocol, images, scale, left_out)
+    made = _single_pairs(protocol, images, scale, left_out, workers)
     if not protocol.together:
         yield from made
     elif single := list(made):
@@ -61,17 +69,39 @@ def resized(protocol: Protocol, images: Tensor, size: Size) -> Tensor:
 
 
 def _single_pairs(
-    protocol: Protocol, images: Iterable[HeldOutCrop], scale: float, left_out: list[str]
+    protocol: Protocol, images: Sequence[HeldOutCrop], scale: float, left_out: list[str], workers: int
 ) -> Iterator[Pairs]:
-    for image in images:
+    """One pair an image, in the images' order."""
+    pairs = _PairMaking(protocol, images, scale)
+    for made in DataLoader(pairs, batch_size=None, num_workers=min(workers, len(images))):
+        if isinstance(made, str):
+            left_out.append(made)
+        else:
+            yield made
+
+
+class _PairMaking(Dataset[Pairs | str]):
+    """Makes the pair of an image, or says why there is none."""
+
+    def __init__(self, protocol: Protocol, images: Sequence[HeldOutCrop], scale: float) -> None:
+        self._protocol, self._images, self._scale = protocol, images, scale
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> Pairs | str:
+        protocol, scale = self._protocol, self._scale
+        try:
+            image = self._images[index]
+        except UserError as error:
+            return f"{protocol.name}: left out: {error}"
         height, width = image.pixels.shape[:2]
         sizes = protocol.sizes((height, width), scale)
         if _too_small(protocol, (height, width), sizes, scale):
-            left_out.append(
+            return (
                 f"{protocol.name}: {image.photograph} of {width}x{height} px is too small for x{scale:g} "
                 "and left out"
             )
-            continue
         whole = to_tensor(image.pixels)
         if protocol.truth == "crop":
             truth = whole[..., : sizes.truth[0], : sizes.truth[1]]
@@ -80,7 +110,7 @@ def _single_pairs(
             square = _middle_square(whole)
             truth = as_shown(resized(protocol, square, sizes.truth)) * 2 - 1
             low = resized(protocol, square, sizes.low)
-        yield Pairs([image.photograph], truth, as_shown(low) * 2 - 1)
+        return Pairs([image.photograph], truth, as_shown(low) * 2 - 1)
 
 
 def _too_small(protocol: Protocol, size: Size, sizes: Sizes, scale: float) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -20,7 +20,7 @@ from arbiscale.losses.perceptual import LPIPS
 from arbiscale.model import Model
 
 Photographs = Mapping[str, NDArray[np.uint8]]
-Images = Callable[[], Iterable[HeldOutCrop]]
+Images = Callable[[], Sequence[HeldOutCrop]]
 
 
 def evaluate_models(
@@ -31,6 +31,7 @@ def evaluate_models(
     seed: int,
     perceptual: LPIPS | None,
     extra: Mapping[str, Model] | None = None,
+    workers: int = 0,
 ) -> Evaluation:
     """Evaluate an autoencoder and the models trained on it, by the task of the last one.
 
@@ -43,6 +44,7 @@ def evaluate_models(
         seed: of crops and sampling noise.
         perceptual: LPIPS; None = unavailable, its column is empty.
         extra: further models, by the names of their rows; those of another task are left out.
+        workers: processes that prepare pictures ahead; 0 = none. Results are the same.
 
     Raises:
         UserError: no protocol could be followed.
@@ -53,7 +55,7 @@ def evaluate_models(
         evaluation.left_out.append(f"evaluate.extra_models.{name}: was not made for super-resolution")
 
     for name in settings.protocols:
-        for follow in _steps(name, models, photographs, settings, seed, perceptual, further):
+        for follow in _steps(name, models, photographs, settings, seed, perceptual, further, workers):
             try:
                 evaluation.extend(follow())
             except UserError as error:
@@ -71,6 +73,7 @@ def _steps(
     seed: int,
     perceptual: LPIPS | None,
     extra: Mapping[str, Model],
+    workers: int,
 ) -> Iterator[Callable[[], Evaluation]]:
     """The evaluations a protocol consists of, one a data set, each to be run by itself."""
     if [*models.values()][-1].task == "generation":
@@ -98,6 +101,7 @@ def _steps(
                 protocol=protocol,
                 dataset=dataset,
                 extra=extra,
+                workers=workers,
             )
 
         yield upscale

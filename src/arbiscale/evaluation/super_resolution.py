@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +53,7 @@ class Contestants:
 
 def evaluate_super_resolution(
     models: Mapping[str, Model],
-    images: Iterable[HeldOutCrop],
+    images: Sequence[HeldOutCrop],
     scales: Sequence[float],
     *,
     seed: int,
@@ -61,6 +61,7 @@ def evaluate_super_resolution(
     protocol: Protocol = SAMPLE,
     dataset: str = "",
     extra: Mapping[str, Model] | None = None,
+    workers: int = 0,
 ) -> Evaluation:
     """Measure baselines, the autoencoder, each model and a control on pictures shrunk by each scale.
 
@@ -78,13 +79,14 @@ def evaluate_super_resolution(
         protocol: sizes, kernel, channels, border.
         dataset: what the groups are called by besides the protocol, where it has several.
         extra: further models of super-resolution, by the names of their rows.
+        workers: processes that prepare pictures ahead; 0 = none. Results are the same.
     """
     evaluation = Evaluation()
     device = next(iter(models.values())).device
     contestants = Contestants(models, extra or {})
     prefix = "" if protocol is SAMPLE else "".join(f"{part}/" for part in (protocol.name, dataset) if part)
     for scale in scales:
-        for pairs in make_pairs(protocol, images, scale, evaluation.left_out):
+        for pairs in make_pairs(protocol, images, scale, evaluation.left_out, workers=workers):
             there = Pairs(pairs.photographs, pairs.truth.to(device), pairs.low.to(device))
             group = f"{prefix}x{scale:g}"
             _evaluate_pairs(evaluation, group, protocol, scale, contestants, there, seed, perceptual)
