@@ -2,6 +2,7 @@ import ast
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -74,6 +75,21 @@ def test_a_deleted_experiment_is_one_line(store: Store) -> None:
     store.client.delete_experiment(store.experiment_id)
     with pytest.raises(UserError, match="experiment arbiscale was deleted"):
         open_store()
+
+
+def test_what_a_run_recorded_is_read_back(store: Store) -> None:
+    with store.run("diffusion", tags={"data_hash": "abc"}, params={}) as run:
+        for step, loss in [(0, 3.0), (10, 2.0), (20, 9.0)]:
+            run.log_metrics({"train/loss": loss, "lr": 1.0}, step=step)
+        time.sleep(0.002)  # the clock of metrics counts milliseconds
+        run.log_metrics({"train/loss": 1.0}, step=20)  # as a resumed run does
+    recorded = store.recorded(run.id, curves=["train/", "validation/"])
+    assert recorded is not None
+    assert recorded.curves == {"train/loss": [(0, 3.0), (10, 2.0), (20, 1.0)]}
+    assert recorded.tags["data_hash"] == "abc"
+    assert store.recorded("0" * 32) is None
+    store.client.delete_run(run.id)
+    assert store.recorded(run.id) is None
 
 
 def test_a_run_records_what_it_is_told(store: Store) -> None:

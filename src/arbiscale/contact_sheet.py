@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageOps
 
+from arbiscale.evaluation.detail import Box, detail_box
 from arbiscale.evaluation.scores import Comparison
 from arbiscale.fonts import label_font
 
 _TILE_PX = 320  # larger pictures are shrunk to this; their details are not
 _LEAST_COLUMN_PX = 150  # so that captions fit
-_DETAIL_FRACTION = 4  # of a picture's shorter side
 _GAP_PX = 10
 _TITLE_PX, _LABEL_PX, _CAPTION_PX = 24, 17, 15  # font sizes
 _LINE = 1.4  # line height / font size
@@ -50,7 +50,7 @@ def draw_contact_sheet(
 
 def _strip(comparison: Comparison) -> Image.Image:
     """The pictures of one comparison under their labels, and their details."""
-    box = _detail_box(comparison)
+    box = detail_box(comparison)
     columns = []
     for label, pixels in comparison.pictures.items():
         picture = Image.fromarray(pixels)
@@ -78,7 +78,7 @@ def _strip(comparison: Comparison) -> Image.Image:
     return _stacked([_text_block([comparison.title], _LABEL_PX, "dimgray"), line], gap_px=0)
 
 
-def _framed(picture: Image.Image, box: tuple[int, int, int, int] | None) -> Image.Image:
+def _framed(picture: Image.Image, box: Box | None) -> Image.Image:
     """The picture at its place in a column, the detail outlined."""
     shown = picture.copy()
     if box:
@@ -87,24 +87,6 @@ def _framed(picture: Image.Image, box: tuple[int, int, int, int] | None) -> Imag
     if max(shown.size) > _TILE_PX:
         return ImageOps.contain(shown, (_TILE_PX, _TILE_PX), Image.Resampling.LANCZOS)
     return shown
-
-
-def _detail_box(comparison: Comparison) -> tuple[int, int, int, int] | None:
-    """(left, top, right, bottom) of the square with the strongest gradients of the ground truth."""
-    truth = comparison.pictures.get("ground truth")
-    if truth is None or any(pixels.shape != truth.shape for pixels in comparison.pictures.values()):
-        return None
-    side = min(truth.shape[:2]) // _DETAIL_FRACTION
-    if side < 1:
-        return None
-    grey = truth.mean(axis=2)
-    gradient = np.abs(np.diff(grey, axis=0, append=grey[-1:])) + np.abs(
-        np.diff(grey, axis=1, append=grey[:, -1:])
-    )
-    sums = np.pad(gradient, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
-    energy = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
-    top, left = (int(index) for index in np.unravel_index(energy.argmax(), energy.shape))
-    return left, top, left + side, top + side
 
 
 def _caption(metrics: dict[str, float]) -> str:

@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from arbiscale.workspace import repository_root
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Metric
 
 Entry = TypeVar("Entry")
 EXPERIMENT = "arbiscale"
@@ -161,6 +162,18 @@ def _batches(entries: list[Entry], size: int) -> Iterator[list[Entry]]:
 
 
 @dataclass(frozen=True)
+class RecordedRun:
+    """What a store holds of a run: its tags, and (step, value) of its curves in the order of their steps."""
+
+    tags: dict[str, str]
+    curves: dict[str, list[tuple[int, float]]]
+
+
+def _recorded_at(metric: Metric) -> int:
+    return int(metric.timestamp)
+
+
+@dataclass(frozen=True)
 class Store:
     """An MLflow store: runs of the one experiment, and the registry of models."""
 
@@ -238,6 +251,30 @@ class Store:
         with suppress(MlflowException):
             return str(self.client.get_run(run_id).info.status)
         return None
+
+    def recorded(self, run_id: str, curves: Sequence[str] = ()) -> RecordedRun | None:
+        """A run of whatever state; None if this store has none of that id, or it was deleted.
+
+        Args:
+            run_id: as in runs/STAGE.json.
+            curves: what the names of the metrics begin with whose values are read at every step.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            run = self.client.get_run(run_id)
+            if run.info.lifecycle_stage != "active":
+                return None
+            names = sorted(name for name in run.data.metrics if name.startswith(tuple(curves)))
+            found = {name: self.client.get_metric_history(run_id, name) for name in names}
+        except MlflowException:
+            return None
+        # A resumed run repeats steps; what was recorded last counts.
+        points = {
+            name: sorted({each.step: each.value for each in sorted(history, key=_recorded_at)}.items())
+            for name, history in found.items()
+        }
+        return RecordedRun(dict(run.data.tags), points)
 
     def upload_model(self, folder: Path, name: str, loader: ModuleType, run_id: str | None) -> str:
         """Upload a model folder as a pyfunc with its code; returns the id of MLflow's logged model.

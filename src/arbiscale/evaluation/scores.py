@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from arbiscale.evaluation.extremes import Extremes
+
 Means = dict[str, dict[str, dict[str, float | None]]]
 
 
@@ -41,12 +43,14 @@ class Evaluation:
         scores: one for every row, scale and picture.
         times: pictures drawn and the seconds it took, by group and row.
         comparisons: pictures to look at, by group.
+        extremes: the last model's best and worst pictures, by group.
         left_out: one line for everything that could not be measured.
     """
 
     scores: list[Score] = field(default_factory=list)
     times: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
     comparisons: dict[str, list[Comparison]] = field(default_factory=dict)
+    extremes: dict[str, Extremes] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
 
     def add(
@@ -73,6 +77,7 @@ class Evaluation:
         self.scores += other.scores
         self.times |= other.times
         self.comparisons |= other.comparisons
+        self.extremes |= other.extremes
         self.left_out += other.left_out
 
     def means(self) -> Means:

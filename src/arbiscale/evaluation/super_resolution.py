@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from arbiscale.coordinates import Size
 from arbiscale.evaluation.crops import HeldOutCrop
+from arbiscale.evaluation.extremes import Extremes, window
 from arbiscale.evaluation.pairs import Pairs, make_pairs, resized
 from arbiscale.evaluation.pictures import Draw, agreement_with_half_size, as_shown, batches, compare
 from arbiscale.evaluation.protocols import SAMPLE, Protocol
@@ -115,6 +117,9 @@ def _evaluate_pairs(
         )
         for index in first
     ]
+    last = [*contestants.models][-1]
+    extremes = evaluation.extremes.setdefault(group, Extremes(last, over="bicubic"))
+    bicubic: dict[str, list[float]] = {}
     for row in _rows(protocol, contestants, pairs, seed):
         begun = now_seconds(truth.device)
         images = row.draw(size)
@@ -131,12 +136,44 @@ def _evaluate_pairs(
         if protocol.extended:
             metrics["colour_shift"] = colour_shift(shown, shown_truth).tolist()
         evaluation.add(group, row.name, photographs, images, metrics)
+        if row.name == "bicubic":
+            bicubic = metrics
+        elif row.name == last:
+            _offer(extremes, protocol, pairs, images, bicubic, metrics)
         for index, comparison in zip(first, comparisons, strict=True):
             comparison.pictures[row.name] = to_array(images[index].nan_to_num(0))
             comparison.metrics[row.name] = {name: values[index] for name, values in metrics.items()}
     for index, comparison in zip(first, comparisons, strict=True):
         comparison.pictures["ground truth"] = to_array(truth[index])
     kept += comparisons
+
+
+def _offer(
+    extremes: Extremes,
+    protocol: Protocol,
+    pairs: Pairs,
+    images: Tensor,
+    bicubic: Mapping[str, Sequence[float]],
+    metrics: Mapping[str, Sequence[float]],
+) -> None:
+    """Offer every picture of the last model, with the bicubic one and the truth beside it."""
+
+    def compared(index: int) -> Comparison:
+        truth = to_array(pairs.truth[index])
+        size = (truth.shape[0], truth.shape[1])
+        left, top, right, bottom = window(truth)
+        whole = {
+            extremes.over: to_array(resized(protocol, pairs.low[[index]], size)),
+            extremes.row: to_array(images[index]),
+            "ground truth": truth,
+        }
+        parts = {name: pixels[top:bottom, left:right].copy() for name, pixels in whole.items()}
+        found = {extremes.over: bicubic, extremes.row: metrics}
+        numbers = {row: {name: values[index] for name, values in of.items()} for row, of in found.items()}
+        return Comparison(pairs.photographs[index], parts, numbers)
+
+    for index, (before, after) in enumerate(zip(bicubic["psnr"], metrics["psnr"], strict=True)):
+        extremes.offer(after - before, partial(compared, index))
 
 
 def _rows(protocol: Protocol, contestants: Contestants, pairs: Pairs, seed: int) -> Iterator[_Row]:
