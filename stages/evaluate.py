@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -11,15 +12,14 @@ from arbiscale.config.evaluate import EvaluateSettings, by_name
 from arbiscale.config.section import flatten, read_yaml
 from arbiscale.contact_sheet import draw_contact_sheet
 from arbiscale.data.manifest import read_manifest
-from arbiscale.errors import UnavailableError
 from arbiscale.evaluation.intervals import intervals
+from arbiscale.evaluation.networks import load_metric_networks
 from arbiscale.evaluation.report import as_text, flat_metrics, write_intervals, write_plots, write_scores
 from arbiscale.evaluation.suite import evaluate_models
 from arbiscale.files import atomic_folder, write_json
 from arbiscale.images import read_image, write_image
-from arbiscale.losses.perceptual import LPIPS, load_lpips
 from arbiscale.metrics.cost import peak_memory_mib
-from arbiscale.model import Model, load_model
+from arbiscale.model import load_model
 from arbiscale.stage import Stage, run_stage
 
 CROPS = Path("data/crops")
@@ -43,23 +43,24 @@ def main(stage: Stage) -> None:
         name: load_model(where, stage.runtime.device)
         for name, where in by_name(settings.extra_models).items()
     }
-    perceptual = _perceptual(stage.runtime.weights_dir, models["autoencoder"])
+    device = models["autoencoder"].device
+    networks = load_metric_networks(settings.perceptual, stage.runtime.weights_dir, device)
+    _warn(networks.unavailable)
 
     evaluation = evaluate_models(
         models,
         photographs,
         settings,
         seed=stage.seed,
-        perceptual=perceptual,
+        networks=networks,
         extra=extra,
         workers=stage.runtime.workers,
     )
     means = evaluation.means()
     print(as_text(means))
-    for problem in evaluation.problems():
-        print(f"WARNING: {problem}", file=sys.stderr)
+    _warn(problem for problem in evaluation.problems() if problem not in networks.unavailable)
 
-    memory = {"peak_memory_mib": peak_memory_mib(models["autoencoder"].device)}
+    memory = {"peak_memory_mib": peak_memory_mib(device)}
     write_json(METRICS, means | memory)
     with atomic_folder(PLOTS) as folder:
         write_plots(folder, means)
@@ -76,13 +77,10 @@ def main(stage: Stage) -> None:
     stage.run.log_artifact(REPORTS)
 
 
-def _perceptual(weights_dir: str, model: Model) -> LPIPS | None:
-    """LPIPS beside the models; None, said aloud, where its weights cannot be had."""
-    try:
-        return load_lpips(weights_dir).to(model.device)
-    except UnavailableError as error:
-        print(f"WARNING: LPIPS is not measured: {error}", file=sys.stderr)
-        return None
+def _warn(problems: Iterable[str]) -> None:
+    """Say what is missing from the table."""
+    for problem in problems:
+        print(f"WARNING: {problem}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from arbiscale.config.autoencoder import AutoencoderNetworkSettings
     from arbiscale.diffusion_checkpoint import ModelConfig
     from arbiscale.latent_diffusion import LatentDiffusion
@@ -146,3 +148,22 @@ def make_model() -> Callable[[ModelConfig], LatentDiffusion]:
         return model.eval()
 
     return make
+
+
+@pytest.fixture(scope="session")
+def vgg16() -> dict[str, Tensor]:
+    """VGG16's convolutions as a state dict, with random weights that keep the features' scale."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    features, channels_in = {}, 3
+    widths = {0: 64, 2: 64, 5: 128, 7: 128, 10: 256, 12: 256, 14: 256} | dict.fromkeys(
+        (17, 19, 21, 24, 26, 28), 512
+    )
+    for index, width in widths.items():
+        scale = (2 / (9 * channels_in)) ** 0.5
+        kernels = torch.randn((width, channels_in, 3, 3), generator=generator)
+        features[f"features.{index}.weight"] = kernels * scale
+        features[f"features.{index}.bias"] = torch.zeros(width)
+        channels_in = width
+    return features

@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from arbiscale import weights
 from arbiscale.errors import UnavailableError, UserError
-from arbiscale.weights import Pretrained, fetch_weights, load_state, locate, obtain
+from arbiscale.weights import Pretrained, load_state, locate, obtain
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
@@ -119,19 +118,18 @@ def test_a_cache_that_cannot_be_written_is_no_more_than_unavailable(
         obtain(network(f"{address}/net-full.pth"))
 
 
-def test_fetch_copies_into_the_repository_and_prints_the_sha256(
-    places: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(weights, "ALEXNET", network())
-    with pytest.raises(UserError, match="holds no Net"):
-        fetch_weights(places["settings"])
-    (places["settings"] / "net_features.pt").write_bytes(b"weights")
-    assert fetch_weights(places["settings"]) == places["repository"]
-    assert (places["repository"] / "net_features.pt").read_bytes() == b"weights"
-    assert hashlib.sha256(b"weights").hexdigest() in capsys.readouterr().out
-    places["environment"].joinpath("net_features.pt").write_bytes(b"newer")
-    fetch_weights()
-    assert (places["repository"] / "net_features.pt").read_bytes() == b"newer"
+def test_a_file_under_the_published_name_must_be_the_published_one(places: dict[str, Path]) -> None:
+    path = places["settings"] / "net-full.pth"
+    path.write_bytes(b"weights")
+    prefix = hashlib.sha256(b"weights").hexdigest()[:8]
+    assert obtain(network(sha256_prefix=prefix), str(places["settings"])) == path
+    path.write_bytes(b"truncated")
+    with pytest.raises(
+        UserError, match=rf"net-full\.pth: is not Net as published .* {prefix}\); fetch it anew"
+    ):
+        obtain(network(sha256_prefix=prefix), str(places["settings"]))
+    path.rename(path.with_name("net_features.pt"))
+    assert obtain(network(sha256_prefix=prefix), str(places["settings"])).name == "net_features.pt"
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")

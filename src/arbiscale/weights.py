@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from arbiscale.errors import UnavailableError, UserError
 from arbiscale.files import atomic_file
 from arbiscale.workspace import repository_root
+
+Network = TypeVar("Network")
 
 DOWNLOAD_TIMEOUT_SECONDS = 30.0  # without any byte arriving
 
@@ -31,12 +32,18 @@ class Pretrained:
     sha256_prefix: str
 
 
-# torchvision's ImageNet AlexNet (AlexNet_Weights.IMAGENET1K_V1), whole or only its convolutions.
+# torchvision's ImageNet networks (the weights IMAGENET1K_V1), whole or only their convolutions.
 ALEXNET = Pretrained(
     name="AlexNet",
     files=("alexnet_features.pt", "alexnet-owt-7be5be79.pth"),
     url="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
     sha256_prefix="7be5be79",
+)
+VGG16 = Pretrained(
+    name="VGG16",
+    files=("vgg16_features.pt", "vgg16-397923af.pth"),
+    url="https://download.pytorch.org/models/vgg16-397923af.pth",
+    sha256_prefix="397923af",
 )
 
 
@@ -58,9 +65,42 @@ def obtain(network: Pretrained, weights_dir: str = "") -> Path:
 
     Raises:
         UnavailableError: it is nowhere here and cannot be downloaded; says what to do.
-        UserError: a directory named for weights does not exist.
+        UserError: a directory named for weights does not exist; a file under its published name is another.
     """
-    return locate(network, weights_dir) or _download(network)
+    path = locate(network, weights_dir)
+    return verified(path, network) if path else _download(network)
+
+
+def verified(path: Path, network: Pretrained) -> Path:
+    """The path, if a file under the network's published name is the published one; others pass.
+
+    Raises:
+        UserError: its sha256 is another.
+    """
+    if path.name == network.files[-1] and not sha256_of(path).startswith(network.sha256_prefix):
+        raise UserError(
+            f"{path}: is not {network.name} as published (its sha256 does not begin with "
+            f"{network.sha256_prefix}); fetch it anew"
+        )
+    return path
+
+
+def load_network(
+    network: Pretrained, weights_dir: str, build: Callable[[dict[str, Any]], Network]
+) -> Network:
+    """What `build` makes of the state dict found for `weights_dir`, else downloaded.
+
+    Raises:
+        UnavailableError: the weights are nowhere here and cannot be downloaded; says what to do.
+        UserError: the file found is damaged or another network's.
+    """
+    path = obtain(network, weights_dir)
+    state = load_state(path)
+    try:
+        return build(state)
+    except (KeyError, RuntimeError) as error:  # names missing; other shapes
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: is not {network.name} ({reason}); fetch it anew") from None
 
 
 def load_state(path: Path) -> dict[str, Any]:
@@ -77,33 +117,6 @@ def load_state(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise UserError(f"{path}: holds no state dict; fetch it anew")
     return state
-
-
-def fetch_weights(source_dir: Path | None = None) -> Path:
-    """Put every network's file in <repository>/weights, from a folder or else found or downloaded.
-
-    Prints each file's sha256. Returns the folder.
-
-    Raises:
-        UserError: `source_dir` lacks a file.
-        UnavailableError: a file is nowhere here and cannot be downloaded.
-    """
-    destination = repository_root() / "weights"
-    for network in (ALEXNET,):
-        if source_dir is None:
-            found = obtain(network)
-        else:
-            candidates = [source_dir / file for file in network.files]
-            present = [path for path in candidates if path.is_file()]
-            if not present:
-                raise UserError(f"{source_dir}: holds no {network.name} ({' or '.join(network.files)})")
-            found = present[0]
-        target = destination / found.name
-        if not (target.exists() and target.samefile(found)):
-            with atomic_file(target) as temporary:
-                shutil.copyfile(found, temporary)
-        print(f"{network.name}: {target} sha256 {_sha256(target)}")
-    return destination
 
 
 def _folders(weights_dir: str) -> Iterator[Path]:
@@ -152,6 +165,7 @@ def _timeout(seconds: float) -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

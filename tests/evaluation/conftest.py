@@ -14,7 +14,10 @@ from torch.nn import functional
 
 from arbiscale.coordinates import Size
 from arbiscale.evaluation.crops import HeldOutCrop
+from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.resize import resize
+
+NO_NETWORKS = MetricNetworks({"lpips": None})  # its weights are not at hand
 
 
 @dataclass

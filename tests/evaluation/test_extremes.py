@@ -16,6 +16,8 @@ from arbiscale.evaluation.extremes import KEPT, WINDOW_PX, Extremes, window
 from arbiscale.evaluation.scores import Comparison
 from arbiscale.evaluation.super_resolution import evaluate_super_resolution
 
+from .conftest import NO_NETWORKS
+
 Make = Callable[..., Any]
 
 
@@ -78,7 +80,7 @@ def test_the_busiest_square_may_be_the_whole() -> None:
 
 def test_an_evaluation_keeps_the_last_models_extremes(stand_in: Make, crops: list[HeldOutCrop]) -> None:
     models = {"autoencoder": stand_in("reconstruction"), "diffusion": stand_in("super_resolution", 0.1)}
-    evaluation = evaluate_super_resolution(models, crops, [4], seed=0, perceptual=None)
+    evaluation = evaluate_super_resolution(models, crops, [4], seed=0, networks=NO_NETWORKS)
     extremes = evaluation.extremes["x4"]
     psnr = {
         row: [score.metrics["psnr"] for score in evaluation.scores if score.row == row]
@@ -95,5 +97,5 @@ def test_an_evaluation_keeps_the_last_models_extremes(stand_in: Make, crops: lis
 
 def test_pictures_of_nothing_but_nan_are_no_extremes(stand_in: Make, crops: list[HeldOutCrop]) -> None:
     models = {"autoencoder": stand_in("reconstruction"), "diffusion": stand_in("super_resolution", torch.nan)}
-    extremes = evaluate_super_resolution(models, crops, [4], seed=0, perceptual=None).extremes["x4"]
+    extremes = evaluate_super_resolution(models, crops, [4], seed=0, networks=NO_NETWORKS).extremes["x4"]
     assert (extremes.best(), extremes.worst()) == ([], [])

@@ -14,13 +14,15 @@ from arbiscale.evaluation.crops import HeldOutCrop
 from arbiscale.evaluation.generation import evaluate_generation, parse_size
 from arbiscale.evaluation.scores import Evaluation
 
+from .conftest import NO_NETWORKS
+
 Make = Callable[..., Any]
 SIZES = [(64, 64), (48, 80)]
 
 
 def evaluate(make: Make, crops: list[HeldOutCrop], error: float = 0.0) -> Evaluation:
     models = {"autoencoder": make("reconstruction"), "diffusion": make("generation", error)}
-    return evaluate_generation(models, crops, SIZES, count=3, seed=5, perceptual=None)
+    return evaluate_generation(models, crops, SIZES, count=3, seed=5, networks=NO_NETWORKS)
 
 
 def test_known_pictures_have_known_scores(stand_in: Make, crops: list[HeldOutCrop]) -> None:

@@ -20,7 +20,7 @@ from arbiscale.evaluation.pictures import as_shown, compare
 from arbiscale.evaluation.protocols import BENCHMARK, CROPS, DIV2K, FACES, SAMPLE, Protocol
 from arbiscale.evaluation.super_resolution import evaluate_super_resolution
 
-from .conftest import texture
+from .conftest import NO_NETWORKS, texture
 
 Make = Callable[..., Any]
 LITERATURE = [  # bicubic's PSNR in dB, as in LapSRN's, EDSR's and RCAN's tables
@@ -45,7 +45,8 @@ def test_bicubic_reproduces_the_literature(
     found = []
     for pairs in make_pairs(BENCHMARK, images, scale, []):
         drawn = resized(BENCHMARK, pairs.low, (pairs.truth.shape[-2], pairs.truth.shape[-1]))
-        found += compare(as_shown(drawn), as_shown(pairs.truth), None, channels="y", shave_px=scale)["psnr"]
+        shown = (as_shown(drawn), as_shown(pairs.truth))
+        found += compare(*shown, NO_NETWORKS, channels="y", shave_px=scale)["psnr"]
     assert sum(found) / len(found) == pytest.approx(expected, abs=tolerance)
 
 
@@ -75,7 +76,7 @@ def test_sizes_and_borders(
 def test_y_after_the_shave_equals_an_independent_implementation() -> None:
     truth, image = (texture(48, seed) for seed in (0, 1))
     tensors = [torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255 for pixels in (image, truth)]
-    found = compare(*tensors, None, channels="y", shave_px=4)
+    found = compare(*tensors, NO_NETWORKS, channels="y", shave_px=4)
     y_image, y_truth = (rgb2ycbcr(pixels)[4:-4, 4:-4, 0] for pixels in (image, truth))
     gaussian = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     assert found["psnr"] == pytest.approx(
@@ -88,7 +89,7 @@ def test_y_after_the_shave_equals_an_independent_implementation() -> None:
 def evaluate(make: Make, images: list[HeldOutCrop], protocol: Protocol, scales: list[float]) -> Any:
     models = {"autoencoder": make("reconstruction"), "diffusion": make("super_resolution")}
     return evaluate_super_resolution(
-        models, images, scales, seed=0, perceptual=None, protocol=protocol, dataset="set",
+        models, images, scales, seed=0, networks=NO_NETWORKS, protocol=protocol, dataset="set",
         extra={"other": make("super_resolution", 0.1)},
     )  # fmt: skip
 
@@ -120,7 +121,7 @@ def test_too_small_pictures_are_left_out_or_lack_ssim_and_the_rest_stands(stand_
     evaluation = evaluate(stand_in, [tiny, narrow, picture(64, 64)], BENCHMARK, [2, 4])
     problems = evaluation.problems()
     assert "benchmark: tiny of 8x8 px is too small for x4 and left out" in problems
-    assert "benchmark/set/x4/bicubic: 1 of 2 pictures are too small for SSIM (11 px)" in problems
+    assert "benchmark/set/x4/bicubic: 1 of 2 pictures are too small for ssim (11 px)" in problems
     means = evaluation.means()["benchmark/set/x4"]["bicubic"]
     assert means["ssim"] is None
     assert means["psnr"] > 10

@@ -11,10 +11,11 @@ from PIL import Image
 
 from arbiscale.config.evaluate import EvaluateSettings
 from arbiscale.errors import UserError
+from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.scores import Evaluation
 from arbiscale.evaluation.suite import evaluate_models
 
-from .conftest import texture
+from .conftest import NO_NETWORKS, texture
 
 Make = Callable[..., Any]
 
@@ -23,6 +24,7 @@ def settings(protocols: list[str], **folders: Any) -> EvaluateSettings:
     return EvaluateSettings.model_validate(
         {
             "protocols": protocols,
+            "perceptual": ["lpips"],
             "folders": {"div2k": "", "faces": "", "benchmark": []} | folders,
             "extra_models": [],
             "crop_px": 64,
@@ -49,7 +51,7 @@ def evaluate(
 ) -> Evaluation:
     models = {"autoencoder": make("reconstruction"), "diffusion": make(task)}
     photographs = {name: texture(80, seed) for seed, name in enumerate("ab")}
-    return evaluate_models(models, photographs, wanted, seed=0, perceptual=None, **extra)
+    return evaluate_models(models, photographs, wanted, **{"seed": 0, "networks": NO_NETWORKS} | extra)
 
 
 def test_every_protocol_has_its_groups(stand_in: Make, folder: str) -> None:
@@ -102,7 +104,15 @@ def test_what_cannot_be_followed_is_said_and_the_rest_stands(
 def test_an_empty_split_with_nothing_else_to_measure_is_an_error(stand_in: Make) -> None:
     models = {"autoencoder": stand_in("reconstruction"), "diffusion": stand_in("super_resolution")}
     with pytest.raises(UserError, match="none of 0 test photographs is 64 px"):
-        evaluate_models(models, {}, settings(["sample"]), seed=0, perceptual=None)
+        evaluate_models(models, {}, settings(["sample"]), seed=0, networks=NO_NETWORKS)
+
+
+def test_networks_that_are_not_at_hand_leave_the_rest_of_the_table_intact(stand_in: Make) -> None:
+    absent = MetricNetworks({"lpips": None, "dists": None}, ("dists is not measured: no VGG16",))
+    evaluation = evaluate(stand_in, settings(["sample"]), networks=absent)
+    bicubic = evaluation.means()["x4"]["bicubic"]
+    assert (bicubic["dists"], bicubic["psnr"]) == (None, pytest.approx(20, abs=15))
+    assert evaluation.problems() == ["dists is not measured: no VGG16"]
 
 
 def test_extra_models_of_another_task_are_left_out(stand_in: Make) -> None:

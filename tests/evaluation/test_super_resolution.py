@@ -9,18 +9,23 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from arbiscale.evaluation import pictures
 from arbiscale.evaluation.crops import HeldOutCrop
+from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.scores import Evaluation
 from arbiscale.evaluation.super_resolution import evaluate_super_resolution, shift_to_others
+from arbiscale.metrics.structure_texture import DISTS
+
+from .conftest import NO_NETWORKS
 
 Make = Callable[..., Any]
 
 
 def evaluate(make: Make, crops: list[HeldOutCrop], scales: list[float], error: float = 0.0) -> Evaluation:
     models = {"autoencoder": make("reconstruction"), "diffusion": make("super_resolution", error)}
-    return evaluate_super_resolution(models, crops, scales, seed=0, perceptual=None)
+    return evaluate_super_resolution(models, crops, scales, seed=0, networks=NO_NETWORKS)
 
 
 def test_known_pictures_have_known_scores(stand_in: Make, crops: list[HeldOutCrop]) -> None:
@@ -79,6 +84,28 @@ def test_pictures_with_nan_leave_the_rest_of_the_table_intact(
         "x4/diffusion: 4 of 4 pictures hold NaN or infinity",
         "x4/other_latent: 4 of 4 pictures hold NaN or infinity",
     ]
+
+
+def test_a_constant_output_is_measured_like_any_other(stand_in: Make, crops: list[HeldOutCrop]) -> None:
+    evaluation = evaluate(stand_in, crops, [4], error=-10.0)  # black
+    black = evaluation.means()["x4"]["diffusion"]
+    expected = [10 * np.log10(255**2 / np.square(crop.pixels.astype(float)).mean()) for crop in crops]
+    assert black["psnr"] == pytest.approx(np.mean(expected), abs=1e-3)
+    assert black["self_ssim"] == pytest.approx(1)
+    assert [name for name, value in black.items() if value is None] == ["lpips"]
+    assert evaluation.problems() == []
+
+
+def test_pictures_too_small_for_a_metric_are_said_and_the_rest_stands(
+    stand_in: Make, vgg16: dict[str, Tensor]
+) -> None:
+    models = {"autoencoder": stand_in("reconstruction"), "diffusion": stand_in("super_resolution")}
+    small = [HeldOutCrop("small", np.zeros((12, 12, 3), np.uint8))]
+    networks = MetricNetworks({"dists": DISTS(vgg16)})
+    evaluation = evaluate_super_resolution(models, small, [2], seed=0, networks=networks)
+    means = evaluation.means()["x2"]["bicubic"]
+    assert (means["dists"], means["ssim"]) == (None, pytest.approx(1))
+    assert "x2/bicubic: 1 of 1 pictures are too small for dists (16 px)" in evaluation.problems()
 
 
 def test_comparisons_hold_one_crop_a_photograph_from_input_to_truth(

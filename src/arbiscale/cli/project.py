@@ -31,15 +31,19 @@ def check() -> None:
 
 
 def weights(
+    networks: Annotated[
+        list[str] | None,
+        typer.Argument(help="alexnet (LPIPS; fetched by default), vgg16 (lpips_vgg and dists)."),
+    ] = None,
     source: Annotated[
         Path | None,
         typer.Option("--from", metavar="DIR", help="Copy from this folder instead of downloading."),
     ] = None,
 ) -> None:
     """Put the pretrained networks behind metrics and losses into ./weights."""
-    from arbiscale.weights import fetch_weights
+    from arbiscale.weights_folder import DEFAULT, fetch_weights
 
-    fetch_weights(source)
+    fetch_weights(networks or DEFAULT, source)
 
 
 def params_path() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -15,6 +16,7 @@ ProtocolName = Literal["sample", "crops", "div2k", "benchmark", "faces"]
 Named = Annotated[
     str, Field(pattern=r"^[a-z0-9_-]+=.+$")
 ]  # NAME=WHERE; the name becomes part of metrics' names
+PerceptualName = Literal["lpips", "lpips_vgg", "dists"]
 ROWS = ("bicubic", "lanczos", "autoencoder", "diffusion", "align_timesteps", "align_samples", "other_latent")
 
 
@@ -36,13 +38,16 @@ class EvaluateSettings(Section):
     generation_count: int = Field(ge=2, le=100_000)
     sampling: SamplingSettings  # also the registered model's default
     protocols: list[ProtocolName] = Field(min_length=1)
+    perceptual: list[PerceptualName]  # columns; each needs its network's weights
     folders: EvaluateFolders
     extra_models: list[Named]  # row=folder, or row=models:/ URI
 
     @model_validator(mode="after")
     def _fits(self) -> EvaluateSettings:
-        if len(set(self.protocols)) < len(self.protocols):
-            raise ValueError(f"protocols: one is named twice (got {self.protocols})")
+        chosen: dict[str, Sequence[str]] = {"protocols": self.protocols, "perceptual": self.perceptual}
+        for key, values in chosen.items():
+            if len(set(values)) < len(values):
+                raise ValueError(f"{key}: one is named twice (got {values})")
         for protocol, folder in self.folders.model_dump().items():
             if protocol in self.protocols and not folder:
                 raise ValueError(f"folders.{protocol}: must name pictures, as protocols holds {protocol}")

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from arbiscale.coordinates import Size
 from arbiscale.evaluation.crops import HeldOutCrop, stack
+from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.pictures import agreement_with_half_size, as_shown, batches, compare
 from arbiscale.evaluation.scores import Comparison, Evaluation
-from arbiscale.losses.perceptual import LPIPS
 from arbiscale.metrics.cost import now_seconds
 from arbiscale.metrics.self_similarity import self_similarity
 from arbiscale.metrics.spectrum import grid_energy
@@ -30,7 +30,7 @@ def evaluate_generation(
     *,
     count: int,
     seed: int,
-    perceptual: LPIPS | None,
+    networks: MetricNetworks,
 ) -> Evaluation:
     """Measure the autoencoder's reconstruction, and each model's pictures across sizes.
 
@@ -40,12 +40,13 @@ def evaluate_generation(
         sizes: (height, width) at which every latent is drawn; the first sets the latents' proportions.
         count: pictures a model.
         seed: of the noise.
-        perceptual: LPIPS; None = unavailable, its column is NaN.
+        networks: behind metrics.
     """
     evaluation = Evaluation()
+    evaluation.least_px |= networks.least_px
     for name, model in models.items():
         if model.task == "reconstruction":
-            _reconstruct(evaluation, name, model, crops, perceptual)
+            _reconstruct(evaluation, name, model, crops, networks)
         else:
             _generate(evaluation, name, model, sizes, count, seed)
     return evaluation
@@ -58,7 +59,7 @@ def parse_size(text: str) -> Size:
 
 
 def _reconstruct(
-    evaluation: Evaluation, name: str, model: Model, crops: Sequence[HeldOutCrop], perceptual: LPIPS | None
+    evaluation: Evaluation, name: str, model: Model, crops: Sequence[HeldOutCrop], networks: MetricNetworks
 ) -> None:
     """Add the pictures encoded and decoded at their own size."""
     truth = stack(list(crops)).to(model.device)
@@ -72,7 +73,7 @@ def _reconstruct(
     images = draw(size)
     evaluation.add_time(GROUP, name, len(crops), now_seconds(model.device) - begun)
     shown = as_shown(images)
-    metrics = compare(shown, as_shown(truth), perceptual)
+    metrics = compare(shown, as_shown(truth), networks)
     metrics["self_ssim"] = agreement_with_half_size(shown, draw).tolist()
     metrics["grid_energy"] = grid_energy((images + 1) / 2, (latent.shape[-2], latent.shape[-1])).tolist()
     photographs = [crop.photograph for crop in crops]

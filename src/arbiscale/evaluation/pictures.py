@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from arbiscale.coordinates import Size
-from arbiscale.losses.perceptual import LPIPS
+from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.metrics.colour import luma
 from arbiscale.metrics.quality import psnr, ssim
 from arbiscale.metrics.self_similarity import self_similarity
 
-LEAST_LPIPS_PX = 32  # a side that AlexNet takes
 BATCH_PIXELS = 2**19  # of the output: 8 crops of 256 px at a time
 
 Draw = Callable[[Size], Tensor]  # pictures (batch, 3, *size) in [-1, 1], drawn anew at any size
@@ -35,33 +34,29 @@ def as_shown(images: Tensor) -> Tensor:
 def compare(
     images: Tensor,
     truth: Tensor,
-    perceptual: LPIPS | None,
+    networks: MetricNetworks,
     *,
     channels: Literal["rgb", "y"] = "rgb",
     shave_px: int = 0,
 ) -> dict[str, list[float]]:
-    """PSNR, SSIM and LPIPS of images against the truth, both (batch, 3, height, width) in [0, 1].
+    """PSNR, SSIM and perceptual distances of images (batch, 3, height, width) in [0, 1] from the truth.
 
     Args:
         images: as shown.
         truth: of the same shape.
-        perceptual: LPIPS, always of RGB; NaN where its network is unavailable (None) or the image too small.
+        networks: behind the perceptual distances, always of RGB; NaN where they take no such image.
         channels: what PSNR and SSIM compare.
         shave_px: border left out.
     """
     images, truth = (_shaved(pictures, shave_px) for pictures in (images, truth))
     size = (images.shape[-2], images.shape[-1])
-    found: dict[str, list[Tensor]] = {"psnr": [], "ssim": [], "lpips": []}
+    found: list[dict[str, Tensor]] = []
     for part in batches(len(images), size):
         image, reference = images[part], truth[part]
         pair = (image, reference) if channels == "rgb" else (luma(image), luma(reference))
-        found["psnr"].append(psnr(*pair))
-        found["ssim"].append(ssim(*pair))
-        if perceptual is None or min(size) < LEAST_LPIPS_PX:
-            found["lpips"].append(image.new_full((len(image),), torch.nan))
-        else:
-            found["lpips"].append(perceptual(image * 2 - 1, reference * 2 - 1))
-    return {name: torch.cat(values).tolist() for name, values in found.items()}
+        distances = networks.distances(image, reference)
+        found.append({"psnr": psnr(*pair), "ssim": ssim(*pair), **distances})
+    return {name: torch.cat([values[name] for values in found]).tolist() for name in found[0]}
 
 
 def _shaved(images: Tensor, border_px: int) -> Tensor:

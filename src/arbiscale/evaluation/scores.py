@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from arbiscale.evaluation.extremes import Extremes
+from arbiscale.metrics.quality import SSIM_WINDOW_PX
 
 Means = dict[str, dict[str, dict[str, float | None]]]
 
@@ -45,6 +46,7 @@ class Evaluation:
         comparisons: pictures to look at, by group.
         extremes: the last model's best and worst pictures, by group.
         left_out: one line for everything that could not be measured.
+        least_px: the shortest side of a picture that a metric takes, where it is more than one pixel.
     """
 
     scores: list[Score] = field(default_factory=list)
@@ -52,6 +54,7 @@ class Evaluation:
     comparisons: dict[str, list[Comparison]] = field(default_factory=dict)
     extremes: dict[str, Extremes] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
+    least_px: dict[str, int] = field(default_factory=lambda: {"ssim": SSIM_WINDOW_PX})
 
     def add(
         self,
@@ -79,6 +82,7 @@ class Evaluation:
         self.comparisons |= other.comparisons
         self.extremes |= other.extremes
         self.left_out += other.left_out
+        self.least_px |= other.least_px
 
     def means(self) -> Means:
         """Means over pictures as group -> row -> metric; None where a picture has no value."""
@@ -101,11 +105,13 @@ class Evaluation:
             broken = sum(not score.finite for score in scores)
             if broken:
                 lines.append(f"{group}/{row}: {broken} of {len(scores)} pictures hold NaN or infinity")
-            small = sum(score.finite and math.isnan(score.metrics.get("ssim", 0)) for score in scores)
-            if small:
-                lines.append(
-                    f"{group}/{row}: {small} of {len(scores)} pictures are too small for SSIM (11 px)"
-                )
+            for metric, least_px in self.least_px.items():
+                small = sum(score.finite and math.isnan(score.metrics.get(metric, 0)) for score in scores)
+                if small:
+                    lines.append(
+                        f"{group}/{row}: {small} of {len(scores)} pictures are too small for {metric} "
+                        f"({least_px} px)"
+                    )
         return lines
 
     def rows(self) -> Iterator[tuple[str, str, list[Score]]]:

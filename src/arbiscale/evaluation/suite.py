@@ -13,10 +13,10 @@ from arbiscale.errors import UserError
 from arbiscale.evaluation.crops import HeldOutCrop, cut_held_out_crops, cut_random_crops
 from arbiscale.evaluation.folders import PictureFolder
 from arbiscale.evaluation.generation import evaluate_generation, parse_size
+from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.protocols import BENCHMARK, CROP_PX, CROPS, DIV2K, FACES, PROTOCOLS, SAMPLE
 from arbiscale.evaluation.scores import Evaluation
 from arbiscale.evaluation.super_resolution import evaluate_super_resolution
-from arbiscale.losses.perceptual import LPIPS
 from arbiscale.model import Model
 
 Photographs = Mapping[str, NDArray[np.uint8]]
@@ -29,7 +29,7 @@ def evaluate_models(
     settings: EvaluateSettings,
     *,
     seed: int,
-    perceptual: LPIPS | None,
+    networks: MetricNetworks,
     extra: Mapping[str, Model] | None = None,
     workers: int = 0,
 ) -> Evaluation:
@@ -42,20 +42,20 @@ def evaluate_models(
         photographs: the held-out ones, uint8 (height, width, 3).
         settings: protocols, scales, sizes, counts, folders.
         seed: of crops and sampling noise.
-        perceptual: LPIPS; None = unavailable, its column is empty.
+        networks: behind metrics; columns of those unavailable are empty.
         extra: further models, by the names of their rows; those of another task are left out.
         workers: processes that prepare pictures ahead; 0 = none. Results are the same.
 
     Raises:
         UserError: no protocol could be followed.
     """
-    evaluation = Evaluation()
+    evaluation = Evaluation(left_out=[*networks.unavailable])
     further = {name: model for name, model in (extra or {}).items() if model.task == "super_resolution"}
     for name in (extra or {}).keys() - further.keys():
         evaluation.left_out.append(f"evaluate.extra_models.{name}: was not made for super-resolution")
 
     for name in settings.protocols:
-        for follow in _steps(name, models, photographs, settings, seed, perceptual, further, workers):
+        for follow in _steps(name, models, photographs, settings, seed, networks, further, workers):
             try:
                 evaluation.extend(follow())
             except UserError as error:
@@ -71,7 +71,7 @@ def _steps(
     photographs: Photographs,
     settings: EvaluateSettings,
     seed: int,
-    perceptual: LPIPS | None,
+    networks: MetricNetworks,
     extra: Mapping[str, Model],
     workers: int,
 ) -> Iterator[Callable[[], Evaluation]]:
@@ -84,7 +84,7 @@ def _steps(
             crops = cut_held_out_crops(photographs, settings.crop_px, settings.crops_per_photograph)
             sizes = [parse_size(size) for size in settings.generation_sizes]
             count = settings.generation_count
-            return evaluate_generation(models, crops, sizes, count=count, seed=seed, perceptual=perceptual)
+            return evaluate_generation(models, crops, sizes, count=count, seed=seed, networks=networks)
 
         yield generate
         return
@@ -97,7 +97,7 @@ def _steps(
                 images(),
                 protocol.scales or settings.scales,
                 seed=seed,
-                perceptual=perceptual,
+                networks=networks,
                 protocol=protocol,
                 dataset=dataset,
                 extra=extra,

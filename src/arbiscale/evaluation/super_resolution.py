@@ -14,11 +14,11 @@ from torch import Tensor
 from arbiscale.coordinates import Size
 from arbiscale.evaluation.crops import HeldOutCrop
 from arbiscale.evaluation.extremes import Extremes, window
+from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.pairs import Pairs, make_pairs, resized
 from arbiscale.evaluation.pictures import Draw, agreement_with_half_size, as_shown, batches, compare
 from arbiscale.evaluation.protocols import SAMPLE, Protocol
 from arbiscale.evaluation.scores import Comparison, Evaluation
-from arbiscale.losses.perceptual import LPIPS
 from arbiscale.metrics.colour import colour_shift
 from arbiscale.metrics.consistency import consistency
 from arbiscale.metrics.cost import now_seconds
@@ -59,7 +59,7 @@ def evaluate_super_resolution(
     scales: Sequence[float],
     *,
     seed: int,
-    perceptual: LPIPS | None,
+    networks: MetricNetworks,
     protocol: Protocol = SAMPLE,
     dataset: str = "",
     extra: Mapping[str, Model] | None = None,
@@ -77,13 +77,14 @@ def evaluate_super_resolution(
         images: gone through once a scale.
         scales: output / input.
         seed: of the sampling noise.
-        perceptual: LPIPS; None = unavailable, its column is NaN.
+        networks: behind metrics.
         protocol: sizes, kernel, channels, border.
         dataset: what the groups are called by besides the protocol, where it has several.
         extra: further models of super-resolution, by the names of their rows.
         workers: processes that prepare pictures ahead; 0 = none. Results are the same.
     """
     evaluation = Evaluation()
+    evaluation.least_px |= networks.least_px
     device = next(iter(models.values())).device
     contestants = Contestants(models, extra or {})
     prefix = "" if protocol is SAMPLE else "".join(f"{part}/" for part in (protocol.name, dataset) if part)
@@ -91,7 +92,7 @@ def evaluate_super_resolution(
         for pairs in make_pairs(protocol, images, scale, evaluation.left_out, workers=workers):
             there = Pairs(pairs.photographs, pairs.truth.to(device), pairs.low.to(device))
             group = f"{prefix}x{scale:g}"
-            _evaluate_pairs(evaluation, group, protocol, scale, contestants, there, seed, perceptual)
+            _evaluate_pairs(evaluation, group, protocol, scale, contestants, there, seed, networks)
     return evaluation
 
 
@@ -103,7 +104,7 @@ def _evaluate_pairs(
     contestants: Contestants,
     pairs: Pairs,
     seed: int,
-    perceptual: LPIPS | None,
+    networks: MetricNetworks,
 ) -> None:
     """Add every row of some pictures of one scale."""
     truth, low, photographs = pairs.truth, pairs.low, pairs.photographs
@@ -128,7 +129,7 @@ def _evaluate_pairs(
             evaluation.add_time(group, row.name, len(images), row.seconds + seconds)
         shown = as_shown(images)
         metrics = compare(
-            shown, shown_truth, perceptual, channels=protocol.channels, shave_px=protocol.shave_px(scale)
+            shown, shown_truth, networks, channels=protocol.channels, shave_px=protocol.shave_px(scale)
         )
         metrics["consistency"] = consistency(shown, shown_low).tolist()
         metrics["self_ssim"] = agreement_with_half_size(shown, row.draw).tolist()

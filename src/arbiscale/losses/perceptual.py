@@ -3,32 +3,61 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from arbiscale import torchvision_operators  # noqa: F401  before lpips, which imports torchvision
-from arbiscale.errors import UserError
-from arbiscale.weights import ALEXNET, load_state, obtain
+from arbiscale.weights import ALEXNET, VGG16, Pretrained, load_network
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network whose features LPIPS compares.
+
+    Attributes:
+        pretrained: its weights, `features.N.weight` and `features.N.bias`.
+        name: the lpips package's.
+        least_px: the shortest side of an image that it takes.
+    """
+
+    pretrained: Pretrained
+    name: Literal["alex", "vgg"]
+    least_px: int
+
+
+ALEX = Backbone(ALEXNET, "alex", 32)
+VGG = Backbone(VGG16, "vgg", 16)
 
 
 class LPIPS(nn.Module):
-    """LPIPS version 0.1 on AlexNet: frozen, differentiable in the images.
+    """LPIPS version 0.1: frozen, differentiable in the images.
 
     The networks and the learned channel weights are the lpips package's; the forward pass differs from
     its own only in gradients staying finite where all features of a pixel are zero.
+
+    Attributes:
+        least_px: the shortest side of an image that it takes.
     """
 
-    def __init__(self, features: dict[str, Tensor]) -> None:
-        """Build from AlexNet's `features.N.weight` and `features.N.bias` (N = 0, 3, 6, 8, 10)."""
+    def __init__(self, features: dict[str, Tensor], backbone: Backbone = ALEX) -> None:
+        """Build from the backbone's weights; more than its features may be there.
+
+        Raises:
+            KeyError: some are missing.
+            RuntimeError: some have another shape.
+        """
         super().__init__()
         import lpips
 
         # fork_rng: the throw-away initialization must not shift the random numbers of a training run.
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            network = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
+            network = lpips.LPIPS(net=backbone.name, pnet_rand=True, verbose=False)
+        self.least_px = backbone.least_px
         self.scaling = network.scaling_layer
         self.slices = nn.ModuleList(getattr(network.net, f"slice{i}") for i in range(1, 6))
         self.channel_weights = nn.ModuleList(network.lins)
@@ -47,7 +76,7 @@ class LPIPS(nn.Module):
         """Distances of image pairs.
 
         Args:
-            a: images, shape (batch, 3, height, width), in [-1, 1], at least 32 pixels a side.
+            a: images, shape (batch, 3, height, width), in [-1, 1], at least `least_px` pixels a side.
             b: images of the same shape.
 
         Returns:
@@ -62,17 +91,11 @@ class LPIPS(nn.Module):
         return distance
 
 
-def load_lpips(weights_dir: str = "") -> LPIPS:
-    """LPIPS on the AlexNet found for `weights_dir` (see arbiscale.weights), else downloaded.
+def load_lpips(weights_dir: str = "", backbone: Backbone = ALEX) -> LPIPS:
+    """LPIPS on the weights found for `weights_dir` (see arbiscale.weights), else downloaded.
 
     Raises:
-        UnavailableError: AlexNet's weights are nowhere here and cannot be downloaded; says what to do.
-        UserError: the file found is not AlexNet's.
+        UnavailableError: the weights are nowhere here and cannot be downloaded; says what to do.
+        UserError: the file found is another network's.
     """
-    path = obtain(ALEXNET, weights_dir)
-    state = load_state(path)
-    try:
-        return LPIPS(state)
-    except (KeyError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: is not torchvision's AlexNet ({reason}); fetch it anew") from None
+    return load_network(backbone.pretrained, weights_dir, lambda state: LPIPS(state, backbone))

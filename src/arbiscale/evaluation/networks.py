@@ -1,0 +1,75 @@
+"""The pretrained networks behind metrics: which are at hand, and why others are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from arbiscale.errors import UnavailableError
+from arbiscale.losses.perceptual import LPIPS, VGG, load_lpips
+from arbiscale.metrics.structure_texture import DISTS, load_dists
+
+_PERCEPTUAL: dict[str, Callable[[str], LPIPS | DISTS]] = {  # by its column
+    "lpips": load_lpips,
+    "lpips_vgg": lambda weights_dir: load_lpips(weights_dir, VGG),
+    "dists": load_dists,
+}
+
+
+@dataclass(frozen=True)
+class MetricNetworks:
+    """What metrics need besides pictures.
+
+    Attributes:
+        perceptual: the distance of image pairs behind each column; None = unavailable, the column is empty.
+        unavailable: one line for every network that cannot be had: why, and what to do.
+    """
+
+    perceptual: Mapping[str, LPIPS | DISTS | None] = field(default_factory=dict)
+    unavailable: tuple[str, ...] = ()
+
+    @property
+    def least_px(self) -> dict[str, int]:
+        """The shortest side of a picture that each column at hand takes."""
+        return {column: network.least_px for column, network in self.perceptual.items() if network}
+
+    def distances(self, images: Tensor, others: Tensor) -> dict[str, Tensor]:
+        """Every column's distances of image pairs, shape (batch,); NaN where it takes none.
+
+        Args:
+            images: shape (batch, 3, height, width), in [0, 1].
+            others: of the same shape and range.
+        """
+        return {column: self.distance(column, images, others) for column in self.perceptual}
+
+    def distance(self, column: str, images: Tensor, others: Tensor) -> Tensor:
+        """One column's distances of image pairs, as `distances` gives them."""
+        network = self.perceptual.get(column)
+        if network is None or min(images.shape[-2:]) < network.least_px:
+            return images.new_full((len(images),), torch.nan)
+        return network(images * 2 - 1, others * 2 - 1)
+
+
+def load_metric_networks(perceptual: Sequence[str], weights_dir: str, device: torch.device) -> MetricNetworks:
+    """Load what is at hand or can be downloaded.
+
+    Args:
+        perceptual: columns, as in `evaluate.perceptual`.
+        weights_dir: where weights are looked for first (see arbiscale.weights).
+        device: where the networks shall be.
+
+    Raises:
+        UserError: a file of weights is damaged or another network's.
+    """
+    found: dict[str, LPIPS | DISTS | None] = {}
+    unavailable = []
+    for column in perceptual:
+        try:
+            found[column] = _PERCEPTUAL[column](weights_dir).to(device)
+        except UnavailableError as error:
+            found[column] = None
+            unavailable.append(f"{column} is not measured: {error}")
+    return MetricNetworks(found, tuple(unavailable))

@@ -1,0 +1,58 @@
+"""Networks behind metrics: a column each, empty and explained where its network is not to be had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from arbiscale.errors import UnavailableError, UserError
+from arbiscale.evaluation import networks
+from arbiscale.evaluation.networks import MetricNetworks, load_metric_networks
+from arbiscale.losses.perceptual import LPIPS, VGG
+from arbiscale.metrics.structure_texture import DISTS
+
+CPU = torch.device("cpu")
+
+
+def test_every_column_has_its_network(vgg16: dict[str, Tensor], tmp_path: Path) -> None:
+    torch.save(vgg16, tmp_path / "vgg16_features.pt")
+    found = load_metric_networks(["dists", "lpips_vgg"], str(tmp_path), CPU)
+    assert [(column, type(each)) for column, each in found.perceptual.items()] == [
+        ("dists", DISTS),
+        ("lpips_vgg", LPIPS),
+    ]
+    assert found.unavailable == ()
+    a, b = torch.rand(2, 1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    distances = found.distances(a, b)
+    torch.testing.assert_close(distances["lpips_vgg"], LPIPS(vgg16, VGG)(a * 2 - 1, b * 2 - 1))
+    torch.testing.assert_close(distances["dists"], DISTS(vgg16)(a * 2 - 1, b * 2 - 1))
+
+
+def test_what_cannot_be_had_leaves_an_empty_column_and_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(weights_dir: str) -> LPIPS:
+        raise UnavailableError(f"Net weights: none found in {weights_dir}; put net.pt there")
+
+    monkeypatch.setitem(networks._PERCEPTUAL, "lpips", absent)
+    found = load_metric_networks(["lpips"], "folder", CPU)
+    assert found.perceptual == {"lpips": None}
+    assert found.unavailable == (
+        "lpips is not measured: Net weights: none found in folder; put net.pt there",
+    )
+    assert found.distances(torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64))["lpips"].isnan().all()
+    assert found.least_px == {}
+
+
+def test_a_damaged_file_stops_before_anything_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "vgg16_features.pt").write_bytes(b"damaged")
+    with pytest.raises(UserError, match=r"vgg16_features\.pt: is not a file of network weights"):
+        load_metric_networks(["dists"], str(tmp_path), CPU)
+
+
+def test_pictures_too_small_for_a_network_have_no_distance(vgg16: dict[str, Tensor]) -> None:
+    found = MetricNetworks({"dists": DISTS(vgg16)})
+    assert found.least_px == {"dists": 16}
+    assert found.distances(torch.rand(2, 3, 15, 64), torch.rand(2, 3, 15, 64))["dists"].isnan().all()
+    assert found.distance("lpips", torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64)).isnan().all()
