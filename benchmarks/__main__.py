@@ -15,6 +15,7 @@ from arbiscale.device import choose_device
 from arbiscale.errors import UserError
 from arbiscale.presets import find_preset, preview_preset
 from benchmarks.decode import Case, backward, forward
+from benchmarks.evaluation import evaluation
 from benchmarks.figures import Figure, as_table, write_figures
 from benchmarks.large import large
 from benchmarks.measure import machine
@@ -24,7 +25,7 @@ from benchmarks.upscale import upscaling, upscaling_at_random
 ROOT = Path(__file__).parents[1]
 PARAMS, PRESETS = ROOT / "params.yaml", ROOT / "presets"
 PARTS = ("decode", "backward", "upscale", "training")
-SLOW_PARTS = ("large",)  # minutes; run when asked for
+SLOW_PARTS = ("large", "evaluation")  # minutes; run when asked for
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -63,6 +64,10 @@ def _measure(options: argparse.Namespace, device: torch.device) -> Iterator[Figu
         if not options.model:
             raise UserError("--only large: needs a trained model; name its folder with --model")
         yield from large(options.model, options.large_px, device)
+    if "evaluation" in options.only:
+        if not options.evaluated:
+            raise UserError("--only evaluation: needs models; name a pipeline's folders with --evaluated")
+        yield from evaluation(options.evaluated, device)
     if "training" in options.only:
         yield from training_steps(load_params(PARAMS), device, runs)
 
@@ -79,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
         "--large-px", type=int, default=16_384, help="side of the large output (default 16384)"
     )
     parser.add_argument("--model", type=Path, help="model folder to upscale with, instead of random weights")
+    parser.add_argument(
+        "--evaluated", type=Path, nargs="+", help="model folders to evaluate, the autoencoder's first"
+    )
     parser.add_argument("--preset", default="div2k", help="sizes of the networks with random weights")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N, mps")
     parser.add_argument("--output", type=Path, default=Path("benchmarks.json"))
