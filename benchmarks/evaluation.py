@@ -1,0 +1,62 @@
+"""Where the time of an evaluation goes: into the model, or into metrics."""
+
+from __future__ import annotations
+
+import cProfile
+import pstats
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from arbiscale.evaluation.crops import cut_random_crops
+from arbiscale.evaluation.protocols import CROPS
+from arbiscale.evaluation.super_resolution import evaluate_super_resolution
+from arbiscale.losses.perceptual import LPIPS, load_lpips
+from arbiscale.metrics.quality import psnr, ssim
+from arbiscale.metrics.spectrum import grid_energy
+from arbiscale.model import Model, load_model
+from benchmarks.figures import Figure
+
+IMAGES, SIDE_PX = 100, 192
+SCALES = (2, 2.7, 4, 6, 8, 12)
+LEAST_SHARE = 50.0  # percent of the time in the model: the bar
+PARTS: dict[str, Sequence[Callable[..., object]]] = {  # none of them calls another
+    "the model": (Model.encode, Model.sample_latents, Model.decode),
+    "LPIPS": (LPIPS.forward,),
+    "SSIM": (ssim,),
+    "PSNR": (psnr,),
+    "grid energy": (grid_energy,),
+}
+
+
+def evaluation(models: Sequence[Path], device: torch.device) -> Iterator[Figure]:
+    """Shares of the time that 100 crops of 192 px take at six scales.
+
+    Args:
+        models: of an autoencoder first, then of super-resolution, as the stage evaluates them.
+        device: where they run.
+    """
+    from skimage.data import astronaut, coffee
+
+    loaded = {path.name: load_model(path, str(device)) for path in models}
+    crops = cut_random_crops({"astronaut": astronaut(), "coffee": coffee()}, SIDE_PX, IMAGES // 2, seed=0)
+    lpips = load_lpips().to(device)
+    profile = cProfile.Profile()
+    profile.runcall(
+        evaluate_super_resolution, loaded, crops, SCALES, seed=0, perceptual=lpips, protocol=CROPS
+    )
+    found = pstats.Stats(profile)
+    whole: float = found.total_tt  # type: ignore[attr-defined]
+    title = f"evaluation of {IMAGES} crops of {SIDE_PX} px at {len(SCALES)} scales"
+    yield Figure(title, "s", whole)
+    for name, functions in PARTS.items():
+        share = 100 * sum(_seconds(found, function) for function in functions) / whole
+        yield Figure(title, f"in {name}, %", share, at_least=LEAST_SHARE if name == "the model" else None)
+
+
+def _seconds(found: pstats.Stats, function: Callable[..., object]) -> float:
+    """Time spent in a function and what it calls."""
+    code = function.__code__
+    *_, cumulative, _ = found.stats[code.co_filename, code.co_firstlineno, code.co_name]  # type: ignore[attr-defined]
+    return float(cumulative)
