@@ -20,6 +20,7 @@ from arbiscale.errors import UnavailableError, UserError
 from arbiscale.workspace import repository_root
 
 PROBE_SECONDS = 5
+LOCK_TIMEOUT_SECONDS = 20
 VARIABLE = "MLFLOW_TRACKING_URI"
 PORTS = {"postgresql": 5432, "postgres": 5432, "mysql": 3306, "mssql": 1433}
 REMEDY = "start it, or change MLFLOW_TRACKING_URI or runtime.mlflow_uri"
@@ -111,14 +112,19 @@ def check_database(file: Path, revision: str) -> None:
         revision: the schema revision that the installed MLflow wants.
 
     Raises:
-        UserError: the file is no MLflow database, or one of another version.
+        UserError: the file is no MLflow database, one of another version, or held by another process.
     """
     if not os.access(file, os.R_OK | os.W_OK):
         raise UserError(f"{file}: cannot be written; change its permissions or set MLFLOW_TRACKING_URI")
+    address = f"{file.resolve().as_uri()}?mode=rw"  # also to undo what a killed process left half written
     try:
-        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=20)) as database:
+        with closing(sqlite3.connect(address, uri=True, timeout=LOCK_TIMEOUT_SECONDS)) as database:
             rows = database.execute("SELECT version_num FROM alembic_version").fetchall()
     except sqlite3.Error as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            raise UserError(
+                f"{file}: another process has held it for {LOCK_TIMEOUT_SECONDS} s; end that one"
+            ) from None
         raise UserError(f"{file}: is not a usable MLflow database ({error}); move it away") from None
     found = rows[0][0] if rows else None
     if found != revision:
