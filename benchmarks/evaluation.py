@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 
 from arbiscale.evaluation.crops import cut_random_crops
+from arbiscale.evaluation.networks import load_metric_networks
 from arbiscale.evaluation.protocols import CROPS
 from arbiscale.evaluation.super_resolution import evaluate_super_resolution
-from arbiscale.losses.perceptual import LPIPS, load_lpips
+from arbiscale.losses.perceptual import LPIPS
 from arbiscale.metrics.quality import psnr, ssim
 from arbiscale.metrics.spectrum import grid_energy
 from arbiscale.model import Model, load_model
@@ -41,10 +42,10 @@ def evaluation(models: Sequence[Path], device: torch.device) -> Iterator[Figure]
 
     loaded = {path.name: load_model(path, str(device)) for path in models}
     crops = cut_random_crops({"astronaut": astronaut(), "coffee": coffee()}, SIDE_PX, IMAGES // 2, seed=0)
-    lpips = load_lpips().to(device)
+    networks = load_metric_networks(["lpips"], "", device)
     profile = cProfile.Profile()
     profile.runcall(
-        evaluate_super_resolution, loaded, crops, SCALES, seed=0, perceptual=lpips, protocol=CROPS
+        evaluate_super_resolution, loaded, crops, SCALES, seed=0, networks=networks, protocol=CROPS
     )
     found = pstats.Stats(profile)
     whole: float = found.total_tt  # type: ignore[attr-defined]
