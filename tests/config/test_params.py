@@ -189,6 +189,11 @@ def test_counts_are_whole(key: str) -> None:
             ["div2k"],
             "evaluate.folders.div2k: must name pictures, as protocols holds div2k",
         ),
+        (
+            "evaluate.diversity_seeds",
+            1,
+            "evaluate.diversity_seeds: must be 0 (off) or at least 2 (got 1)",
+        ),
         ("evaluate.protocols", ["sample", "sample"], "evaluate.protocols: one is named twice"),
         ("evaluate.folders.benchmark", ["/data"], "evaluate.folders.benchmark.0: must match pattern"),
         ("evaluate.extra_models", ["bicubic=a"], "evaluate.extra_models: bicubic: is a name already"),

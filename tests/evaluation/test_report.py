@@ -62,6 +62,15 @@ def test_generation_has_a_line_a_row(tmp_path: Path) -> None:
     assert (line["row"], line["self_ssim"], line["psnr"]) == ("diffusion", "0.5", "")
 
 
+def test_sizes_have_a_line_each_and_a_file_for_every_metric(tmp_path: Path) -> None:
+    means = {
+        f"generation/{size}": {"diffusion": {"fid": fid}} for size, fid in (("64x64", 9.5), ("64x96", None))
+    }
+    write_plots(tmp_path, means | {"generation": {"diffusion": {"self_ssim": 0.5}}})
+    assert (tmp_path / "generation/fid.csv").read_text() == "size,diffusion\n64x64,9.5\n64x96,\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["generation", "generation.csv"]
+
+
 def test_a_protocols_plots_lie_in_a_folder_of_its_own(tmp_path: Path) -> None:
     rows = {"bicubic": {"psnr": 33.5}}
     write_plots(tmp_path, {"x4": {"bicubic": {"psnr": 20.0}}, "benchmark/set5/x2": rows})
@@ -89,3 +98,19 @@ def test_scores_hold_every_picture(evaluation: Evaluation, tmp_path: Path) -> No
 def test_the_table_shows_missing_values_as_dashes(evaluation: Evaluation) -> None:
     last = as_text(evaluation.means()).splitlines()[-1].split()
     assert last == ["x4", "diffusion", "-", "-", "0.375", "-", "-", "-", "2.500"]
+
+
+def test_the_table_shows_further_metrics_with_as_many_digits_as_they_need() -> None:
+    head, line = as_text({"generation/64x64": {"diffusion": {"fid": 12.3456, "kid": -0.00123}}}).splitlines()
+    assert head.split() == [
+        "psnr",
+        "ssim",
+        "lpips",
+        "consistency",
+        "self_ssim",
+        "grid_energy",
+        "fid",
+        "kid",
+        "fps",
+    ]
+    assert line.split()[-4:] == ["-", "12.346", "-0.00123", "-"]

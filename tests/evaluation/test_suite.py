@@ -32,6 +32,7 @@ def settings(protocols: list[str], **folders: Any) -> EvaluateSettings:
             "scales": [4],
             "generation_sizes": ["64x64", "48x80"],
             "generation_count": 2,
+            "diversity_seeds": 0,
             "sampling": {"sampler": "ddim", "steps": 2, "spacing": "trailing", "eta": 0.0},
         }
     )

@@ -16,9 +16,10 @@ from arbiscale.evaluation.crops import HeldOutCrop
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.scores import Evaluation
 from arbiscale.evaluation.super_resolution import evaluate_super_resolution, shift_to_others
+from arbiscale.losses.perceptual import LPIPS, VGG
 from arbiscale.metrics.structure_texture import DISTS
 
-from .conftest import NO_NETWORKS
+from .conftest import NO_NETWORKS, StandIn
 
 Make = Callable[..., Any]
 
@@ -135,3 +136,41 @@ def test_the_control_takes_the_latent_of_another_photograph(photographs: str, sh
 
 def test_without_another_photograph_there_is_no_control(stand_in: Make, crops: list[HeldOutCrop]) -> None:
     assert "other_latent" not in evaluate(stand_in, crops[:2], [4]).means()["x4"]
+
+
+class Noisy(StandIn):
+    """Draws the stand-in's picture with noise from the seed."""
+
+    def sample_latents(self, low_resolution: Tensor, *, seed: int) -> Tensor:
+        latents = super().sample_latents(low_resolution, seed=seed)
+        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(seed))
+        return latents + 0.04 * noise  # 5.1 levels of 255
+
+
+def test_diversity_over_seeds_is_that_of_the_noise_and_changes_nothing_else(
+    crops: list[HeldOutCrop], vgg16: dict[str, Tensor]
+) -> None:
+    models = {"autoencoder": StandIn("reconstruction"), "diffusion": Noisy("super_resolution")}
+    networks = MetricNetworks({"lpips": LPIPS(vgg16, VGG)})
+    plain, diverse = (
+        evaluate_super_resolution(
+            models, crops, [4], seed=7, networks=networks, diversity_seeds=seeds
+        ).means()["x4"]
+        for seeds in (0, 6)
+    )
+    drawn = diverse["diffusion"]
+    assert drawn["diversity_std"] == pytest.approx(5.1, rel=0.05)
+    assert drawn["diversity_lpips"] > 0.001  # type: ignore[operator]
+    for row in plain:
+        assert "diversity_std" not in plain[row]
+        assert ("diversity_std" in diverse[row]) == (row == "diffusion")
+        shared = plain[row].keys() - {"fps"}
+        assert {name: diverse[row][name] for name in shared} == {name: plain[row][name] for name in shared}
+
+
+def test_diversity_without_its_network_keeps_the_pixels(crops: list[HeldOutCrop]) -> None:
+    models = {"autoencoder": StandIn("reconstruction"), "diffusion": StandIn("super_resolution")}
+    rows = evaluate_super_resolution(
+        models, crops, [4], seed=0, networks=NO_NETWORKS, diversity_seeds=2
+    ).means()["x4"]
+    assert (rows["diffusion"]["diversity_std"], rows["diffusion"]["diversity_lpips"]) == (0, None)

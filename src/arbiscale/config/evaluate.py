@@ -36,6 +36,7 @@ class EvaluateSettings(Section):
     scales: list[Annotated[float, Field(ge=1, le=64)]] = Field(min_length=1)
     generation_sizes: list[HeightByWidth] = Field(min_length=1)
     generation_count: int = Field(ge=2, le=100_000)
+    diversity_seeds: int = Field(ge=0, le=100)  # draws of each picture; 0 = diversity is not measured
     sampling: SamplingSettings  # also the registered model's default
     protocols: list[ProtocolName] = Field(min_length=1)
     perceptual: list[PerceptualName]  # columns; each needs its network's weights
@@ -48,6 +49,8 @@ class EvaluateSettings(Section):
         for key, values in chosen.items():
             if len(set(values)) < len(values):
                 raise ValueError(f"{key}: one is named twice (got {values})")
+        if self.diversity_seeds == 1:
+            raise ValueError("diversity_seeds: must be 0 (off) or at least 2 (got 1)")
         for protocol, folder in self.folders.model_dump().items():
             if protocol in self.protocols and not folder:
                 raise ValueError(f"folders.{protocol}: must name pictures, as protocols holds {protocol}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from arbiscale.coordinates import Size
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.metrics.colour import luma
+from arbiscale.metrics.diversity import pairwise_distance, pixel_deviation
 from arbiscale.metrics.quality import psnr, ssim
 from arbiscale.metrics.self_similarity import self_similarity
 
@@ -57,6 +59,23 @@ def compare(
         distances = networks.distances(image, reference)
         found.append({"psnr": psnr(*pair), "ssim": ssim(*pair), **distances})
     return {name: torch.cat([values[name] for values in found]).tolist() for name in found[0]}
+
+
+def diversity(draws: Sequence[Tensor], networks: MetricNetworks) -> dict[str, list[float]]:
+    """How much pictures drawn with different seeds differ: mean LPIPS over pairs, and per pixel.
+
+    Args:
+        draws: two or more, as shown, each of shape (batch, 3, height, width).
+        networks: behind the distance; NaN where it takes no such picture.
+    """
+    count, _, height, width = draws[0].shape
+    lpips = partial(networks.distance, "lpips")
+    found: list[tuple[Tensor, Tensor]] = []
+    for part in batches(count, (height, width)):
+        here = [draw[part] for draw in draws]
+        found.append((pairwise_distance(here, lpips), pixel_deviation(here)))
+    distances, deviations = (torch.cat(values).tolist() for values in zip(*found, strict=True))
+    return {"diversity_lpips": distances, "diversity_std": deviations}
 
 
 def _shaved(images: Tensor, border_px: int) -> Tensor:

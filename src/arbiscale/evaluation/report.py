@@ -12,31 +12,35 @@ from arbiscale.evaluation.intervals import Interval
 from arbiscale.evaluation.scores import Evaluation, Means
 from arbiscale.files import atomic_file
 
-PLOTTED = ("psnr", "ssim", "lpips", "consistency", "self_ssim", "grid_energy", "fps")
+ALWAYS = ("psnr", "ssim", "lpips", "consistency", "self_ssim", "grid_energy", "fps")  # dvc.yaml plots some
 
 
 def write_plots(folder: Path, means: Means) -> None:
     """Write `METRIC.csv`, a line for every scale and a column for every row of the table, for `dvc plots`.
 
-    Groups of a protocol, such as `benchmark/set5/x2`, are written below `benchmark/set5`. A group without a
-    scale (generation) gives `GROUP.csv` instead: a line a row, a column a metric.
+    Groups of a protocol, such as `benchmark/set5/x2`, are written below `benchmark/set5`. Groups by size,
+    such as `generation/128x128`, have a line for every size. A group with neither (generation's `sample`)
+    gives `GROUP.csv` instead: a line a row, a column a metric.
     """
-    tables: dict[str, Means] = {}
+    tables: dict[tuple[str, str], Means] = {}
     for group, rows in means.items():
         place, _, last = group.rpartition("/")
-        if last.startswith("x"):
-            tables.setdefault(place, {})[last.removeprefix("x")] = rows
+        height, by, width = last.partition("x")
+        if by and width:
+            axis, value = ("size", last) if height else ("scale", width)
+            tables.setdefault((place, axis), {})[value] = rows
         else:
-            lines = [[row, *(_cell(found.get(metric)) for metric in PLOTTED)] for row, found in rows.items()]
-            _write_csv(folder / f"{group}.csv", ["row", *PLOTTED], lines)
-    for place, scales in tables.items():
-        names = list(dict.fromkeys(row for rows in scales.values() for row in rows))
-        for metric in PLOTTED:
+            metrics = _columns({group: rows})
+            lines = [[row, *(_cell(found.get(metric)) for metric in metrics)] for row, found in rows.items()]
+            _write_csv(folder / f"{group}.csv", ["row", *metrics], lines)
+    for (place, axis), groups in tables.items():
+        names = list(dict.fromkeys(row for rows in groups.values() for row in rows))
+        for metric in _columns(groups):
             lines = [
-                [scale, *(_cell(rows.get(row, {}).get(metric)) for row in names)]
-                for scale, rows in scales.items()
+                [value, *(_cell(rows.get(row, {}).get(metric)) for row in names)]
+                for value, rows in groups.items()
             ]
-            _write_csv(folder / place / f"{metric}.csv", ["scale", *names], lines)
+            _write_csv(folder / place / f"{metric}.csv", [axis, *names], lines)
 
 
 def write_scores(path: Path, evaluation: Evaluation) -> None:
@@ -72,17 +76,30 @@ def flat_metrics(means: Means) -> dict[str, float]:
 
 def as_text(means: Means) -> str:
     """The table for a terminal."""
-    shown = ("psnr", "ssim", "lpips", "consistency", "self_ssim", "grid_energy", "fps")
+    shown = _columns(means)
     width = max([26, *(len(f"{group} {row}") for group, rows in means.items() for row in rows)])
-    lines = [f"{'':{width}}" + "".join(f"{name:>13}" for name in shown)]
+    wide = {name: max(13, len(name) + 2) for name in shown}
+    lines = [f"{'':{width}}" + "".join(f"{name:>{wide[name]}}" for name in shown)]
     for group, rows in means.items():
         for row, metrics in rows.items():
             cells = (
-                f"{value:13.3f}" if (value := metrics.get(name)) is not None else f"{'-':>13}"
+                f"{_rounded(value) if (value := metrics.get(name)) is not None else '-':>{wide[name]}}"
                 for name in shown
             )
             lines.append(f"{group + ' ' + row:{width}}" + "".join(cells))
     return "\n".join(lines)
+
+
+def _columns(means: Means) -> list[str]:
+    """The metrics of some groups: those of every table, then what these have besides, speed last."""
+    found = dict.fromkeys(name for rows in means.values() for metrics in rows.values() for name in metrics)
+    *first, last = ALWAYS
+    return [*first, *(name for name in found if name not in ALWAYS), last]
+
+
+def _rounded(value: float) -> str:
+    """Three decimals, or of small numbers three digits."""
+    return f"{value:.3f}" if abs(value) >= 0.1 else f"{value:.3g}"
 
 
 def _cell(value: float | None) -> str:

@@ -101,6 +101,7 @@ def _steps(
                 protocol=protocol,
                 dataset=dataset,
                 extra=extra,
+                diversity_seeds=settings.diversity_seeds,
                 workers=workers,
             )
 

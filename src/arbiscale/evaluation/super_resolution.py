@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,7 +16,14 @@ from arbiscale.evaluation.crops import HeldOutCrop
 from arbiscale.evaluation.extremes import Extremes, window
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.pairs import Pairs, make_pairs, resized
-from arbiscale.evaluation.pictures import Draw, agreement_with_half_size, as_shown, batches, compare
+from arbiscale.evaluation.pictures import (
+    Draw,
+    agreement_with_half_size,
+    as_shown,
+    batches,
+    compare,
+    diversity,
+)
 from arbiscale.evaluation.protocols import SAMPLE, Protocol
 from arbiscale.evaluation.scores import Comparison, Evaluation
 from arbiscale.metrics.colour import colour_shift
@@ -38,6 +45,7 @@ class _Row:
     draw: Draw
     latent_size: Size
     seconds: float | None  # spent on latents; None = speed says nothing
+    others: Sequence[Callable[[], Draw]] = ()  # the same with other seeds, sampled when called
 
 
 @dataclass(frozen=True)
@@ -47,10 +55,13 @@ class Contestants:
     Attributes:
         models: `autoencoder`, then models of super-resolution in the order of their training.
         extra: further models of super-resolution, under names of their own.
+        seeds: of the sampling noise; the first draws what is compared with the truth, the others show how
+            much pictures differ from seed to seed.
     """
 
     models: Mapping[str, Model]
     extra: Mapping[str, Model]
+    seeds: Sequence[int]
 
 
 def evaluate_super_resolution(
@@ -63,6 +74,7 @@ def evaluate_super_resolution(
     protocol: Protocol = SAMPLE,
     dataset: str = "",
     extra: Mapping[str, Model] | None = None,
+    diversity_seeds: int = 0,
     workers: int = 0,
 ) -> Evaluation:
     """Measure baselines, the autoencoder, each model and a control on pictures shrunk by each scale.
@@ -81,18 +93,19 @@ def evaluate_super_resolution(
         protocol: sizes, kernel, channels, border.
         dataset: what the groups are called by besides the protocol, where it has several.
         extra: further models of super-resolution, by the names of their rows.
+        diversity_seeds: how often models draw each picture; 0 = diversity is not measured.
         workers: processes that prepare pictures ahead; 0 = none. Results are the same.
     """
     evaluation = Evaluation()
     evaluation.least_px |= networks.least_px
     device = next(iter(models.values())).device
-    contestants = Contestants(models, extra or {})
+    contestants = Contestants(models, extra or {}, range(seed, seed + max(1, diversity_seeds)))
     prefix = "" if protocol is SAMPLE else "".join(f"{part}/" for part in (protocol.name, dataset) if part)
     for scale in scales:
         for pairs in make_pairs(protocol, images, scale, evaluation.left_out, workers=workers):
             there = Pairs(pairs.photographs, pairs.truth.to(device), pairs.low.to(device))
             group = f"{prefix}x{scale:g}"
-            _evaluate_pairs(evaluation, group, protocol, scale, contestants, there, seed, networks)
+            _evaluate_pairs(evaluation, group, protocol, scale, contestants, there, networks)
     return evaluation
 
 
@@ -103,7 +116,6 @@ def _evaluate_pairs(
     scale: float,
     contestants: Contestants,
     pairs: Pairs,
-    seed: int,
     networks: MetricNetworks,
 ) -> None:
     """Add every row of some pictures of one scale."""
@@ -121,7 +133,7 @@ def _evaluate_pairs(
     last = [*contestants.models][-1]
     extremes = evaluation.extremes.setdefault(group, Extremes(last, over="bicubic"))
     bicubic: dict[str, list[float]] = {}
-    for row in _rows(protocol, contestants, pairs, seed):
+    for row in _rows(protocol, contestants, pairs):
         begun = now_seconds(truth.device)
         images = row.draw(size)
         seconds = now_seconds(truth.device) - begun
@@ -136,6 +148,8 @@ def _evaluate_pairs(
         metrics["grid_energy"] = grid_energy((images + 1) / 2, row.latent_size).tolist()
         if protocol.extended:
             metrics["colour_shift"] = colour_shift(shown, shown_truth).tolist()
+        if row.others:
+            metrics |= diversity([shown, *(as_shown(other()(size)) for other in row.others)], networks)
         evaluation.add(group, row.name, photographs, images, metrics)
         if row.name == "bicubic":
             bicubic = metrics
@@ -177,7 +191,7 @@ def _offer(
         extremes.offer(after - before, partial(compared, index))
 
 
-def _rows(protocol: Protocol, contestants: Contestants, pairs: Pairs, seed: int) -> Iterator[_Row]:
+def _rows(protocol: Protocol, contestants: Contestants, pairs: Pairs) -> Iterator[_Row]:
     """The rows one after the other, so that only one model's latents are held."""
     low = pairs.low
     low_size = (low.shape[-2], low.shape[-1])
@@ -185,22 +199,27 @@ def _rows(protocol: Protocol, contestants: Contestants, pairs: Pairs, seed: int)
     if protocol.extended:
         yield _Row("lanczos", lambda size: _lanczos(low, size), low_size, 0.0)
     for name, model in contestants.models.items():
-        row, latent = _model_row(name, model, pairs, seed)
+        row, latent = _model_row(name, model, pairs, contestants.seeds)
         yield row
     if shift := shift_to_others(pairs.photographs):
         other = _drawing(model, latent.roll(shift, dims=0), low)
         yield _Row("other_latent", other, row.latent_size, None)
     for name, model in contestants.extra.items():
-        yield _model_row(name, model, pairs, seed)[0]
+        yield _model_row(name, model, pairs, contestants.seeds)[0]
 
 
-def _model_row(name: str, model: Model, pairs: Pairs, seed: int) -> tuple[_Row, Tensor]:
+def _model_row(name: str, model: Model, pairs: Pairs, seeds: Sequence[int]) -> tuple[_Row, Tensor]:
     """A model's row, its latents sampled, and these."""
+
+    def redraw(seed: int) -> Draw:
+        return _drawing(model, _latents(model, pairs.low, pairs.truth, seed), pairs.low)
+
     begun = now_seconds(model.device)
-    latent = _latents(model, pairs.low, pairs.truth, seed)
+    latent = _latents(model, pairs.low, pairs.truth, seeds[0])
     seconds = now_seconds(model.device) - begun
     latent_size = (latent.shape[-2], latent.shape[-1])
-    return _Row(name, _drawing(model, latent, pairs.low), latent_size, seconds), latent
+    others = [partial(redraw, seed) for seed in seeds[1:] if model.task != "reconstruction"]
+    return _Row(name, _drawing(model, latent, pairs.low), latent_size, seconds, others), latent
 
 
 def _lanczos(low: Tensor, size: Size) -> Tensor:
