@@ -19,6 +19,8 @@ from arbiscale.evaluation.pairs import make_pairs, resized
 from arbiscale.evaluation.pictures import as_shown, compare
 from arbiscale.evaluation.protocols import BENCHMARK, CROPS, DIV2K, FACES, SAMPLE, Protocol
 from arbiscale.evaluation.super_resolution import evaluate_super_resolution
+from arbiscale.interop import import_liif
+from arbiscale.model import Model, load_model
 
 from .conftest import NO_NETWORKS, texture
 
@@ -48,6 +50,27 @@ def test_bicubic_reproduces_the_literature(
         shown = (as_shown(drawn), as_shown(pairs.truth))
         found += compare(*shown, NO_NETWORKS, channels="y", shave_px=scale)["psnr"]
     assert sum(found) / len(found) == pytest.approx(expected, abs=tolerance)
+
+
+@pytest.fixture(scope="session")
+def official_liif(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
+    folder = tmp_path_factory.mktemp("liif") / "liif"
+    import_liif(shared / "weights" / "liif_edsr_baseline.pth", folder)
+    return load_model(folder, "cpu")
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(2, 37.99), (3, 34.40), (4, 32.24)])
+def test_the_official_liif_reproduces_the_literature(
+    shared: Path, official_liif: Model, scale: int, expected: float
+) -> None:
+    images = PictureFolder(str(shared / f"data/benchmarks/set5/x{scale}_HR"), "key")
+    found = []
+    for pairs in make_pairs(BENCHMARK, images, scale, []):
+        size = (pairs.truth.shape[-2], pairs.truth.shape[-1])
+        drawn = official_liif.decode(official_liif.sample_latents(pairs.low), size)
+        truth = as_shown(pairs.truth)
+        found += compare(as_shown(drawn), truth, NO_NETWORKS, channels="y", shave_px=scale)["psnr"]
+    assert sum(found) / len(found) == pytest.approx(expected, abs=0.03)
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor
 
 import arbiscale
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 
 LARGEST_ERROR = 1e-4
 OWN_SIZE = (13, 17)  # of the fixture's image
-TO_Y = torch.tensor([65.481, 128.553, 24.966])[:, None, None] / 255  # ITU-R BT.601
 
 
 def drawings(published: Published, liif: LIIF) -> list[tuple[tuple[int, int], Tensor]]:
@@ -97,23 +94,3 @@ def test_what_does_not_fit_is_named_and_nothing_written(published: Published, tm
 def test_another_checkpoint_needs_a_preset() -> None:
     with pytest.raises(UserError, match=r"holds no LIIF .* but encoder\.conv_in\.weight, .*--preset NAME"):
         load_liif({"encoder.conv_in.weight": torch.zeros(1)})
-
-
-def y_psnr(drawn: np.ndarray, truth: np.ndarray, border_px: int) -> float:
-    """PSNR of the Y channel of 8-bit pictures without their border, as MATLAB's rgb2ycbcr makes it."""
-    difference = torch.from_numpy(drawn.astype(np.float64) - truth).permute(2, 0, 1)
-    inside = (difference * TO_Y).sum(0)[border_px:-border_px, border_px:-border_px]
-    return float(10 * torch.log10(255**2 / inside.square().mean()))
-
-
-def test_official_weights_reach_the_fields_figure_on_set5(shared: Path, tmp_path: Path) -> None:
-    import_liif(shared / "weights" / "liif_edsr_baseline.pth", tmp_path / "liif")
-    model = arbiscale.load_model(tmp_path / "liif", "cpu")
-    values = []
-    for path in sorted((shared / "data/benchmarks/set5/x4_LR").glob("*.png")):
-        truth = np.asarray(
-            Image.open(path.parents[1] / "x4_HR" / path.name.replace("LR", "HR")).convert("RGB")
-        )
-        low = np.asarray(Image.open(path).convert("RGB"))
-        values.append(y_psnr(model.upscale(low, size=truth.shape[:2]), truth, border_px=4))
-    assert np.mean(values) == pytest.approx(32.24, abs=0.03)
