@@ -14,8 +14,9 @@ from torch import Tensor
 from arbiscale.evaluation import pictures
 from arbiscale.evaluation.crops import HeldOutCrop
 from arbiscale.evaluation.networks import MetricNetworks
+from arbiscale.evaluation.rows import shift_to_others
 from arbiscale.evaluation.scores import Evaluation
-from arbiscale.evaluation.super_resolution import evaluate_super_resolution, shift_to_others
+from arbiscale.evaluation.super_resolution import evaluate_super_resolution
 from arbiscale.losses.perceptual import LPIPS, VGG
 from arbiscale.metrics.structure_texture import DISTS
 

@@ -2,66 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 
-import numpy as np
-import torch
-from PIL import Image
 from torch import Tensor
 
-from arbiscale.coordinates import Size
 from arbiscale.evaluation.crops import HeldOutCrop
 from arbiscale.evaluation.extremes import Extremes, window
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.pairs import Pairs, make_pairs, resized
 from arbiscale.evaluation.pictures import (
-    Draw,
     agreement_with_half_size,
     as_shown,
-    batches,
     compare,
     diversity,
 )
 from arbiscale.evaluation.protocols import SAMPLE, Protocol
+from arbiscale.evaluation.rows import Contestants, draw_rows
 from arbiscale.evaluation.scores import Comparison, Evaluation
 from arbiscale.metrics.colour import colour_shift
 from arbiscale.metrics.consistency import consistency
 from arbiscale.metrics.cost import now_seconds
 from arbiscale.metrics.spectrum import grid_energy
 from arbiscale.model import Model
-from arbiscale.pixels import to_array, to_tensor
+from arbiscale.pixels import to_array
+from arbiscale.progress import LongTask
 from arbiscale.resize import resize
 
 COMPARISONS = 6  # pictures of different photographs kept to look at, per scale
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One way to draw all pictures of a batch."""
-
-    name: str
-    draw: Draw
-    latent_size: Size
-    seconds: float | None  # spent on latents; None = speed says nothing
-    others: Sequence[Callable[[], Draw]] = ()  # the same with other seeds, sampled when called
-
-
-@dataclass(frozen=True)
-class Contestants:
-    """Who upscales, besides the baselines.
-
-    Attributes:
-        models: `autoencoder`, then models of super-resolution in the order of their training.
-        extra: further models of super-resolution, under names of their own.
-        seeds: of the sampling noise; the first draws what is compared with the truth, the others show how
-            much pictures differ from seed to seed.
-    """
-
-    models: Mapping[str, Model]
-    extra: Mapping[str, Model]
-    seeds: Sequence[int]
 
 
 def evaluate_super_resolution(
@@ -101,11 +69,13 @@ def evaluate_super_resolution(
     device = next(iter(models.values())).device
     contestants = Contestants(models, extra or {}, range(seed, seed + max(1, diversity_seeds)))
     prefix = "" if protocol is SAMPLE else "".join(f"{part}/" for part in (protocol.name, dataset) if part)
-    for scale in scales:
-        for pairs in make_pairs(protocol, images, scale, evaluation.left_out, workers=workers):
-            there = Pairs(pairs.photographs, pairs.truth.to(device), pairs.low.to(device))
-            group = f"{prefix}x{scale:g}"
-            _evaluate_pairs(evaluation, group, protocol, scale, contestants, there, networks)
+    total = len(scales) * len(images) * contestants.most_rows(protocol)
+    with LongTask(prefix.rstrip("/") or protocol.name, total, "pictures") as task:
+        for scale in scales:
+            for pairs in make_pairs(protocol, images, scale, evaluation.left_out, workers=workers):
+                there = Pairs(pairs.photographs, pairs.truth.to(device), pairs.low.to(device))
+                group = f"{prefix}x{scale:g}"
+                _evaluate_pairs(evaluation, group, protocol, scale, contestants, there, networks, task)
     return evaluation
 
 
@@ -117,6 +87,7 @@ def _evaluate_pairs(
     contestants: Contestants,
     pairs: Pairs,
     networks: MetricNetworks,
+    task: LongTask,
 ) -> None:
     """Add every row of some pictures of one scale."""
     truth, low, photographs = pairs.truth, pairs.low, pairs.photographs
@@ -133,7 +104,7 @@ def _evaluate_pairs(
     last = [*contestants.models][-1]
     extremes = evaluation.extremes.setdefault(group, Extremes(last, over="bicubic"))
     bicubic: dict[str, list[float]] = {}
-    for row in _rows(protocol, contestants, pairs):
+    for row in draw_rows(protocol, contestants, pairs):
         begun = now_seconds(truth.device)
         images = row.draw(size)
         seconds = now_seconds(truth.device) - begun
@@ -151,6 +122,7 @@ def _evaluate_pairs(
         if row.others:
             metrics |= diversity([shown, *(as_shown(other()(size)) for other in row.others)], networks)
         evaluation.add(group, row.name, photographs, images, metrics)
+        task.advance(len(images), f"x{scale:g} {row.name}")
         if row.name == "bicubic":
             bicubic = metrics
         elif row.name == last:
@@ -189,73 +161,3 @@ def _offer(
 
     for index, (before, after) in enumerate(zip(bicubic["psnr"], metrics["psnr"], strict=True)):
         extremes.offer(after - before, partial(compared, index))
-
-
-def _rows(protocol: Protocol, contestants: Contestants, pairs: Pairs) -> Iterator[_Row]:
-    """The rows one after the other, so that only one model's latents are held."""
-    low = pairs.low
-    low_size = (low.shape[-2], low.shape[-1])
-    yield _Row("bicubic", lambda size: resized(protocol, low, size), low_size, 0.0)
-    if protocol.extended:
-        yield _Row("lanczos", lambda size: _lanczos(low, size), low_size, 0.0)
-    for name, model in contestants.models.items():
-        row, latent = _model_row(name, model, pairs, contestants.seeds)
-        yield row
-    if shift := shift_to_others(pairs.photographs):
-        other = _drawing(model, latent.roll(shift, dims=0), low)
-        yield _Row("other_latent", other, row.latent_size, None)
-    for name, model in contestants.extra.items():
-        yield _model_row(name, model, pairs, contestants.seeds)[0]
-
-
-def _model_row(name: str, model: Model, pairs: Pairs, seeds: Sequence[int]) -> tuple[_Row, Tensor]:
-    """A model's row, its latents sampled, and these."""
-
-    def redraw(seed: int) -> Draw:
-        return _drawing(model, _latents(model, pairs.low, pairs.truth, seed), pairs.low)
-
-    begun = now_seconds(model.device)
-    latent = _latents(model, pairs.low, pairs.truth, seeds[0])
-    seconds = now_seconds(model.device) - begun
-    latent_size = (latent.shape[-2], latent.shape[-1])
-    others = [partial(redraw, seed) for seed in seeds[1:] if model.task != "reconstruction"]
-    return _Row(name, _drawing(model, latent, pairs.low), latent_size, seconds, others), latent
-
-
-def _lanczos(low: Tensor, size: Size) -> Tensor:
-    """Images in [-1, 1] resized by PIL's Lanczos kernel, in 8 bits."""
-    pictures = (Image.fromarray(to_array(image)) for image in low)
-    large = (picture.resize((size[1], size[0]), Image.Resampling.LANCZOS) for picture in pictures)
-    return torch.cat([to_tensor(np.asarray(picture)) for picture in large]).to(low.device)
-
-
-def _latents(model: Model, low: Tensor, truth: Tensor, seed: int) -> Tensor:
-    """Latents sampled for the low-resolution images; by an autoencoder alone, encoded from the truth."""
-    fine = (low.shape[-2] * model.factor, low.shape[-1] * model.factor)
-    if model.task == "reconstruction":
-        source = resize(truth, fine).clamp(-1, 1)
-        return torch.cat([model.encode(source[part]) for part in batches(len(low), fine)])
-    return torch.cat([model.sample_latents(low[part], seed=seed) for part in batches(len(low), fine)])
-
-
-def _drawing(model: Model, latent: Tensor, low: Tensor) -> Draw:
-    """How a model draws its latents, at any size."""
-
-    def draw(size: Size) -> Tensor:
-        return torch.cat(
-            [
-                model.decode(latent[part], size, base=model.base(low[part], size))
-                for part in batches(len(latent), size)
-            ]
-        )
-
-    return draw
-
-
-def shift_to_others(photographs: Sequence[str]) -> int:
-    """The shift of a list that puts another photograph in most places; 0 where there is only one."""
-
-    def moved(shift: int) -> int:
-        return sum(photographs[index - shift] != name for index, name in enumerate(photographs))
-
-    return max(range(len(photographs)), key=moved, default=0)

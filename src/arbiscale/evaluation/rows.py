@@ -1,0 +1,123 @@
+"""The rows of a table of super-resolution: who draws the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from arbiscale.coordinates import Size
+from arbiscale.evaluation.pairs import Pairs, resized
+from arbiscale.evaluation.pictures import Draw, batches
+from arbiscale.evaluation.protocols import Protocol
+from arbiscale.metrics.cost import now_seconds
+from arbiscale.model import Model
+from arbiscale.pixels import to_array, to_tensor
+from arbiscale.resize import resize
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to draw all pictures of a batch."""
+
+    name: str
+    draw: Draw
+    latent_size: Size
+    seconds: float | None  # spent on latents; None = speed says nothing
+    others: Sequence[Callable[[], Draw]] = ()  # the same with other seeds, sampled when called
+
+
+@dataclass(frozen=True)
+class Contestants:
+    """Who upscales, besides the baselines.
+
+    Attributes:
+        models: `autoencoder`, then models of super-resolution in the order of their training.
+        extra: further models of super-resolution, under names of their own.
+        seeds: of the sampling noise; the first draws what is compared with the truth, the others show how
+            much pictures differ from seed to seed.
+    """
+
+    models: Mapping[str, Model]
+    extra: Mapping[str, Model]
+    seeds: Sequence[int]
+
+    def most_rows(self, protocol: Protocol) -> int:
+        """How many rows a table has at most: with one of another latent."""
+        baselines = 2 if protocol.extended else 1
+        return baselines + len(self.models) + protocol.together + len(self.extra)
+
+
+def draw_rows(protocol: Protocol, contestants: Contestants, pairs: Pairs) -> Iterator[Row]:
+    """The rows one after the other, so that only one model's latents are held."""
+    low = pairs.low
+    low_size = (low.shape[-2], low.shape[-1])
+    yield Row("bicubic", lambda size: resized(protocol, low, size), low_size, 0.0)
+    if protocol.extended:
+        yield Row("lanczos", lambda size: _lanczos(low, size), low_size, 0.0)
+    for name, model in contestants.models.items():
+        row, latent = _model_row(name, model, pairs, contestants.seeds)
+        yield row
+    if shift := shift_to_others(pairs.photographs):
+        other = _drawing(model, latent.roll(shift, dims=0), low)
+        yield Row("other_latent", other, row.latent_size, None)
+    for name, model in contestants.extra.items():
+        yield _model_row(name, model, pairs, contestants.seeds)[0]
+
+
+def _model_row(name: str, model: Model, pairs: Pairs, seeds: Sequence[int]) -> tuple[Row, Tensor]:
+    """A model's row, its latents sampled, and these."""
+
+    def redraw(seed: int) -> Draw:
+        return _drawing(model, _latents(model, pairs.low, pairs.truth, seed), pairs.low)
+
+    begun = now_seconds(model.device)
+    latent = _latents(model, pairs.low, pairs.truth, seeds[0])
+    seconds = now_seconds(model.device) - begun
+    latent_size = (latent.shape[-2], latent.shape[-1])
+    others = [partial(redraw, seed) for seed in seeds[1:] if model.task != "reconstruction"]
+    return Row(name, _drawing(model, latent, pairs.low), latent_size, seconds, others), latent
+
+
+def _lanczos(low: Tensor, size: Size) -> Tensor:
+    """Images in [-1, 1] resized by PIL's Lanczos kernel, in 8 bits."""
+    pictures = (Image.fromarray(to_array(image)) for image in low)
+    large = (picture.resize((size[1], size[0]), Image.Resampling.LANCZOS) for picture in pictures)
+    return torch.cat([to_tensor(np.asarray(picture)) for picture in large]).to(low.device)
+
+
+def _latents(model: Model, low: Tensor, truth: Tensor, seed: int) -> Tensor:
+    """Latents sampled for the low-resolution images; by an autoencoder alone, encoded from the truth."""
+    fine = (low.shape[-2] * model.factor, low.shape[-1] * model.factor)
+    if model.task == "reconstruction":
+        source = resize(truth, fine).clamp(-1, 1)
+        return torch.cat([model.encode(source[part]) for part in batches(len(low), fine)])
+    return torch.cat([model.sample_latents(low[part], seed=seed) for part in batches(len(low), fine)])
+
+
+def _drawing(model: Model, latent: Tensor, low: Tensor) -> Draw:
+    """How a model draws its latents, at any size."""
+
+    def draw(size: Size) -> Tensor:
+        return torch.cat(
+            [
+                model.decode(latent[part], size, base=model.base(low[part], size))
+                for part in batches(len(latent), size)
+            ]
+        )
+
+    return draw
+
+
+def shift_to_others(photographs: Sequence[str]) -> int:
+    """The shift of a list that puts another photograph in most places; 0 where there is only one."""
+
+    def moved(shift: int) -> int:
+        return sum(photographs[index - shift] != name for index, name in enumerate(photographs))
+
+    return max(range(len(photographs)), key=moved, default=0)

@@ -1,0 +1,77 @@
+"""Progress of long work: a bar on a terminal, a line now and then in a log."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+LINE_SECONDS = 15.0  # between lines where no terminal is
+
+
+class LongTask:
+    """Shows how much is done, at what rate, and the time left."""
+
+    def __init__(self, name: str, total: int, unit: str, *, done: int = 0) -> None:
+        """Start the clock.
+
+        Args:
+            name: shown first.
+            total: what is to be done.
+            unit: of `total`, in the plural.
+            done: by an earlier process; the rate does not count it.
+        """
+        self.name, self.total, self.unit, self.done = name, total, unit, done
+        self._first = done
+        self._started = self._last_line = time.monotonic()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn(f"{{task.fields[note]}} · {{task.fields[rate]:.2f}} {unit}/s"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._task = self._bar.add_task(name, total=total, completed=done, note="", rate=0.0)
+        if self._bar.console.is_terminal:
+            self._bar.start()
+
+    def __enter__(self) -> LongTask:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def rate(self) -> float:
+        """Units a second, since this process began."""
+        return (self.done - self._first) / max(time.monotonic() - self._started, 1e-9)
+
+    def advance(self, count: int, note: str = "") -> None:
+        """Move the bar, or print a line when the last is old or this is the end.
+
+        Args:
+            count: what was done since the last call.
+            note: what to say beside the numbers.
+        """
+        self.done += count
+        self._bar.update(self._task, completed=self.done, note=note, rate=self.rate)
+        now = time.monotonic()
+        if self._bar.live.is_started or (now - self._last_line < LINE_SECONDS and self.done < self.total):
+            return
+        self._last_line = now
+        left_seconds = (self.total - self.done) / self.rate
+        print(
+            f"{self.name}  {self.done}/{self.total} {self.unit}  {note}  "
+            f"{self.rate:.2f} {self.unit}/s  {left_seconds:.0f} s left",
+            flush=True,
+        )
+
+    def stop(self) -> None:
+        """Give the terminal back."""
+        if self._bar.live.is_started:
+            self._bar.stop()
