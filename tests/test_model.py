@@ -258,6 +258,13 @@ def test_an_output_size_from_a_scale_or_a_size() -> None:
         target_size((10, 20), 0.04, None)
 
 
+def test_a_published_file_is_refused_with_the_command_that_makes_a_model_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "liif.pth"
+    file.write_bytes(b"weights")
+    with pytest.raises(UserError, match=f"{file}: is a file.*arbiscale import-checkpoint {file} --to DIR"):
+        load_model(file)
+
+
 def test_no_model_and_no_device_are_one_line(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(UserError, match="nothing: is not a model folder"):
         load_model(tmp_path / "nothing", "cpu")

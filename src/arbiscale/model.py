@@ -74,6 +74,11 @@ def load_model(
 
 def _kind(folder: Path) -> type[Model]:
     """What runs the model of a folder, by what its config.json says."""
+    if folder.is_file():
+        raise UserError(
+            f"{folder}: is a file, not a model folder; published weights become one by "
+            f"`arbiscale import-checkpoint {folder} --to DIR`"
+        )
     path = folder / CONFIG
     if path.is_file() and read_yaml(path).get("format") == LIIF_FORMAT:
         from arbiscale.liif_model import LIIFModel

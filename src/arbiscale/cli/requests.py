@@ -143,7 +143,8 @@ def find_model(model: str | None) -> str:
         UserError: there is none; says how to get one.
     """
     if model is not None:
-        if not model.startswith("models:/") and not is_model(Path(model)):
+        named = model.startswith("models:/") or is_model(Path(model))
+        if not named and not Path(model).is_file():  # a file is refused with its remedy by load_model
             raise UserError(
                 f"{model}: no model there (no config.json); name a model folder or models:/NAME@ALIAS"
             )
