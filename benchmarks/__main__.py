@@ -13,19 +13,22 @@ from rich.console import Console
 from arbiscale.config.params import load_params
 from arbiscale.device import choose_device
 from arbiscale.errors import UserError
+from arbiscale.losses.perceptual import load_lpips
 from arbiscale.presets import find_preset, preview_preset
 from benchmarks.decode import Case, backward, forward
 from benchmarks.evaluation import evaluation
 from benchmarks.figures import Figure, as_table, write_figures
 from benchmarks.large import large
 from benchmarks.measure import machine
+from benchmarks.steps import COUNTS, as_figures, few_steps, fewest
+from benchmarks.steps_plot import write_curve
 from benchmarks.training import training_steps
 from benchmarks.upscale import upscaling, upscaling_at_random
 
 ROOT = Path(__file__).parents[1]
 PARAMS, PRESETS = ROOT / "params.yaml", ROOT / "presets"
 PARTS = ("decode", "backward", "upscale", "training")
-SLOW_PARTS = ("large", "evaluation")  # minutes; run when asked for
+SLOW_PARTS = ("large", "evaluation", "steps")  # minutes; run when asked for
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -39,7 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for figure in _measure(options, device):
             figures.append(figure)
             console.print(
-                f"{figure.benchmark}: {figure.name} {figure.value:.4g}", style="dim", soft_wrap=True
+                f"{figure.benchmark}: {figure.name} {figure.text}",
+                style="dim",
+                soft_wrap=True,
+                markup=False,
             )
         write_figures(options.output, figures, where)
     except UserError as error:
@@ -61,15 +67,33 @@ def _measure(options: argparse.Namespace, device: torch.device) -> Iterator[Figu
         params = preview_preset(PARAMS, find_preset(PRESETS, options.preset))
         yield from upscaling_at_random(params, options.preset, options.upscale_px, device, runs)
     if "large" in options.only:
-        if not options.model:
-            raise UserError("--only large: needs a trained model; name its folder with --model")
-        yield from large(options.model, options.large_px, device)
+        yield from large(_trained(options, "large"), options.large_px, device)
     if "evaluation" in options.only:
         if not options.evaluated:
             raise UserError("--only evaluation: needs models; name a pipeline's folders with --evaluated")
         yield from evaluation(options.evaluated, device)
+    if "steps" in options.only:
+        yield from _steps(_trained(options, "steps"), options, device)
     if "training" in options.only:
         yield from training_steps(load_params(PARAMS), device, runs)
+
+
+def _steps(model: Path, options: argparse.Namespace, device: torch.device) -> Iterator[Figure]:
+    perceptual = load_lpips(load_params(PARAMS).runtime.weights_dir).to(device)
+    outcomes = []
+    for outcome in few_steps(model, options.step_counts, options.seeds, perceptual, device):
+        outcomes.append(outcome)
+        yield from as_figures(outcome, model.name, max(options.step_counts))
+    yield from fewest(outcomes, model.name)
+    if options.plot:
+        write_curve(options.plot, outcomes, model.name)
+
+
+def _trained(options: argparse.Namespace, part: str) -> Path:
+    if not options.model:
+        raise UserError(f"--only {part}: needs a trained model; name its folder with --model")
+    model: Path = options.model
+    return model
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,6 +107,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--large-px", type=int, default=16_384, help="side of the large output (default 16384)"
     )
+    parser.add_argument("--step-counts", type=int, nargs="+", default=COUNTS, help="of sampling steps")
+    parser.add_argument("--seeds", type=int, default=5, help="of the noise, for steps (default 5)")
+    parser.add_argument("--plot", type=Path, help="file that the curve of steps is drawn into, .svg or .png")
     parser.add_argument("--model", type=Path, help="model folder to upscale with, instead of random weights")
     parser.add_argument(
         "--evaluated", type=Path, nargs="+", help="model folders to evaluate, the autoencoder's first"

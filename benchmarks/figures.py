@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table
 
 from arbiscale.files import write_json
@@ -21,6 +22,8 @@ class Figure:
         value: the median of the runs, where there were several.
         at_least: the bar it should reach, if there is one.
         at_most: the bar it should stay below, if there is one.
+        low: the lower end of its 95 % interval, if it has one.
+        high: the upper end.
     """
 
     benchmark: str
@@ -28,6 +31,15 @@ class Figure:
     value: float
     at_least: float | None = None
     at_most: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def text(self) -> str:
+        """The value, and its interval where it has one, for people."""
+        if self.low is None or self.high is None:
+            return f"{self.value:.4g}"
+        return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
 
     @property
     def met(self) -> bool | None:
@@ -55,7 +67,7 @@ def as_table(figures: Sequence[Figure], title: str) -> Table:
         elif figure.at_most is not None:
             bar = f"≤ {figure.at_most:.4g}"
         verdict = {None: "", True: "[green]met", False: "[red]missed"}[figure.met]
-        table.add_row(figure.benchmark if new else "", figure.name, f"{figure.value:.4g}", bar, verdict)
+        table.add_row(figure.benchmark if new else "", figure.name, escape(figure.text), bar, verdict)
         before = figure.benchmark
     return table
 

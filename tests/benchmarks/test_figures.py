@@ -48,5 +48,7 @@ def test_the_file_holds_figures_and_machine(tmp_path: Path) -> None:
         "value": 0.83,
         "at_least": 0.8,
         "at_most": None,
+        "low": None,
+        "high": None,
         "met": True,
     }
