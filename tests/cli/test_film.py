@@ -1,9 +1,11 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from arbiscale.cli.app import main
+from arbiscale.images import read_image
 
 
 def run(*arguments: str | Path) -> int:
@@ -23,6 +25,20 @@ def test_zoom(super_resolution_model: Path, picture: Path, tmp_path: Path) -> No
     assert Image.open(film).size == (18, 32)
 
 
+def test_a_film_is_sampled_as_asked(super_resolution_model: Path, picture: Path, tmp_path: Path) -> None:
+    import arbiscale
+
+    film, common = tmp_path / "film.gif", ["--seconds", "0.2", "--fps", "10", "--size", "24x40"]
+    asked = {"sampler": "ddim", "steps": 3, "seed": 5, "eta": 0.5}
+    options = [each for name, value in asked.items() for each in (f"--{name}", str(value))]
+    assert run("zoom", picture, film, *common, *options, "--model", super_resolution_model) == 0
+    model = arbiscale.load_model(super_resolution_model, "cpu")
+    drawing = model.sample(read_image(picture), **asked)
+    first = Image.fromarray(drawing.draw((24, 40))).quantize(dither=Image.Dither.FLOYDSTEINBERG)
+    with Image.open(film) as image:
+        np.testing.assert_array_equal(image.convert("RGB"), first.convert("RGB"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -31,6 +47,8 @@ def test_zoom(super_resolution_model: Path, picture: Path, tmp_path: Path) -> No
         (["film.gif", "--at", "2,0"], "--at: must be Y,X"),
         (["film.gif", "--size", "0x4"], "--size: must be"),
         (["film.gif", "--device", "gpu"], "--device: must be"),
+        (["film.gif", "--sampler", "dpm"], "--sampler"),
+        (["film.gif", "--sampler", "unipc", "--eta", "1"], "eta must be 0 with sampler: unipc"),
     ],
 )
 def test_mistakes(

@@ -13,9 +13,12 @@ import typer
 from arbiscale.cli.options import (
     Compile,
     Device,
+    Eta,
     Overwrite,
     Precision,
     PrecisionOption,
+    Sampler,
+    Seed,
     Steps,
     Threads,
     Tile,
@@ -50,7 +53,9 @@ def zoom(
     ] = "0.5,0.5",
     model: Where = None,
     steps: Steps = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of the sampling noise.")] = 0,
+    sampler: Sampler = None,
+    seed: Seed = 0,
+    eta: Eta = None,
     device: Device = "auto",
     precision: PrecisionOption = Precision.FLOAT32,
     compiled: Compile = False,
@@ -81,7 +86,9 @@ def zoom(
         from arbiscale.inference.zooming import zoom_frames
 
         loaded = open_model(where, device, precision, compiled, threads)
-        drawing = loaded.sample(_opaque(picture), steps=steps, seed=seed, tile=chosen_tile)
+        drawing = loaded.sample(
+            _opaque(picture), steps=steps, sampler=sampler, seed=seed, eta=eta, tile=chosen_tile
+        )
         progress.begin(output.name, frames * frame[0] * frame[1])
         shown = zoom_frames(drawing, frame, factor=to, frames=frames, centre=centre)
         write_film(output, _counted(shown, progress), frame, frames_per_second)

@@ -35,6 +35,7 @@ Steps = Annotated[
 ]
 SamplerName = Literal["ddim", "ddpm", "dpm_solver", "unipc", "euler"]
 Sampler = Annotated[SamplerName | None, typer.Option(help="Otherwise the model's own.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of the sampling noise.")]
 Eta = Annotated[
     float | None, typer.Option(min=0, max=1, help="Noise that ddim adds; otherwise the model's own.")
 ]
