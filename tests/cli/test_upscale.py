@@ -196,8 +196,17 @@ def test_a_full_disk(
     assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
 
 
-def test_killed_while_drawing(picture: Path, tmp_path: Path, options: list[str | Path]) -> None:
-    script = "from arbiscale.cli.app import main; main()"
+@pytest.mark.parametrize(
+    ("signum", "code"),
+    [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)],
+)
+def test_stopped_while_drawing(
+    picture: Path, tmp_path: Path, options: list[str | Path], signum: int, code: int
+) -> None:
+    script = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"  # a shell's & ignores it
+        "from arbiscale.cli.app import main; main()"
+    )
     arguments = ["upscale", picture, tmp_path / "out.png", "--size", "60000x512", *options]
     process = subprocess.Popen(
         [sys.executable, "-c", script, *map(str, arguments)], stderr=subprocess.DEVNULL
@@ -210,8 +219,9 @@ def test_killed_while_drawing(picture: Path, tmp_path: Path, options: list[str |
             assert time.monotonic() < deadline
             time.sleep(0.02)
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.send_signal(signum)
+        ended = process.wait()
+    assert ended == code
     assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
 
 
