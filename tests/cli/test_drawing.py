@@ -75,13 +75,13 @@ def test_upscaling_is_reproducible_and_equals_the_library(
     assert np.array_equal(a, model.upscale(read_image(picture), scale=4.0, steps=2, seed=1))
 
 
-def test_one_pixel_is_a_picture(super_resolution_model: Path, tmp_path: Path) -> None:
-    Image.new("RGB", (1, 1), "red").save(tmp_path / "dot.png")
+def test_two_pixels_are_a_picture(super_resolution_model: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (2, 1), "red").save(tmp_path / "dot.png")
     output = tmp_path / "out.png"
     assert (
         run("upscale", tmp_path / "dot.png", output, "--scale", "9", "--model", super_resolution_model) == 0
     )
-    assert read_image(output).shape == (9, 9, 3)
+    assert read_image(output).shape == (9, 18, 3)
 
 
 def test_generate(generation_model: Path, tmp_path: Path) -> None:
@@ -101,6 +101,7 @@ def broken(tmp_path: Path) -> Path:
     Image.new("RGB", (8, 8)).save(tmp_path / "good.png")
     Image.effect_noise((64, 64), 50).save(tmp_path / "whole.jpg")
     (tmp_path / "truncated.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:500])
+    Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
     (tmp_path / "text.png").write_text("hello")
     with (tmp_path / "bomb.png").open("wb") as stream:
         png.write(stream, Layout((30_000, 30_000)), iter([]))  # a header, and no pixels
@@ -133,6 +134,7 @@ def broken(tmp_path: Path) -> Path:
         (["good.png", "text.png/out.png", "--scale", "2"], "text.png: is not a folder"),
         (["missing.png", "out.png", "--scale", "2"], "missing.png: no such file"),
         (["text.png", "out.png", "--scale", "2"], "text.png: is not a picture"),
+        (["dot.png", "out.png", "--scale", "2"], "dot.png: is a single pixel, which shows nothing"),
         (["truncated.jpg", "out.png", "--scale", "2"], "truncated.jpg: cannot be decoded"),
         (["good.png", "out.png", "--scale", "2", "--device", "gpu"], "--device: must be"),
         (["good.png", "out.png", "--scale", "2", "--model", "nowhere"], "nowhere: no model there"),

@@ -42,6 +42,18 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path, way: str
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_failure_leaves_no_folder_that_was_made_for_it(tmp_path: Path, way: str) -> None:
+    (tmp_path / "there").mkdir()
+    for path in (tmp_path / "new" / "below" / "a.bin", tmp_path / "there" / "a.bin"):
+        with pytest.raises(KeyboardInterrupt), new_file(path):
+            raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == [tmp_path / "there"]
+    mine = tmp_path / "new" / "mine"
+    with pytest.raises(UserError, match="File exists"), new_file(tmp_path / "new" / "a.bin"):
+        [mine.touch(exist_ok=False) for _ in range(2)]
+    assert list(mine.parent.iterdir()) == [mine]
+
+
 def test_nothing_has_a_name_while_it_is_written(tmp_path: Path) -> None:
     with new_file(tmp_path / "a.bin") as stream:
         stream.write(b"half")

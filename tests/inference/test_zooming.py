@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,20 @@ def test_an_mp4(tmp_path: Path) -> None:
     decoded = [np.frombuffer(frame, np.uint8) for frame in reader]
     assert len(decoded) == 5
     assert abs(decoded[4].mean() - 160) < 4
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".mp4"])
+def test_a_film_that_is_not_finished_leaves_nothing(tmp_path: Path, suffix: str) -> None:
+    if suffix == ".mp4":
+        pytest.importorskip("imageio_ffmpeg")
+
+    def frames() -> Iterator[np.ndarray]:
+        yield from frames_of(2)
+        raise UserError("enough")
+
+    with pytest.raises(UserError, match="enough"):
+        write_film(tmp_path / "new" / f"film{suffix}", frames(), (20, 30), 25)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_an_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ from arbiscale.cli.options import (
     parse_tile,
 )
 from arbiscale.cli.progress import DrawingProgress, drawing_progress
-from arbiscale.cli.requests import Target, check_folder, parse_size, parse_targets
+from arbiscale.cli.requests import Target, check_folder, check_input, parse_size, parse_targets
 from arbiscale.errors import UserError
 
 if TYPE_CHECKING:
@@ -196,10 +196,13 @@ def _read(source: Source) -> Picture:
     from arbiscale.inference.reading import read_picture
 
     if source.path != STANDARD:
-        return read_picture(source.path)
-    stream = io.BytesIO(sys.stdin.buffer.read())
-    stream.name = "standard input"
-    return read_picture(stream)
+        name, picture = str(source.path), read_picture(source.path)
+    else:
+        stream = io.BytesIO(sys.stdin.buffer.read())
+        stream.name = name = "standard input"
+        picture = read_picture(stream)
+    check_input(name, picture.size)
+    return picture
 
 
 def _sizes(outputs: Sequence[Output], picture: Picture, ending: str | None) -> list[tuple[int, int]]:

@@ -29,7 +29,7 @@ from arbiscale.cli.options import (
     parse_tile,
 )
 from arbiscale.cli.progress import DrawingProgress, drawing_progress
-from arbiscale.cli.requests import check_place, parse_point, parse_size
+from arbiscale.cli.requests import check_input, check_place, parse_point, parse_size
 from arbiscale.errors import UserError
 from arbiscale.interruption import stop_signals
 
@@ -78,6 +78,7 @@ def zoom(
 
     check_encoder(output)
     picture = read_picture(source)
+    check_input(source, picture.size)
     frame = _frame_size(picture.size, asked)
     frames = max(2, round(seconds * frames_per_second))
 

@@ -105,6 +105,12 @@ def check_pixels(size: Size, request: str) -> None:
         )
 
 
+def check_input(name: str | Path, size: Size) -> None:
+    """Refuse a picture in which there is nothing to see."""
+    if size == (1, 1):
+        raise UserError(f"{name}: is a single pixel, which shows nothing; give a larger picture")
+
+
 def check_device(device: str) -> None:
     """Refuse a device that torch would not know by this name."""
     if not _DEVICE.fullmatch(device):

@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,22 +24,36 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         UserError: the place cannot be written (permissions, disk full), naming it.
     """
-    nameless = _open_nameless(path)
-    if nameless is None:
-        with atomic_file(path) as temporary, _named_errors(path), temporary.open("w+b") as stream:
-            yield stream
-        return
-    itself = Path(f"/proc/self/fd/{nameless}")
-    try:
-        with _named_errors(path):
-            with itself.open("r+b") as stream:
+    with no_empty_folders(path):
+        nameless = _open_nameless(path)
+        if nameless is None:
+            with atomic_file(path) as temporary, _named_errors(path), temporary.open("w+b") as stream:
                 yield stream
-            with atomic_file(path) as temporary:  # a name beside the path, so that it can be replaced
-                temporary.unlink()
-                # Where a folder's descriptor is given, link() follows /proc's link to the file.
-                os.link(itself, temporary, src_dir_fd=nameless, follow_symlinks=True)
-    finally:
-        os.close(nameless)
+            return
+        itself = Path(f"/proc/self/fd/{nameless}")
+        try:
+            with _named_errors(path):
+                with itself.open("r+b") as stream:
+                    yield stream
+                with atomic_file(path) as temporary:  # a name beside the path, so that it can be replaced
+                    temporary.unlink()
+                    # Where a folder's descriptor is given, link() follows /proc's link to the file.
+                    os.link(itself, temporary, src_dir_fd=nameless, follow_symlinks=True)
+        finally:
+            os.close(nameless)
+
+
+@contextmanager
+def no_empty_folders(path: Path) -> Iterator[None]:
+    """On failure, take the folders away that were made for a path and hold nothing."""
+    missing = [folder for folder in path.parents if not folder.exists()]  # the innermost first
+    try:
+        yield
+    except BaseException:
+        for folder in missing:
+            with suppress(OSError):  # it was not made, or something else came into it
+                folder.rmdir()
+        raise
 
 
 @contextmanager

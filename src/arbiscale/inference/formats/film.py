@@ -13,6 +13,7 @@ from PIL import Image
 from arbiscale.coordinates import Size
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_file
+from arbiscale.inference.output import no_empty_folders
 
 Frame = NDArray[np.uint8]
 
@@ -40,7 +41,7 @@ def write_film(path: Path, frames: Iterator[Frame], size: Size, frames_per_secon
         UserError: as `check_encoder`, or a place that cannot be written.
     """
     check_encoder(path)
-    with atomic_file(path) as temporary:
+    with no_empty_folders(path), atomic_file(path) as temporary:
         if path.suffix.lower() == ".gif":
             _write_gif(temporary, frames, frames_per_second)
         else:
