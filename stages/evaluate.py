@@ -12,6 +12,7 @@ from arbiscale.config.evaluate import EvaluateSettings, by_name
 from arbiscale.config.section import flatten, read_yaml
 from arbiscale.contact_sheet import draw_contact_sheet
 from arbiscale.data.manifest import read_manifest
+from arbiscale.data.stored import StoredCrops
 from arbiscale.evaluation.intervals import intervals
 from arbiscale.evaluation.networks import load_metric_networks
 from arbiscale.evaluation.report import as_text, flat_metrics, write_intervals, write_plots, write_scores
@@ -44,7 +45,12 @@ def main(stage: Stage) -> None:
         for name, where in by_name(settings.extra_models).items()
     }
     device = models["autoencoder"].device
-    networks = load_metric_networks(settings.perceptual, stage.runtime.weights_dir, device)
+    networks = load_metric_networks(
+        settings.perceptual,
+        stage.runtime.weights_dir,
+        device,
+        inception="generation" in settings.protocols,
+    )
     _warn(networks.unavailable)
 
     evaluation = evaluate_models(
@@ -54,6 +60,7 @@ def main(stage: Stage) -> None:
         seed=stage.seed,
         networks=networks,
         extra=extra,
+        training_crops=StoredCrops(CROPS, manifest, "train"),
         workers=stage.runtime.workers,
     )
     means = evaluation.means()

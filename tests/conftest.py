@@ -167,3 +167,29 @@ def vgg16() -> dict[str, Tensor]:
         features[f"features.{index}.bias"] = torch.zeros(width)
         channels_in = width
     return features
+
+
+@pytest.fixture(scope="session")
+def inception_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `inception.pth`: its layout with random weights that keep the features' scale."""
+    from io import BytesIO
+
+    import torch
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    from arbiscale import torchvision_operators  # noqa: F401
+
+    class Random(FeatureExtractorInceptionV3):
+        def load_state_dict(self, state: dict[str, Tensor]) -> None:
+            """Keep the weights drawn."""
+
+    nothing = BytesIO()
+    torch.save({}, nothing)
+    nothing.seek(0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = Random("random", ["2048"], feature_extractor_weights_path=nothing)
+    state = {key: value * 6**0.5 if "conv" in key else value for key, value in network.state_dict().items()}
+    folder = tmp_path_factory.mktemp("inception")
+    torch.save(state, folder / "inception.pth")
+    return folder

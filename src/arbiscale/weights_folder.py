@@ -8,10 +8,11 @@ from pathlib import Path
 
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_file
+from arbiscale.metrics.inception import INCEPTION
 from arbiscale.weights import ALEXNET, VGG16, Pretrained, obtain, sha256_of, verified
 from arbiscale.workspace import repository_root
 
-NETWORKS = {"alexnet": ALEXNET, "vgg16": VGG16}
+NETWORKS = {"alexnet": ALEXNET, "vgg16": VGG16, "inception": INCEPTION}
 DEFAULT = ("alexnet",)  # all that the training loss and the default metrics need
 
 

@@ -171,7 +171,7 @@ def test_weights_come_from_a_folder(workspace: Path, capsys: pytest.CaptureFixtu
     assert run("weights", "--from", str(given)) == 2
     assert "holds no AlexNet" in error_line(capsys)
     assert run("weights", "vgg19") == 2
-    assert "weights: there is no network 'vgg19'; there are: alexnet, vgg16" in error_line(capsys)
+    assert "weights: there is no network 'vgg19'; there are: alexnet, vgg16, inception" in error_line(capsys)
     (given / "alexnet_features.pt").write_bytes(b"weights")
     assert run("weights", "--from", str(given)) == 0
     assert (workspace / "weights" / "alexnet_features.pt").read_bytes() == b"weights"

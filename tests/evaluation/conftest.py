@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from arbiscale.coordinates import Size
@@ -50,6 +50,19 @@ class StandIn:
         side = (latent_size[0] * self.downsampling, latent_size[1] * self.downsampling)
         noise = torch.randn(count, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
         return self.encode(resize(noise * 0.3, side)) + self.error
+
+
+class FirstValues(nn.Module):
+    """In Inception's place: features are an image's first values. Counts the images it sees."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.anchor = nn.Parameter(torch.zeros(1))
+        self.features, self.images = features, 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.images += len(images)
+        return images.flatten(1)[:, : self.features]
 
 
 def texture(side_px: int, seed: int) -> NDArray[np.uint8]:

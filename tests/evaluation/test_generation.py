@@ -11,7 +11,8 @@ import torch
 
 from arbiscale.evaluation import pictures
 from arbiscale.evaluation.crops import HeldOutCrop
-from arbiscale.evaluation.generation import evaluate_generation, parse_size
+from arbiscale.evaluation.drawn import parse_size
+from arbiscale.evaluation.generation import evaluate_generation
 from arbiscale.evaluation.scores import Evaluation
 
 from .conftest import NO_NETWORKS

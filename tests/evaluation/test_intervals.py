@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from arbiscale.evaluation import intervals as module
 from arbiscale.evaluation.intervals import bootstrap_interval, intervals
 from arbiscale.evaluation.scores import Evaluation
 
@@ -24,6 +25,13 @@ def test_crops_of_one_photograph_count_as_one() -> None:
     values = np.random.default_rng(1).normal(size=20)
     once = bootstrap_interval(values, names, seed=0)
     assert bootstrap_interval(values.repeat(9), np.repeat(names, 9).tolist(), seed=0) == pytest.approx(once)
+
+
+def test_draws_in_parts_are_the_draws_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, names = np.random.default_rng(1).normal(size=30), [str(index // 2) for index in range(30)]
+    at_once = bootstrap_interval(values, names, seed=4)
+    monkeypatch.setattr(module, "DRAWS_AT_ONCE", 100)  # 6 of 2,000 resamples
+    assert bootstrap_interval(values, names, seed=4) == at_once
 
 
 def test_one_photograph_says_nothing_of_others() -> None:

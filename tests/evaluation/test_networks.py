@@ -56,3 +56,16 @@ def test_pictures_too_small_for_a_network_have_no_distance(vgg16: dict[str, Tens
     assert found.least_px == {"dists": 16}
     assert found.distances(torch.rand(2, 3, 15, 64), torch.rand(2, 3, 15, 64))["dists"].isnan().all()
     assert found.distance("lpips", torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64)).isnan().all()
+
+
+def test_inception_is_looked_for_only_where_sets_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(weights_dir: str) -> LPIPS:
+        raise UnavailableError("Inception weights: none found")
+
+    monkeypatch.setattr(networks, "load_inception", absent)
+    assert load_metric_networks([], "", CPU) == MetricNetworks()
+    asked = load_metric_networks([], "", CPU, inception=True)
+    assert asked.inception is None
+    assert asked.unavailable == (
+        "fid, kid, precision and recall are not measured: Inception weights: none found",
+    )

@@ -109,7 +109,7 @@ def test_an_empty_split_with_nothing_else_to_measure_is_an_error(stand_in: Make)
 
 
 def test_networks_that_are_not_at_hand_leave_the_rest_of_the_table_intact(stand_in: Make) -> None:
-    absent = MetricNetworks({"lpips": None, "dists": None}, ("dists is not measured: no VGG16",))
+    absent = MetricNetworks({"lpips": None, "dists": None}, unavailable=("dists is not measured: no VGG16",))
     evaluation = evaluate(stand_in, settings(["sample"]), networks=absent)
     bicubic = evaluation.means()["x4"]["bicubic"]
     assert (bicubic["dists"], bicubic["psnr"]) == (None, pytest.approx(20, abs=15))
@@ -123,10 +123,25 @@ def test_extra_models_of_another_task_are_left_out(stand_in: Make) -> None:
     assert evaluation.left_out == ["evaluate.extra_models.generator: was not made for super-resolution"]
 
 
-def test_generators_follow_the_sample_protocol_only(stand_in: Make, folder: str) -> None:
-    wanted = settings(["sample", "benchmark"], benchmark=[f"own={folder}"])
-    evaluation = evaluate(stand_in, wanted, task="generation")
-    assert list(evaluation.means()) == ["generation"]
+def test_generators_follow_the_protocols_of_generation(stand_in: Make, folder: str) -> None:
+    wanted = settings(["sample", "benchmark", "generation"], benchmark=[f"own={folder}"])
+    extra = {"other": stand_in("generation"), "upscaler": stand_in("super_resolution")}
+    evaluation = evaluate(stand_in, wanted, task="generation", extra=extra)
+    means = evaluation.means()
+    assert {group: list(rows) for group, rows in means.items()} == {
+        "generation": ["autoencoder", "diffusion", "other"],
+        "generation/64x64": ["diffusion", "other"],
+        "generation/48x80": ["diffusion", "other"],
+    }
     assert evaluation.left_out == [
-        "evaluate.protocols: benchmark: needs super-resolution; these models generate"
+        "evaluate.extra_models.upscaler: was not made for generation",
+        "evaluate.protocols: benchmark: needs models of super-resolution; these are of generation",
+    ]
+
+
+def test_upscalers_do_not_follow_generation(stand_in: Make) -> None:
+    evaluation = evaluate(stand_in, settings(["sample", "generation"]))
+    assert list(evaluation.means()) == ["x4"]
+    assert evaluation.left_out == [
+        "evaluate.protocols: generation: needs models of generation; these are of super-resolution"
     ]

@@ -33,7 +33,9 @@ def check() -> None:
 def weights(
     networks: Annotated[
         list[str] | None,
-        typer.Argument(help="alexnet (LPIPS; fetched by default), vgg16 (lpips_vgg and dists)."),
+        typer.Argument(
+            help="alexnet (lpips; the default), vgg16 (lpips_vgg, dists), inception (fid and its kin)."
+        ),
     ] = None,
     source: Annotated[
         Path | None,

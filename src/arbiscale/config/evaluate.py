@@ -12,7 +12,7 @@ from arbiscale.config.section import Section
 
 HeightByWidth = Annotated[str, Field(pattern=r"^[1-9]\d{0,4}x[1-9]\d{0,4}$")]  # in px, e.g. 160x224
 
-ProtocolName = Literal["sample", "crops", "div2k", "benchmark", "faces"]
+ProtocolName = Literal["sample", "crops", "div2k", "benchmark", "faces", "generation"]
 Named = Annotated[
     str, Field(pattern=r"^[a-z0-9_-]+=.+$")
 ]  # NAME=WHERE; the name becomes part of metrics' names
@@ -45,7 +45,11 @@ class EvaluateSettings(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> EvaluateSettings:
-        chosen: dict[str, Sequence[str]] = {"protocols": self.protocols, "perceptual": self.perceptual}
+        chosen: dict[str, Sequence[str]] = {
+            "protocols": self.protocols,
+            "perceptual": self.perceptual,
+            "generation_sizes": self.generation_sizes,
+        }
         for key, values in chosen.items():
             if len(set(values)) < len(values):
                 raise ValueError(f"{key}: one is named twice (got {values})")

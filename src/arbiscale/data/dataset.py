@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from torch.utils.data import Dataset
 from arbiscale.config.data import AugmentationSettings
 from arbiscale.data.augmentation import Augmentation
 from arbiscale.data.manifest import read_manifest
+from arbiscale.data.stored import StoredCrops
 from arbiscale.errors import UserError
 from arbiscale.pixels import to_tensor
 
@@ -46,13 +46,10 @@ class CropDataset(Dataset[Tensor]):
         crop_px: int | None = None,
     ) -> None:
         manifest = read_manifest(folder)
-        shards = [shard for shard in manifest.shards if shard.split == split]
-        if not shards:
+        self._crops = StoredCrops(folder, manifest, split)
+        if not self._crops:
             raise UserError(f"{folder}: holds no crops for {split}; run `dvc repro crop`")
         self._seed = seed
-        self._files = [folder / shard.file for shard in shards]
-        self._ends = np.cumsum([shard.count for shard in shards])
-        self._shards: dict[int, NDArray[np.uint8]] = {}
         self._stored_px = manifest.crop_px
         self._crop_px = crop_px or manifest.crop_px
         self._augmentation = None
@@ -68,35 +65,19 @@ class CropDataset(Dataset[Tensor]):
             self._augmentation = Augmentation(augmentation, self._stored_px, seed)
 
     def __len__(self) -> int:
-        return int(self._ends[-1])
+        return len(self._crops)
 
     def __getitem__(self, index: int) -> Tensor:
         """Sample `index` of the stream: float32 (3, crop_px, crop_px) in [-1, 1]."""
         if index < 0:
             raise IndexError(f"sample {index}: the stream begins at 0")
         epoch, position = divmod(index, len(self))
-        crop = self._load(int(_order(len(self), self._seed, epoch)[position]))
+        crop = self._crops[int(_order(len(self), self._seed, epoch)[position])]
         if self._augmentation:
             return to_tensor(self._augmentation(crop, index))[0]
         start = (self._stored_px - self._crop_px) // 2
         centre = slice(start, start + self._crop_px)
         return to_tensor(crop[centre, centre])[0]
-
-    def _load(self, number: int) -> NDArray[np.uint8]:
-        """A stored crop (stored_px, stored_px, 3), from its memory-mapped shard."""
-        shard = int(np.searchsorted(self._ends, number, side="right"))
-        if shard not in self._shards:
-            path = self._files[shard]
-            try:
-                self._shards[shard] = np.load(path, mmap_mode="r")
-            except (OSError, ValueError) as error:
-                raise UserError(f"{path}: cannot be read ({error}); run `dvc repro --force crop`") from None
-        from_end = number - self._ends[shard]  # negative
-        return np.asarray(self._shards[shard][from_end])
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the memory maps, whose whole content would travel to each worker."""
-        return self.__dict__ | {"_shards": {}}
 
 
 @lru_cache(maxsize=4)  # loader workers reach into the next pass while others finish this one

@@ -1,4 +1,4 @@
-"""Evaluating generation: one latent drawn at several sizes, and the autoencoder under it."""
+"""The protocol `sample` of generation: one latent drawn at several sizes, and the autoencoder under it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from arbiscale.coordinates import Size
 from arbiscale.evaluation.crops import HeldOutCrop, stack
+from arbiscale.evaluation.drawn import draw
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.pictures import agreement_with_half_size, as_shown, batches, compare
 from arbiscale.evaluation.scores import Comparison, Evaluation
@@ -52,12 +53,6 @@ def evaluate_generation(
     return evaluation
 
 
-def parse_size(text: str) -> Size:
-    """`160x224` as (height, width)."""
-    height, width = text.split("x")
-    return int(height), int(width)
-
-
 def _reconstruct(
     evaluation: Evaluation, name: str, model: Model, crops: Sequence[HeldOutCrop], networks: MetricNetworks
 ) -> None:
@@ -92,34 +87,16 @@ def _generate(
     evaluation: Evaluation, name: str, model: Model, sizes: Sequence[Size], count: int, seed: int
 ) -> None:
     """Add pictures drawn from nothing: SelfSSIM over all pairs of sizes, grid energy over sizes."""
-    latent_size = model.latent_size_for(sizes[0])
-    largest = max(sizes, key=lambda size: size[0] * size[1])
     comparisons: list[Comparison] = []
-    seconds = 0.0
-    for part in batches(count, largest):
-        here = min(part.stop, count) - part.start
-        begun = now_seconds(model.device)
-        latent = model.generate_latents(here, latent_size, seed=seed + part.start)
-        first = model.decode(latent, sizes[0])
-        seconds += now_seconds(model.device) - begun
-        images = [first, *(model.decode(latent, size) for size in sizes[1:])]
-        shown = [as_shown(image) for image in images]
-        grid = (latent.shape[-2], latent.shape[-1])
-        metrics = {
-            "grid_energy": torch.stack([grid_energy((image + 1) / 2, grid) for image in images]).nanmean(0)
-        }
-        pairs = [self_similarity(*pair) for pair in combinations(shown, 2)]
+    for drawn in draw(model, sizes, count, seed):
+        energies = [grid_energy((image + 1) / 2, drawn.latent_size) for image in drawn.images.values()]
+        metrics = {"grid_energy": torch.stack(energies).nanmean(0).tolist()}
+        pairs = [self_similarity(*pair) for pair in combinations(drawn.shown.values(), 2)]
         if pairs:
-            metrics["self_ssim"] = torch.stack(pairs).mean(0)
-        numbers = [f"seed {seed}, picture {part.start + index}" for index in range(here)]
-        lists = {metric: values.tolist() for metric, values in metrics.items()}
-        evaluation.add(GROUP, name, numbers, first, lists)
-        for index in range(min(here, COMPARISONS - len(comparisons))):
-            pictures = {
-                f"{height}x{width}": to_array(image[index].nan_to_num(0))
-                for (height, width), image in zip(sizes, images, strict=True)
-            }
-            agreement = f", SelfSSIM {lists['self_ssim'][index]:.3f}" if pairs else ""
-            comparisons.append(Comparison(numbers[index] + agreement, pictures, {}))
-    evaluation.add_time(GROUP, name, count, seconds)
+            metrics["self_ssim"] = torch.stack(pairs).mean(0).tolist()
+        evaluation.add(GROUP, name, drawn.names, drawn.images[sizes[0]], metrics)
+        evaluation.add_time(GROUP, name, len(drawn.names), drawn.seconds[sizes[0]])
+        for index in range(min(len(drawn.names), COMPARISONS - len(comparisons))):
+            agreement = f", SelfSSIM {metrics['self_ssim'][index]:.3f}" if pairs else ""
+            comparisons.append(drawn.comparison(index, agreement))
     evaluation.comparisons[name] = comparisons

@@ -12,6 +12,7 @@ from arbiscale.evaluation.scores import Evaluation
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
+DRAWS_AT_ONCE = 2**22  # 32 MiB of them
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,13 @@ def bootstrap_interval(
     """
     names, member = np.unique(clusters, return_inverse=True)
     sums, counts = np.bincount(member, values), np.bincount(member)  # (clusters,)
-    drawn = np.random.default_rng(seed).integers(len(names), size=(RESAMPLES, len(names)))
-    means = sums[drawn].sum(1) / counts[drawn].sum(1)
+    generator = np.random.default_rng(seed)
+    at_once = max(1, DRAWS_AT_ONCE // len(names))
+    means = np.empty(RESAMPLES)
+    for start in range(0, RESAMPLES, at_once):
+        part = means[start : start + at_once]  # a view
+        drawn = generator.integers(len(names), size=(len(part), len(names)))
+        part[:] = sums[drawn].sum(1) / counts[drawn].sum(1)
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from arbiscale.errors import UnavailableError
 from arbiscale.losses.perceptual import LPIPS, VGG, load_lpips
+from arbiscale.metrics.inception import Inception, load_inception
 from arbiscale.metrics.structure_texture import DISTS, load_dists
 
 _PERCEPTUAL: dict[str, Callable[[str], LPIPS | DISTS]] = {  # by its column
@@ -25,10 +26,12 @@ class MetricNetworks:
 
     Attributes:
         perceptual: the distance of image pairs behind each column; None = unavailable, the column is empty.
+        inception: the features in which sets of pictures are compared; None = unavailable, or not asked for.
         unavailable: one line for every network that cannot be had: why, and what to do.
     """
 
     perceptual: Mapping[str, LPIPS | DISTS | None] = field(default_factory=dict)
+    inception: Inception | None = None
     unavailable: tuple[str, ...] = ()
 
     @property
@@ -53,13 +56,16 @@ class MetricNetworks:
         return network(images * 2 - 1, others * 2 - 1)
 
 
-def load_metric_networks(perceptual: Sequence[str], weights_dir: str, device: torch.device) -> MetricNetworks:
+def load_metric_networks(
+    perceptual: Sequence[str], weights_dir: str, device: torch.device, *, inception: bool = False
+) -> MetricNetworks:
     """Load what is at hand or can be downloaded.
 
     Args:
         perceptual: columns, as in `evaluate.perceptual`.
         weights_dir: where weights are looked for first (see arbiscale.weights).
         device: where the networks shall be.
+        inception: whether sets of pictures are compared, too.
 
     Raises:
         UserError: a file of weights is damaged or another network's.
@@ -72,4 +78,10 @@ def load_metric_networks(perceptual: Sequence[str], weights_dir: str, device: to
         except UnavailableError as error:
             found[column] = None
             unavailable.append(f"{column} is not measured: {error}")
-    return MetricNetworks(found, tuple(unavailable))
+    features = None
+    if inception:
+        try:
+            features = load_inception(weights_dir).to(device)
+        except UnavailableError as error:
+            unavailable.append(f"fid, kid, precision and recall are not measured: {error}")
+    return MetricNetworks(found, features, tuple(unavailable))

@@ -42,6 +42,7 @@ class Evaluation:
 
     Attributes:
         scores: one for every row, scale and picture.
+        sets: metrics of a group's and row's pictures as a whole, such as FID; NaN where not to be had.
         times: pictures drawn and the seconds it took, by group and row.
         comparisons: pictures to look at, by group.
         extremes: the last model's best and worst pictures, by group.
@@ -50,6 +51,7 @@ class Evaluation:
     """
 
     scores: list[Score] = field(default_factory=list)
+    sets: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
     times: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
     comparisons: dict[str, list[Comparison]] = field(default_factory=dict)
     extremes: dict[str, Extremes] = field(default_factory=dict)
@@ -78,6 +80,7 @@ class Evaluation:
     def extend(self, other: Evaluation) -> None:
         """Add another evaluation, of other groups."""
         self.scores += other.scores
+        self.sets |= other.sets
         self.times |= other.times
         self.comparisons |= other.comparisons
         self.extremes |= other.extremes
@@ -85,13 +88,15 @@ class Evaluation:
         self.least_px |= other.least_px
 
     def means(self) -> Means:
-        """Means over pictures as group -> row -> metric; None where a picture has no value."""
+        """Means over pictures and metrics of sets, as group -> row -> metric; None where there is none."""
         table: Means = {}
         for group, row, scores in self.rows():
             metrics: dict[str, float | None] = {}
-            for name in scores[0].metrics:
-                mean = sum(score.metrics[name] for score in scores) / len(scores)
-                metrics[name] = mean if math.isfinite(mean) else None
+            found = {
+                name: sum(score.metrics[name] for score in scores) / len(scores) for name in scores[0].metrics
+            }
+            for name, value in (found | self.sets.get((group, row), {})).items():
+                metrics[name] = value if math.isfinite(value) else None
             if (group, row) in self.times:
                 pictures, seconds = self.times[group, row]
                 metrics["fps"] = pictures / seconds

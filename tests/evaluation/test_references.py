@@ -1,0 +1,52 @@
+"""Training crops as references: their middles, shrunk, each size once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from arbiscale.evaluation import references
+from arbiscale.evaluation.references import References, middle
+from arbiscale.pixels import to_array
+
+from .conftest import FirstValues, texture
+
+
+def test_a_crop_at_its_own_size_is_itself() -> None:
+    crop = texture(32, 0)
+    assert np.array_equal(to_array(middle(crop, (32, 32)) * 2 - 1), crop)
+
+
+def test_the_middle_is_cut_in_the_sizes_proportions_and_shrunk_as_by_pil() -> None:
+    crop = texture(64, 0)
+    found = middle(crop, (16, 32))
+    expected = Image.fromarray(crop[16:48]).resize((32, 16), Image.Resampling.BICUBIC)
+    assert found.shape == (1, 3, 16, 32)
+    difference = np.abs((found[0].permute(1, 2, 0) * 255).numpy() - np.asarray(expected))
+    assert difference.max() < 2.1  # PIL rounds between its two passes
+    assert difference.mean() < 0.5
+    assert middle(crop, (33, 20)).shape == (1, 3, 33, 20)
+
+
+def test_features_are_extracted_once_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(references, "FEATURES", 3)
+    monkeypatch.setattr(references, "BATCH", 2)
+    network = FirstValues(3)
+    found = References([texture(16, seed) for seed in range(5)], network)  # type: ignore[arg-type]
+    assert (found.cover((16, 16)), found.cover((8, 17))) == (True, False)
+    features = found.features((16, 16))
+    expected = torch.stack([middle(texture(16, seed), (16, 16)).flatten()[:3] for seed in range(5)])
+    assert torch.equal(features, expected)
+    assert found.features((16, 16)) is features
+    assert network.images == 5
+
+
+def test_of_very_many_crops_some_are_taken_evenly_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(references, "FEATURES", 1)
+    monkeypatch.setattr(references, "MOST_CROPS", 3)
+    crops = [np.full((4, 4, 3), number, np.uint8) for number in range(9)]
+    found = References(crops, FirstValues(1))  # type: ignore[arg-type]
+    assert found.count == 3
+    assert (found.features((4, 4)) * 255).round().flatten().tolist() == [0, 4, 8]
