@@ -90,6 +90,13 @@ def test_batches_change_nothing_and_features_are_extracted_once(
     assert [score.photograph for score in batched.scores if score.group == "generation/16x16"] == 2 * names
 
 
+def test_the_same_twice(inception: FirstValues) -> None:
+    networks = MetricNetworks({}, inception)  # type: ignore[arg-type]
+    once, again = (evaluate(networks, error=0.1, count=9) for _ in range(2))
+    assert once.sets == again.sets
+    assert str(once.scores) == str(again.scores)  # NaN, of grids too fine, is unequal to itself
+
+
 def test_every_picture_is_in_the_table_and_six_are_kept_to_look_at(inception: FirstValues) -> None:
     evaluation = evaluate(MetricNetworks({}, inception))  # type: ignore[arg-type]
     assert len(evaluation.scores) == 2 * 2 * 12

@@ -9,7 +9,7 @@ from arbiscale import torchvision_operators  # noqa: F401  before torch-fidelity
 NEIGHBOURS = 3  # of precision and recall (arXiv 1904.06991)
 LEAST_PICTURES = NEIGHBOURS + 1  # in either set
 SUBSETS, SUBSET_PICTURES = 100, 1000  # of KID (arXiv 1801.01401)
-_ROWS = 5000  # of a matrix of distances that is held at a time
+_ROWS = 2000  # of a matrix of distances that is held at a time: 400 MB of 50,000 columns
 
 
 def frechet_distance(generated: Tensor, reference: Tensor) -> float:
