@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,27 @@ def test_batches_change_nothing_and_features_are_extracted_once(
         assert batched.sets[key] == pytest.approx(metrics, abs=1e-9)
     names = [f"seed 0, picture {number}" for number in range(12)]
     assert [score.photograph for score in batched.scores if score.group == "generation/16x16"] == 2 * names
+
+
+def test_pictures_are_forgotten_batch_by_batch(
+    inception: FirstValues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[weakref.ref[Tensor]] = []
+    alive: list[int] = []
+
+    class Watched(Parrot):
+        def decode(self, latent: Tensor, size: Size, *, base: Tensor | None = None) -> Tensor:
+            images = super().decode(latent, size).clone()
+            drawn.append(weakref.ref(images))
+            alive.append(sum(each() is not None for each in drawn))
+            return images
+
+    monkeypatch.setattr(pictures, "BATCH_PIXELS", 5 * 32 * 32)
+    models: Any = {"diffusion": Watched("generation")}
+    networks = MetricNetworks({}, inception)  # type: ignore[arg-type]
+    evaluate_distributions(models, CROPS, (WHOLE, HALF), count=60, seed=0, networks=networks)
+    assert len(drawn) == 2 * 12
+    assert max(alive) <= 2 * 2  # a batch at two sizes, and the one before
 
 
 def test_the_same_twice(inception: FirstValues) -> None:
