@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
@@ -13,8 +15,11 @@ from arbiscale.config.section import flatten, read_yaml
 from arbiscale.contact_sheet import draw_contact_sheet
 from arbiscale.data.manifest import read_manifest
 from arbiscale.data.stored import StoredCrops
+from arbiscale.environment import accelerator
 from arbiscale.evaluation.intervals import intervals
 from arbiscale.evaluation.networks import load_metric_networks
+from arbiscale.evaluation.page.document import write_page
+from arbiscale.evaluation.page.facts import Facts, read_records, read_training
 from arbiscale.evaluation.report import as_text, flat_metrics, write_intervals, write_plots, write_scores
 from arbiscale.evaluation.suite import evaluate_models
 from arbiscale.files import atomic_folder, write_json
@@ -22,15 +27,19 @@ from arbiscale.images import read_image, write_image
 from arbiscale.metrics.cost import peak_memory_mib
 from arbiscale.model import load_model
 from arbiscale.stage import Stage, run_stage
+from arbiscale.store_address import shown
 
 CROPS = Path("data/crops")
 MODELS = Path("models")
+RUNS = Path("runs")
 NAMES = ("autoencoder", "diffusion", "align_timesteps", "align_samples")
+BEFORE = ("download", "crop", *NAMES)
 METRICS, PLOTS, REPORTS = Path("metrics/evaluate.json"), Path("plots"), Path("reports")
 
 
 def main(stage: Stage) -> None:
     """Write metrics/evaluate.json, plots/ and reports/ from the models and the test photographs."""
+    begun = time.monotonic()
     settings = stage.settings("evaluate", EvaluateSettings)
     if stage.runtime.threads:
         torch.set_num_threads(stage.runtime.threads)
@@ -71,15 +80,22 @@ def main(stage: Stage) -> None:
     write_json(METRICS, means | memory)
     with atomic_folder(PLOTS) as folder:
         write_plots(folder, means)
-    credits = {Path(each.file).stem: manifest.credits.get(each.source) for each in manifest.photographs}
+    credits = {
+        Path(each.file).stem: manifest.credits[each.source]
+        for each in manifest.photographs
+        if each.source in manifest.credits
+    }
+    found = [*intervals(evaluation, stage.seed)]
     with atomic_folder(REPORTS) as folder:
         write_scores(folder / "scores.csv", evaluation)
-        write_intervals(folder / "intervals.csv", intervals(evaluation, stage.seed))
+        write_intervals(folder / "intervals.csv", found)
         for group, comparisons in evaluation.comparisons.items():
-            shown = [each.title for each in comparisons if credits.get(each.title)]
-            sheet = draw_contact_sheet(group, comparisons, [f"{name}: {credits[name]}" for name in shown])
+            named = [each.title for each in comparisons if each.title in credits]
+            sheet = draw_contact_sheet(group, comparisons, [f"{name}: {credits[name]}" for name in named])
             write_image(folder / "sheets" / f"{group}.png", sheet)
             stage.run.log_image(f"sheets/{group}", sheet)
+        facts = _facts(stage, credits, accelerator() or str(device), time.monotonic() - begun)
+        write_page(folder / "evaluate.html", evaluation, found, facts, NAMES[-1])
     stage.run.log_metrics(flat_metrics(means) | memory)
     stage.run.log_artifact(REPORTS)
 
@@ -88,6 +104,27 @@ def _warn(problems: Iterable[str]) -> None:
     """Say what is missing from the table."""
     for problem in problems:
         print(f"WARNING: {problem}", file=sys.stderr)
+
+
+def _facts(stage: Stage, credits: Mapping[str, str], device: str, seconds: float) -> Facts:
+    """Where the numbers come from."""
+    own = stage.store.recorded(stage.run.id)
+    before = read_records(RUNS, BEFORE)
+    parameters = flatten(read_yaml(stage.params_path))
+    return Facts(
+        run_id=stage.run.id,
+        tags=own.tags if own else {},
+        seed=stage.seed,
+        written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        device=device,
+        seconds=seconds,
+        upstream=before,
+        trainings=[read_training(record, stage.store) for record in before if record.stage in NAMES],
+        parameters={
+            key: shown(value) if isinstance(value, str) else value for key, value in parameters.items()
+        },
+        credits=credits,
+    )
 
 
 if __name__ == "__main__":

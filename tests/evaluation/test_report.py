@@ -57,7 +57,7 @@ def test_plots_have_a_line_a_scale_and_a_column_a_row(evaluation: Evaluation, tm
 
 def test_generation_has_a_line_a_row(tmp_path: Path) -> None:
     write_plots(tmp_path, {"generation": {"diffusion": {"self_ssim": 0.5}}})
-    assert [path.name for path in tmp_path.iterdir()] == ["generation.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["generation.csv", "table.csv"]
     (line,) = csv.DictReader((tmp_path / "generation.csv").open())
     assert (line["row"], line["self_ssim"], line["psnr"]) == ("diffusion", "0.5", "")
 
@@ -68,7 +68,17 @@ def test_sizes_have_a_line_each_and_a_file_for_every_metric(tmp_path: Path) -> N
     }
     write_plots(tmp_path, means | {"generation": {"diffusion": {"self_ssim": 0.5}}})
     assert (tmp_path / "generation/fid.csv").read_text() == "size,diffusion\n64x64,9.5\n64x96,\n"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["generation", "generation.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["generation", "generation.csv", "table.csv"]
+
+
+def test_one_table_holds_every_group_and_row(tmp_path: Path) -> None:
+    means = {"x4": {"bicubic": {"psnr": 20.0}}, "generation/64x64": {"diffusion": {"fid": 9.5}}}
+    write_plots(tmp_path, means)
+    lines = {line["row"]: line for line in csv.DictReader((tmp_path / "table.csv").open())}
+    assert {row: (line["psnr"], line["fid"]) for row, line in lines.items()} == {
+        "x4 bicubic": ("20", ""),
+        "generation/64x64 diffusion": ("", "9.5"),
+    }
 
 
 def test_a_protocols_plots_lie_in_a_folder_of_its_own(tmp_path: Path) -> None:

@@ -18,11 +18,19 @@ ALWAYS = ("psnr", "ssim", "lpips", "consistency", "self_ssim", "grid_energy", "f
 def write_plots(folder: Path, means: Means) -> None:
     """Write `METRIC.csv`, a line for every scale and a column for every row of the table, for `dvc plots`.
 
+    `table.csv` holds them all: a line for every group and row, a column a metric.
     Groups of a protocol, such as `benchmark/set5/x2`, are written below `benchmark/set5`. Groups by size,
     such as `generation/128x128`, have a line for every size. A group with neither (generation's `sample`)
     gives `GROUP.csv` instead: a line a row, a column a metric.
     """
     tables: dict[tuple[str, str], Means] = {}
+    metrics = _columns(means)
+    every = [
+        [f"{group} {row}", *(_cell(found.get(metric)) for metric in metrics)]
+        for group, rows in means.items()
+        for row, found in rows.items()
+    ]
+    _write_csv(folder / "table.csv", ["row", *metrics], every)
     for group, rows in means.items():
         place, _, last = group.rpartition("/")
         height, by, width = last.partition("x")
