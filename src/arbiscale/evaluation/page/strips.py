@@ -95,9 +95,10 @@ def hang(
     gallery = Gallery()
 
     def add(where: dict[str, list[Strip]], kind: str, group: str, shown: Comparison, note: str) -> None:
-        strip = _strip(f"{kind}-{group}-{len(where[group])}", group, shown, note, credits, last, album)
+        number = len(where.get(group, []))
+        strip = _strip(f"{kind}-{group}-{number}", group, shown, note, credits, last, album)
         if strip:
-            where[group].append(strip)
+            where.setdefault(group, []).append(strip)
         else:
             gallery.left_out += 1
 
@@ -107,23 +108,12 @@ def hang(
                 if comparison:
                     add(gallery.sheets, "sheet", group, comparison, "")
 
-    def add_extremes() -> None:
-        for group, found in extremes.items():
-            for where, kind, kept in (
-                (gallery.best, "best", found.best()),
-                (gallery.worst, "worst", found.worst()),
-            ):
-                for each in kept:
-                    add(where, kind, group, each.comparison, _gain_note(found, each))
-
-    for where, groups in (
-        (gallery.sheets, comparisons),
-        (gallery.best, extremes),
-        (gallery.worst, extremes),
-    ):
-        where.update({group: [] for group in groups})
     add_sheets(slice(1))
-    add_extremes()
+    for group, found in extremes.items():
+        for each in found.best():
+            add(gallery.best, "best", group, each.comparison, _gain_note(found, each))
+        for each in found.worst():
+            add(gallery.worst, "worst", group, each.comparison, _gain_note(found, each))
     add_sheets(slice(1, None))
     return gallery
 
