@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+from itertools import combinations, pairwise
 from xml.etree import ElementTree
 
 import pytest
@@ -63,16 +63,31 @@ def test_single_points_and_constant_lines_are_drawn() -> None:
 
 
 @pytest.mark.parametrize("marker", ["circle", "square", "diamond", "triangle", "cross"])
-def test_a_plane_has_a_marker_and_a_name_for_every_point(marker: str) -> None:
+def test_a_plane_has_a_marker_for_every_point(marker: str) -> None:
     series = [named(f"row {index}", (25, 0.3 + index / 1000), marker=marker) for index in range(4)]
-    series.append(named("row far away", (30, 0.9), marker=marker))
     chart = plane(LABELS, series, y_upwards=False)
     marks = [each for each in parsed(chart).iter() if each.get("class", "").startswith("mark ")]
     assert [mark.findtext("title") for mark in marks] == [each.name for each in series]
-    heights = sorted(
-        float(each.get("y", "")) for each in parsed(chart).iter("text") if "row" in str(each.text)
-    )
-    assert min(b - a for a, b in pairwise(heights)) >= 12
+
+
+def test_names_in_a_plane_lie_on_nothing() -> None:
+    crowd = [(25.0, 0.3), (25.0, 0.301), (25.05, 0.3), (24.9, 0.302), (25.5, 0.3), (30.0, 0.9), (24.0, 0.9)]
+    series = [named(f"a longer name {index}", point) for index, point in enumerate(crowd)]
+    root = parsed(plane(LABELS, series))
+    boxes = []
+    for each in root.iter("text"):
+        if str(each.text).startswith("a longer name"):
+            x, y, width = float(each.get("x", "")), float(each.get("y", "")), 6 * len(str(each.text))
+            left = x - width if each.get("text-anchor") == "end" else x
+            boxes.append((left, left + width, y - 9, y + 2))
+    marks = [(float(each.get("cx", "")), float(each.get("cy", ""))) for each in root.iter("circle")]
+    assert len(boxes) == len(marks) == len(crowd)
+    for one, other in combinations(boxes, 2):
+        assert one[1] <= other[0] or other[1] <= one[0] or one[3] <= other[2] or other[3] <= one[2]
+    for left, right, top, bottom in boxes:
+        assert not [mark for mark in marks if left < mark[0] < right and top < mark[1] < bottom]
+        assert left >= 0
+        assert right <= 380
 
 
 def test_a_plane_may_grow_downwards() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from markupsafe import Markup
 
@@ -16,7 +17,11 @@ _CHARACTER_PX = 6.1  # of labels, about
 _LABEL_GAP_PX = 13.0
 _BAR_PX, _BAR_GAP_PX = 14, 8
 
+_NAME_DISTANCE_PX = 9
+_NAME_SHIFTS_PX = sorted(range(-72, 73, 3), key=abs)  # up or down, the least first
+
 Point = tuple[float, float]
+Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 # Markers as steps from their middle: SVG's command, right, down, in radii.
 _FORMS: dict[str, list[tuple[str, float, float]]] = {
@@ -133,15 +138,14 @@ def plane(labels: Labels, series: Sequence[Series], *, y_upwards: bool = True) -
     y = axis([each.points[0][1] for each in series], low_px, high_px, air=0.12)
     x = axis([each.points[0][0] for each in series], _left_px(y), right_px, air=0.12)
     places = [(x.at(each.points[0][0]), y.at(each.points[0][1])) for each in series]
-    names_y_px = _untangled(series, places, right_px, bottom_px)
+    frame = (_left_px(y), float(_TOP_PX), right_px, bottom_px)
     parts = [_frame(labels, x, y, right_px, "")]
-    for each, (at_x, at_y), name_y_px in zip(series, places, names_y_px, strict=True):
-        leftwards = _leftwards(each, at_x, right_px)
-        name_x_px = at_x + (-9 if leftwards else 9)
-        if abs(name_y_px - at_y) > 6:
-            parts.append(_leader(each, f"M{at_x:.1f} {at_y:.1f}L{name_x_px:.1f} {name_y_px:.1f}"))
-        parts.append(_marker(each, (at_x, at_y)))
-        parts.append(_name(each, name_x_px, name_y_px, "end" if leftwards else None))
+    for each, place, (name_px, side) in zip(series, places, _beside(series, places, frame), strict=True):
+        name_x_px = place[0] + side * _NAME_DISTANCE_PX
+        if abs(name_px - place[1]) > 6:
+            parts.append(_leader(each, f"M{place[0]:.1f} {place[1]:.1f}L{name_x_px:.1f} {name_px:.1f}"))
+        parts.append(_marker(each, place))
+        parts.append(_name(each, name_x_px, name_px, "end" if side < 0 else None))
     return _chart(labels, parts)
 
 
@@ -272,41 +276,37 @@ def _name(series: Series, x_px: float, middle_px: float, anchor: str | None = No
     return element("text", series.name, class_=kind, x=x_px, y=middle_px + 4, text_anchor=anchor)
 
 
-def _leftwards(series: Series, x_px: float, right_px: float) -> bool:
-    """Whether a point's name stands left of it, as it would leave the chart."""
-    return x_px + 8 + len(series.name) * _CHARACTER_PX > right_px
+def _beside(series: Sequence[Series], places: Sequence[Point], frame: Box) -> list[tuple[float, int]]:
+    """Where the names of points stand: the height of each, and whether right (1) or left (-1) of its point.
 
-
-def _untangled(
-    series: Sequence[Series], places: Sequence[Point], right_px: float, bottom_px: float
-) -> list[float]:
-    """Heights of names beside points: apart where they would lie on each other."""
-    found = [y for _, y in places]
-    spans = []
-    for each, (x, _) in zip(series, places, strict=True):
-        width = 8 + len(each.name) * _CHARACTER_PX
-        spans.append((x - width, x) if _leftwards(each, x, right_px) else (x, x + width))
-    for group in _touching(spans, found):
-        heights = spread([found[index] for index in group], _LABEL_GAP_PX, _TOP_PX + 4.0, bottom_px - 8)
-        for index, height in zip(group, heights, strict=True):
-            found[index] = height
+    A name stands as near to its point as it can without lying on another name or point, nor the line to it;
+    the strong ones choose first, the grey ones last.
+    """
+    points = [(x - 5, y - 5, x + 5, y + 5) for x, y in places]
+    names: list[Box] = []
+    found = [(y, 1) for _, y in places]  # where there is room nowhere
+    styles = [each.style for each in series]
+    order = sorted(
+        range(len(series)),
+        key=lambda each: (not styles[each].strong, styles[each].colour == "muted", places[each][1]),
+    )
+    for index in order:
+        x, y = places[index]
+        width_px = len(series[index].name) * _CHARACTER_PX
+        others = points[:index] + points[index + 1 :] + names
+        for shift, side in product(_NAME_SHIFTS_PX, (1, -1)):
+            near, far = x + side * _NAME_DISTANCE_PX, x + side * (_NAME_DISTANCE_PX + width_px)
+            box = (min(near, far), y + shift - 6, max(near, far), y + shift + 6)
+            inside = frame[0] <= box[0] and frame[1] <= box[1] and box[2] <= frame[2] and box[3] <= frame[3]
+            leader = [(x + part * (near - x), y + part * shift) for part in (0.25, 0.5, 0.75)]
+            covered = [box, *((*point, *point) for point in leader)]
+            if inside and not any(_overlap(one, other) for one in covered for other in others):
+                found[index] = (y + shift, side)
+                names.append(box)
+                break
     return found
 
 
-def _touching(spans: Sequence[Point], heights: Sequence[float]) -> list[list[int]]:
-    """Groups of names whose widths overlap and whose heights are close."""
-    groups: list[list[int]] = []
-    for index, (low, high) in enumerate(spans):
-        joined = [
-            group
-            for group in groups
-            if any(
-                low < spans[other][1]
-                and spans[other][0] < high
-                and abs(heights[index] - heights[other]) < _LABEL_GAP_PX
-                for other in group
-            )
-        ]
-        merged = [each for group in joined for each in group] + [index]
-        groups = [group for group in groups if group not in joined] + [merged]
-    return groups
+def _overlap(one: Box, other: Box) -> bool:
+    """Whether two boxes share more than an edge."""
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
