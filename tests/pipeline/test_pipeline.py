@@ -69,6 +69,11 @@ def test_from_scratch(project: Project, first_run: str, first_ids: dict[str, str
     sheets = [*(project.folder / "reports/sheets").glob("*.png")]
     assert len(sheets) >= 2
     assert all(Image.open(sheet).width > 100 for sheet in sheets)
+    page = (project.folder / "reports/evaluate.html").read_text()
+    assert [stage for stage in STAGES[:-1] if first_ids[stage] not in page] == []
+    assert "autoencoder: loss" in page
+    kept = project.client().list_artifacts(first_ids["evaluate"], "reports")
+    assert "reports/evaluate.html" in {each.path for each in kept}
     for stage in TRAININGS:
         parts = {file.name for file in (project.folder / "models" / stage).iterdir()}
         assert parts >= {"config.json", "autoencoder.safetensors"}

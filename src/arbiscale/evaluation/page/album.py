@@ -57,7 +57,7 @@ def _encoded(pixels: NDArray[np.uint8]) -> bytes:
     if max(picture.size) > 16_383:
         picture.save(stream, "PNG")
     else:
-        picture.save(stream, "WEBP", lossless=True, quality=60, method=4, exact=True)
+        picture.save(stream, "WEBP", lossless=True, quality=60, method=2, exact=True)
     return stream.getvalue()
 
 

@@ -34,7 +34,8 @@
       const heads = [...table.querySelectorAll("thead th")];
       heads.forEach((head, column) => {
         head.querySelector("button").addEventListener("click", () => {
-          const falling = head.getAttribute("aria-sort") === "ascending" || (column > 0 && !head.ariaSort);
+          const before = head.getAttribute("aria-sort");
+          const falling = before === "ascending" || (column > 0 && before === null);
           heads.forEach((other) => other.removeAttribute("aria-sort"));
           head.setAttribute("aria-sort", falling ? "descending" : "ascending");
           for (const body of table.tBodies) sortBody(body, column, falling ? -1 : 1);
