@@ -76,9 +76,9 @@ class Extremes:
         return sorted(kept.values(), key=lambda each: (each.gain_db, each.number))
 
 
-def window(truth: NDArray[np.uint8]) -> Box:
+def window(truth: NDArray[np.uint8], most_px: int = WINDOW_PX) -> Box:
     """(left, top, right, bottom) of the part that is kept: the whole, or the busiest square."""
     height, width = truth.shape[:2]
-    if max(height, width) <= WINDOW_PX:
+    if max(height, width) <= most_px:
         return 0, 0, width, height
-    return busiest_square(truth, min(WINDOW_PX, height, width))
+    return busiest_square(truth, min(most_px, height, width))

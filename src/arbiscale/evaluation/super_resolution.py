@@ -8,6 +8,7 @@ from functools import partial
 from torch import Tensor
 
 from arbiscale.evaluation.crops import HeldOutCrop
+from arbiscale.evaluation.exhibits import Exhibit
 from arbiscale.evaluation.extremes import Extremes, window
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.pairs import Pairs, make_pairs, resized
@@ -27,7 +28,6 @@ from arbiscale.metrics.spectrum import grid_energy
 from arbiscale.model import Model
 from arbiscale.pixels import to_array
 from arbiscale.progress import LongTask
-from arbiscale.resize import resize
 
 COMPARISONS = 6  # pictures of different photographs kept to look at, per scale
 
@@ -95,12 +95,7 @@ def _evaluate_pairs(
     shown_truth, shown_low = as_shown(truth), as_shown(low)
     kept = evaluation.comparisons.setdefault(group, [])
     first = [photographs.index(name) for name in dict.fromkeys(photographs)][: COMPARISONS - len(kept)]
-    comparisons = [
-        Comparison(
-            photographs[index], {"low resolution": to_array(resize(low[[index]], size, "nearest"))}, {}
-        )
-        for index in first
-    ]
+    exhibits = [Exhibit(pairs, index) for index in first]
     last = [*contestants.models][-1]
     extremes = evaluation.extremes.setdefault(group, Extremes(last, over="bicubic"))
     bicubic: dict[str, list[float]] = {}
@@ -127,12 +122,9 @@ def _evaluate_pairs(
             bicubic = metrics
         elif row.name == last:
             _offer(extremes, protocol, pairs, images, bicubic, metrics)
-        for index, comparison in zip(first, comparisons, strict=True):
-            comparison.pictures[row.name] = to_array(images[index].nan_to_num(0))
-            comparison.metrics[row.name] = {name: values[index] for name, values in metrics.items()}
-    for index, comparison in zip(first, comparisons, strict=True):
-        comparison.pictures["ground truth"] = to_array(truth[index])
-    kept += comparisons
+        for exhibit in exhibits:
+            exhibit.add(row.name, images, metrics)
+    kept += [exhibit.finished() for exhibit in exhibits]
 
 
 def _offer(
