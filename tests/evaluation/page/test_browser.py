@@ -249,6 +249,11 @@ def test_nothing_is_wider_than_the_window(opened: Callable[..., Page], width_px:
     page = opened(width_px, scheme)
     page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") <= width_px
+    if width_px == 1600:  # where there is room, nothing scrolls sideways
+        wider = (
+            "[...document.querySelectorAll('.scroll')].filter(each => each.scrollWidth > each.clientWidth)"
+        )
+        assert page.evaluate(f"{wider}.length") == 0
     colours = page.evaluate(
         "[getComputedStyle(document.documentElement).backgroundColor, getComputedStyle(document.body).color]"
     )
