@@ -21,9 +21,10 @@ def write_plots(folder: Path, means: Means) -> None:
     `table.csv` holds them all: a line for every group and row, a column a metric.
     Groups of a protocol, such as `benchmark/set5/x2`, are written below `benchmark/set5`. Groups by size,
     such as `generation/128x128`, have a line for every size. A group with neither (generation's `sample`)
-    gives `GROUP.csv` instead: a line a row, a column a metric.
+    gives `GROUP.csv` instead: a line a row, a column a metric. Without any group by scale alone, `METRIC.csv`
+    are empty.
     """
-    tables: dict[tuple[str, str], Means] = {}
+    tables: dict[tuple[str, str], Means] = {("", "scale"): {}}  # dvc.yaml plots it: it is always there
     metrics = _columns(means)
     every = [
         [f"{group} {row}", *(_cell(found.get(metric)) for metric in metrics)]
