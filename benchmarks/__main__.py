@@ -71,7 +71,8 @@ def _measure(options: argparse.Namespace, device: torch.device) -> Iterator[Figu
     if "evaluation" in options.only:
         if not options.evaluated:
             raise UserError("--only evaluation: needs models; name a pipeline's folders with --evaluated")
-        yield from evaluation(options.evaluated, device)
+        sampling = load_params(PARAMS).evaluate.sampling
+        yield from evaluation(options.evaluated, sampling, options.crops, device)
     if "steps" in options.only:
         yield from _steps(_trained(options, "steps"), options, device)
     if "training" in options.only:
@@ -114,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--evaluated", type=Path, nargs="+", help="model folders to evaluate, the autoencoder's first"
     )
+    parser.add_argument("--crops", type=int, default=100, help="to evaluate (default 100)")
     parser.add_argument("--preset", default="div2k", help="sizes of the networks with random weights")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N, mps")
     parser.add_argument("--output", type=Path, default=Path("benchmarks.json"))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from arbiscale.config.sampling import SamplingSettings
 from arbiscale.evaluation.crops import cut_random_crops
 from arbiscale.evaluation.networks import load_metric_networks
 from arbiscale.evaluation.protocols import CROPS
@@ -19,7 +20,7 @@ from arbiscale.metrics.spectrum import grid_energy
 from arbiscale.model import Model, load_model
 from benchmarks.figures import Figure
 
-IMAGES, SIDE_PX = 100, 192
+SIDE_PX = 192
 SCALES = (2, 2.7, 4, 6, 8, 12)
 LEAST_SHARE = 50.0  # percent of the time in the model: the bar
 PARTS: dict[str, Sequence[Callable[..., object]]] = {  # none of them calls another
@@ -31,17 +32,21 @@ PARTS: dict[str, Sequence[Callable[..., object]]] = {  # none of them calls anot
 }
 
 
-def evaluation(models: Sequence[Path], device: torch.device) -> Iterator[Figure]:
-    """Shares of the time that 100 crops of 192 px take at six scales.
+def evaluation(
+    models: Sequence[Path], sampling: SamplingSettings, images: int, device: torch.device
+) -> Iterator[Figure]:
+    """Shares of the time that crops of 192 px take at six scales.
 
     Args:
         models: of an autoencoder first, then of super-resolution, as the stage evaluates them.
+        sampling: of all models, as `evaluate.sampling`.
+        images: crops, an even number.
         device: where they run.
     """
     from skimage.data import astronaut, coffee
 
-    loaded = {path.name: load_model(path, str(device)) for path in models}
-    crops = cut_random_crops({"astronaut": astronaut(), "coffee": coffee()}, SIDE_PX, IMAGES // 2, seed=0)
+    loaded = {path.name: load_model(path, str(device), sampling=sampling) for path in models}
+    crops = cut_random_crops({"astronaut": astronaut(), "coffee": coffee()}, SIDE_PX, images // 2, seed=0)
     networks = load_metric_networks(["lpips"], "", device)
     profile = cProfile.Profile()
     profile.runcall(
@@ -49,7 +54,7 @@ def evaluation(models: Sequence[Path], device: torch.device) -> Iterator[Figure]
     )
     found = pstats.Stats(profile)
     whole: float = found.total_tt  # type: ignore[attr-defined]
-    title = f"evaluation of {IMAGES} crops of {SIDE_PX} px at {len(SCALES)} scales"
+    title = f"evaluation of {images} crops of {SIDE_PX} px at {len(SCALES)} scales"
     yield Figure(title, "s", whole)
     for name, functions in PARTS.items():
         share = 100 * sum(_seconds(found, function) for function in functions) / whole
