@@ -150,7 +150,7 @@ def test_ddims_noise_is_no_other_samplers(folder: Path, upscaler: Model) -> None
     with pytest.raises(UserError, match="eta must be 0 with sampler: unipc"):
         upscaler.upscale(picture(8, 8), scale=2, sampler="unipc", eta=0.5)
     with pytest.raises(UserError, match="sampling: sampler: must be 'ddim', 'ddpm', "):
-        upscaler.upscale(picture(8, 8), scale=2, sampler="dpm")  # type: ignore[arg-type]
+        upscaler.upscale(picture(8, 8), scale=2, sampler="dpm")
 
 
 def test_odd_sides_are_padded_not_stretched(upscaler: Model) -> None:

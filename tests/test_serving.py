@@ -41,7 +41,7 @@ def decoded(text: str) -> np.ndarray:
 
 @pytest.fixture
 def model() -> PictureModel:
-    return PictureModel(Nearest())  # type: ignore[arg-type]
+    return PictureModel(Nearest())
 
 
 def test_arrays_give_arrays(model: PictureModel) -> None:
@@ -75,9 +75,9 @@ def test_a_list_may_hold_pictures_of_any_size(model: PictureModel) -> None:
 def test_steps_sampler_and_seed_reach_the_model(model: PictureModel) -> None:
     asked = {"steps": 7, "sampler": "unipc", "seed": 5}
     model.predict(PIXELS, {"scale": 2.0, **asked})
-    assert model.model.asked == {"scale": 2.0, "size": None, **asked}  # type: ignore[attr-defined]
+    assert model.model.asked == {"scale": 2.0, "size": None, **asked}
     model.predict([3], {"height": 6, "width": 9, **asked})
-    assert model.model.asked == {**asked, "seed": 8}  # type: ignore[attr-defined]
+    assert model.model.asked == {**asked, "seed": 8}
 
 
 def test_seeds_generate(model: PictureModel) -> None:

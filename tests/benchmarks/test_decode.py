@@ -27,7 +27,7 @@ def test_the_difference_notices_other_weights(monkeypatch: pytest.MonkeyPatch) -
     transcribed = Transcription.forward
 
     def changed(self: Transcription, *arguments: object) -> torch.Tensor:
-        return 1.0001 * transcribed(self, *arguments)  # type: ignore[arg-type]
+        return 1.0001 * transcribed(self, *arguments)
 
     monkeypatch.setattr(Transcription, "forward", changed)
     assert largest_difference(Case(latent_px=8, output_px=16), CPU) > 1e-5

@@ -25,7 +25,7 @@ def outcome(sampler: str, count: int, psnr: float, lpips: float, spread: float =
         Compared(mean * ratio, ratio, ratio - spread, ratio + spread)
         for mean, ratio in ((24.0, psnr), (0.4, lpips))
     ]
-    return Outcome(sampler, count, *compared, seconds=0.1 * count)  # type: ignore[arg-type]
+    return Outcome(sampler, count, *compared, seconds=0.1 * count)
 
 
 OUTCOMES = [
@@ -93,7 +93,7 @@ def measured(
     truth = torch.rand((2, 3, 48, 48), generator=generator) * 2 - 1
     pairs = Pairs(["a", "b"], truth, torch.nn.functional.avg_pool2d(truth, 4))
     monkeypatch.setattr(steps, "held_out_pairs", lambda device: pairs)
-    outcomes = few_steps(tmp_path / "model", [5, 1, 2], 2, Distance(), CPU)  # type: ignore[arg-type]
+    outcomes = few_steps(tmp_path / "model", [5, 1, 2], 2, Distance(), CPU)
     return tmp_path / "model", pairs, list(outcomes)
 
 

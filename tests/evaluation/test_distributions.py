@@ -54,21 +54,21 @@ def evaluate(
 
 
 def test_the_training_crops_themselves_are_the_same_set_at_every_size(inception: FirstValues) -> None:
-    means = evaluate(MetricNetworks({}, inception)).means()  # type: ignore[arg-type]
+    means = evaluate(MetricNetworks({}, inception)).means()
     assert list(means) == ["generation/32x32", "generation/16x16"]
     for rows in means.values():
         assert list(rows) == ["diffusion", "aligned"]
         for row in rows.values():
             assert row["fid"] == pytest.approx(0, abs=1e-6)
-            assert row["kid"] < 0.01  # type: ignore[operator]
+            assert row["kid"] < 0.01
             assert (row["precision"], row["recall"]) == (1, 1)
             assert row["self_ssim"] == pytest.approx(1, abs=1e-3)
-            assert row["fps"] > 0  # type: ignore[operator]
+            assert row["fps"] > 0
             assert "grid_energy" in row
 
 
 def test_another_set_is_far_away_while_the_next_row_is_not(inception: FirstValues) -> None:
-    evaluation = evaluate(MetricNetworks({}, inception), error=-10.0)  # type: ignore[arg-type]  # black
+    evaluation = evaluate(MetricNetworks({}, inception), error=-10.0)  # black
     rows = evaluation.means()["generation/32x32"]
     first = torch.stack([to_tensor(crop).flatten()[:FEATURES] for crop in CROPS]).add(1).div(2)
     expected = first.mean(dim=0).square().sum() + first.T.cov().trace()  # of a constant at 0
@@ -80,7 +80,7 @@ def test_another_set_is_far_away_while_the_next_row_is_not(inception: FirstValue
 def test_batches_change_nothing_and_features_are_extracted_once(
     inception: FirstValues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    networks = MetricNetworks({}, inception)  # type: ignore[arg-type]
+    networks = MetricNetworks({}, inception)
     at_once = evaluate(networks)
     assert inception.images == 2 * 12 * 2 + 2 * 12  # two rows at two sizes, and the crops at two sizes
     monkeypatch.setattr(pictures, "BATCH_PIXELS", 5 * 32 * 32)
@@ -106,21 +106,21 @@ def test_pictures_are_forgotten_batch_by_batch(
 
     monkeypatch.setattr(pictures, "BATCH_PIXELS", 5 * 32 * 32)
     models: Any = {"diffusion": Watched("generation")}
-    networks = MetricNetworks({}, inception)  # type: ignore[arg-type]
+    networks = MetricNetworks({}, inception)
     evaluate_distributions(models, CROPS, (WHOLE, HALF), count=60, seed=0, networks=networks)
     assert len(drawn) == 2 * 12
     assert max(alive) <= 2 * 2  # a batch at two sizes, and the one before
 
 
 def test_the_same_twice(inception: FirstValues) -> None:
-    networks = MetricNetworks({}, inception)  # type: ignore[arg-type]
+    networks = MetricNetworks({}, inception)
     once, again = (evaluate(networks, error=0.1, count=9) for _ in range(2))
     assert once.sets == again.sets
     assert str(once.scores) == str(again.scores)  # NaN, of grids too fine, is unequal to itself
 
 
 def test_every_picture_is_in_the_table_and_six_are_kept_to_look_at(inception: FirstValues) -> None:
-    evaluation = evaluate(MetricNetworks({}, inception))  # type: ignore[arg-type]
+    evaluation = evaluate(MetricNetworks({}, inception))
     assert len(evaluation.scores) == 2 * 2 * 12
     assert list(evaluation.comparisons) == ["generation/diffusion", "generation/aligned"]
     kept = evaluation.comparisons["generation/diffusion"]
@@ -139,7 +139,7 @@ def test_without_inception_the_rest_of_the_table_stands() -> None:
 
 @pytest.mark.parametrize(("count", "crops"), [(3, 12), (12, 3), (12, 0)])
 def test_too_few_pictures_are_not_compared(inception: FirstValues, count: int, crops: int) -> None:
-    evaluation = evaluate(MetricNetworks({}, inception), count=count, crops=CROPS[:crops])  # type: ignore[arg-type]
+    evaluation = evaluate(MetricNetworks({}, inception), count=count, crops=CROPS[:crops])
     row = evaluation.means()["generation/32x32"]["diffusion"]
     assert [row[metric] for metric in METRICS] == [None] * 4
     assert row["self_ssim"] is not None
@@ -157,7 +157,7 @@ def test_enlarged_crops_are_no_reference_and_few_make_fid_too_high(
     monkeypatch.setattr(distributions, "FEATURES", 12)
     monkeypatch.setattr(references, "FEATURES", 12)
     inception.features = 12
-    evaluation = evaluate(MetricNetworks({}, inception), sizes=(WHOLE, (24, 40)))  # type: ignore[arg-type]
+    evaluation = evaluate(MetricNetworks({}, inception), sizes=(WHOLE, (24, 40)))
     means = evaluation.means()
     assert means["generation/24x40"]["diffusion"]["fid"] is None
     assert means["generation/32x32"]["diffusion"]["fid"] is not None
@@ -170,7 +170,7 @@ def test_enlarged_crops_are_no_reference_and_few_make_fid_too_high(
 
 
 def test_pictures_with_nan_leave_the_other_rows_intact(inception: FirstValues) -> None:
-    evaluation = evaluate(MetricNetworks({}, inception), error=torch.nan)  # type: ignore[arg-type]
+    evaluation = evaluate(MetricNetworks({}, inception), error=torch.nan)
     rows = evaluation.means()["generation/32x32"]
     assert rows["diffusion"]["fid"] is None
     assert rows["aligned"]["fid"] == pytest.approx(0, abs=1e-6)

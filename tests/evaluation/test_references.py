@@ -34,7 +34,7 @@ def test_features_are_extracted_once_a_size(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(references, "FEATURES", 3)
     monkeypatch.setattr(references, "BATCH", 2)
     network = FirstValues(3)
-    found = References([texture(16, seed) for seed in range(5)], network)  # type: ignore[arg-type]
+    found = References([texture(16, seed) for seed in range(5)], network)
     assert (found.cover((16, 16)), found.cover((8, 17))) == (True, False)
     features = found.features((16, 16))
     expected = torch.stack([middle(texture(16, seed), (16, 16)).flatten()[:3] for seed in range(5)])
@@ -47,6 +47,6 @@ def test_of_very_many_crops_some_are_taken_evenly_spread(monkeypatch: pytest.Mon
     monkeypatch.setattr(references, "FEATURES", 1)
     monkeypatch.setattr(references, "MOST_CROPS", 3)
     crops = [np.full((4, 4, 3), number, np.uint8) for number in range(9)]
-    found = References(crops, FirstValues(1))  # type: ignore[arg-type]
+    found = References(crops, FirstValues(1))
     assert found.count == 3
     assert (found.features((4, 4)) * 255).round().flatten().tolist() == [0, 4, 8]

@@ -152,7 +152,7 @@ def test_bands_without_gradients_equal_the_whole_with_gradients(
     band = ImplicitHead._band
 
     def counted(*arguments: object) -> Tensor:
-        bands.append(band(*arguments))  # type: ignore[arg-type]
+        bands.append(band(*arguments))
         return bands[-1]
 
     monkeypatch.setattr(ImplicitHead, "_band", counted)

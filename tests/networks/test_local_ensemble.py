@@ -77,7 +77,7 @@ def test_what_is_frozen_gets_no_gradient_and_changes_no_other() -> None:
     evaluate(tensors, 3).sum().backward()
     assert tensors[4].grad is None
     assert all(tensor.grad is not None for tensor in tensors if tensor is not tensors[4])
-    assert torch.equal(alone, tensors[0].grad)  # type: ignore[arg-type]
+    assert torch.equal(alone, tensors[0].grad)
 
 
 @pytest.mark.parametrize(("hidden", "kept"), [(0, 0), (1, 0), (2, 1), (4, 3)])

@@ -40,7 +40,7 @@ def test_only_a_region_is_decoded(
 
     def watched(*arguments: object, **keywords: object) -> Tensor:
         regions.append(keywords["region"])
-        return decode(*arguments, **keywords)  # type: ignore[arg-type]
+        return decode(*arguments, **keywords)
 
     monkeypatch.setattr(module.autoencoder, "decode", watched)
     for _ in range(8):

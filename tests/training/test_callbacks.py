@@ -53,7 +53,7 @@ def test_a_steps_draws_depend_on_seed_name_and_step_alone() -> None:
     def draws(seed: int, name: str, steps: range) -> list[float]:
         found = []
         for step in steps:
-            StepSeeds(seed, name).on_train_batch_start(at_step(step), None, None, 0)  # type: ignore[arg-type]
+            StepSeeds(seed, name).on_train_batch_start(at_step(step), None, None, 0)
             found.append(float(torch.rand(())))
         return found
 
@@ -70,7 +70,7 @@ def test_checkpoints_replace_each_other_at_their_steps(tmp_path: Path) -> None:
     checkpoints = Checkpoints(path, 3)
     contents = []
     for step in range(1, 8):
-        checkpoints.on_train_batch_end(at_step(step), None, None, None, 0)  # type: ignore[arg-type]
+        checkpoints.on_train_batch_end(at_step(step), None, None, None, 0)
         contents.append(path.read_text() if path.exists() else None)
     assert contents == [None, None, "step 3", "step 3", "step 3", "step 6", "step 6"]
     assert list(tmp_path.iterdir()) == [path]
