@@ -73,4 +73,8 @@ def test_every_figure_of_decoding_is_measured() -> None:
         figures[figure.benchmark.split(", ")[-1].split(" (")[0], figure.name] = figure
     assert figures["float32", "largest difference"].met
     assert figures["bfloat16", "PSNR to float32, dB"].met
+    faster = figures["bfloat16", "times faster than the best float32 transcription"]
+    best = figures["transcription at its best chunk", "s"].value
+    published = figures["transcription at the published chunk", "s"].value
+    assert faster.value == min(best, published) / figures["bfloat16", "s"].value
     assert figures["transcription at the published chunk", "queries at once"].value == PUBLISHED_CHUNK
