@@ -14,17 +14,18 @@ from arbiscale.evaluation.crops import cut_random_crops
 from arbiscale.evaluation.networks import load_metric_networks
 from arbiscale.evaluation.protocols import CROPS
 from arbiscale.evaluation.super_resolution import evaluate_super_resolution
+from arbiscale.latent_model import LatentModel
+from arbiscale.loading import load_model
 from arbiscale.losses.perceptual import LPIPS
 from arbiscale.metrics.quality import psnr, ssim
 from arbiscale.metrics.spectrum import grid_energy
-from arbiscale.model import Model, load_model
 from benchmarks.figures import Figure
 
 SIDE_PX = 192
 SCALES = (2, 2.7, 4, 6, 8, 12)
 LEAST_SHARE = 50.0  # percent of the time in the model: the bar
 PARTS: dict[str, Sequence[Callable[..., object]]] = {  # none of them calls another
-    "the model": (Model.encode, Model.sample_latents, Model.decode),
+    "the model": (LatentModel.encode, LatentModel.sample_latents, LatentModel.decode),
     "LPIPS": (LPIPS.forward,),
     "SSIM": (ssim,),
     "PSNR": (psnr,),

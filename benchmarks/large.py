@@ -16,7 +16,9 @@ from arbiscale.coordinates import Size
 from arbiscale.inference.memory import choose_tiling
 from arbiscale.inference.tiles import cut
 from arbiscale.inference.writing import write_drawing
-from arbiscale.model import Model, load_model
+from arbiscale.latent_model import LatentModel
+from arbiscale.loading import load_model
+from arbiscale.model import Model
 from benchmarks.figures import Figure
 from benchmarks.measure import peak_mib
 
@@ -47,6 +49,7 @@ def error_of_tiles(model: Model) -> tuple[float, float]:
     whole, tiled = (model.sample(picture, tile=tile).draw(size) / 257 for tile in ("none", TILE_PX))
     error = np.abs(whole - tiled).mean(axis=2)
 
+    assert isinstance(model, LatentModel)
     per_pixel = model.factor // model.downsampling
     latent_px = TILED_PX * per_pixel
     tiling = choose_tiling(model, (latent_px, latent_px), TILE_PX)

@@ -20,10 +20,11 @@ from arbiscale.evaluation.pairs import Pairs, make_pairs
 from arbiscale.evaluation.pictures import as_shown
 from arbiscale.evaluation.protocols import SAMPLE
 from arbiscale.images import read_image
+from arbiscale.loading import load_model
 from arbiscale.losses.perceptual import LPIPS
 from arbiscale.metrics.cost import now_seconds
 from arbiscale.metrics.quality import psnr
-from arbiscale.model import Model, load_model
+from arbiscale.model import Model
 from benchmarks.figures import Figure
 
 SCENES = ("astronaut", "coffee", "china")  # of the bundled source; presets hold them out

@@ -12,7 +12,7 @@ import torch
 
 from arbiscale.config.params import Params
 from arbiscale.diffusion_checkpoint import save_latent_diffusion
-from arbiscale.model import load_model
+from arbiscale.loading import load_model
 from benchmarks.figures import Figure
 from benchmarks.measure import median_seconds, peak_mib
 from benchmarks.models import random_model

@@ -24,8 +24,8 @@ from arbiscale.evaluation.report import as_text, flat_metrics, write_intervals, 
 from arbiscale.evaluation.suite import evaluate_models
 from arbiscale.files import atomic_folder, write_json
 from arbiscale.images import read_image, write_image
+from arbiscale.loading import load_model
 from arbiscale.metrics.cost import peak_memory_mib
-from arbiscale.model import load_model
 from arbiscale.stage import Stage, run_stage
 from arbiscale.store_address import shown
 

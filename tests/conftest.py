@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from arbiscale.config.autoencoder import AutoencoderNetworkSettings
     from arbiscale.diffusion_checkpoint import ModelConfig
     from arbiscale.latent_diffusion import LatentDiffusion
+    from arbiscale.latent_model import LatentModel
 
 
 PRESETS = Path(__file__).parents[1] / "presets"
@@ -148,6 +149,41 @@ def make_model() -> Callable[[ModelConfig], LatentDiffusion]:
         return model.eval()
 
     return make
+
+
+@pytest.fixture(scope="session")
+def latent_model(
+    model_config: Callable[..., ModelConfig], make_model: Callable[[ModelConfig], LatentDiffusion]
+) -> Callable[..., LatentModel]:
+    """Makes tiny models of a task on the CPU; keywords go to their sampling, of 2 steps."""
+    import torch
+
+    from arbiscale.config.sampling import SamplingSettings
+    from arbiscale.latent_model import LatentModel
+
+    def make(task: str = "super_resolution", **changes: Any) -> LatentModel:
+        sampling = SamplingSettings(**{"steps": 2, "spacing": "trailing", "eta": 0.0} | changes)
+        if task != "reconstruction":
+            config = model_config(task)
+            return LatentModel(config, make_model(config), torch.device("cpu"), "float32", sampling)
+        config = model_config()
+        autoencoder = make_model(config).space.autoencoder
+        alone = config.model_copy(update={"diffusion": None})
+        return LatentModel(alone, autoencoder, torch.device("cpu"), "float32", sampling)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def upscaler(latent_model: Callable[..., LatentModel]) -> LatentModel:
+    """A residual decoder behind a convolutional denoiser; 2 steps."""
+    return latent_model()
+
+
+@pytest.fixture(scope="session")
+def generator(latent_model: Callable[..., LatentModel]) -> LatentModel:
+    """The same for generation."""
+    return latent_model("generation")
 
 
 @pytest.fixture(scope="session")

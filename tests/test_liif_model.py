@@ -12,7 +12,8 @@ from arbiscale.config.liif import LIIFNetworkSettings
 from arbiscale.errors import UserError
 from arbiscale.liif_checkpoint import save_liif
 from arbiscale.liif_model import LIIFModel
-from arbiscale.model import Model, load_model
+from arbiscale.loading import load_model
+from arbiscale.model import Model
 from arbiscale.networks.liif import LIIF
 
 

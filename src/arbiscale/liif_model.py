@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from arbiscale.config.sampling import Sampler, SamplingSettings
+from arbiscale.config.sampling import Sampler
 from arbiscale.coordinates import Region, Size
 from arbiscale.errors import UserError
-from arbiscale.liif_checkpoint import load_liif
-from arbiscale.model import Model
-from arbiscale.networks.implicit_head import ImplicitHead
+from arbiscale.model import Model, Precision
+from arbiscale.networks.liif import LIIF
 
 if TYPE_CHECKING:
     from arbiscale.inference.drawing import Drawing
@@ -24,45 +22,24 @@ if TYPE_CHECKING:
 class LIIFModel(Model):
     """A LIIF, ready to upscale; its latents are the features of the low-resolution image.
 
-    Nothing is sampled, so seeds change nothing and the options of sampling are refused. It has no
-    autoencoder and no configuration of one.
+    Nothing is sampled, so seeds change nothing and the options of sampling are refused.
 
     Attributes:
         liif: the network.
     """
 
-    def _load(self, folder: Path, sampling: SamplingSettings | None) -> None:
-        self.diffusion = None
-        self.liif = load_liif(folder).to(self.device).requires_grad_(False)
+    task = "super_resolution"
+    factor = downsampling = 1  # the low-resolution image is encoded as it is
+    residual = False
+
+    def __init__(self, liif: LIIF, device: torch.device, precision: Precision) -> None:
+        super().__init__(device, precision)
+        self.liif = liif
+        self.head = liif.head
 
     def networks(self) -> list[torch.nn.Module]:
         """The convolutional network: the encoder."""
         return [self.liif.encoder]
-
-    @property
-    def task(self) -> str:
-        """`super_resolution`."""
-        return "super_resolution"
-
-    @property
-    def factor(self) -> int:
-        """1: the low-resolution image is encoded as it is."""
-        return 1
-
-    @property
-    def downsampling(self) -> int:
-        """Image pixels per pixel of the features: 1."""
-        return 1
-
-    @property
-    def residual(self) -> bool:
-        """Colours are drawn, not a difference."""
-        return False
-
-    @property
-    def head(self) -> ImplicitHead:
-        """What draws colours from unfolded features."""
-        return self.liif.head
 
     def feature_rows(self, latent: Tensor, tiling: Tiling | None) -> FeatureRows:
         """What the head reads of one encoded picture, row by row."""

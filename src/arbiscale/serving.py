@@ -72,7 +72,7 @@ def requirements() -> list[str]:
 
 def _load_pyfunc(data_path: str) -> PictureModel:
     """Load the model folder at `data_path`; MLflow's entry point."""
-    from arbiscale.model import load_model
+    from arbiscale.loading import load_model
 
     return PictureModel(load_model(data_path))
 

@@ -8,7 +8,7 @@ import torch
 
 from arbiscale.diffusion_checkpoint import ModelConfig, save_latent_diffusion
 from arbiscale.latent_diffusion import LatentDiffusion
-from arbiscale.model import load_model
+from arbiscale.loading import load_model
 from benchmarks import large
 
 

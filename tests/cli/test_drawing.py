@@ -151,7 +151,7 @@ def test_requests_refused_before_torch(
 ) -> None:
     monkeypatch.delenv("DVC_ROOT", raising=False)
     monkeypatch.chdir(broken)
-    monkeypatch.setitem(sys.modules, "arbiscale.model", None)  # importing it fails
+    monkeypatch.setitem(sys.modules, "arbiscale.loading", None)  # importing it fails
     before = sorted(broken.iterdir())
     if "--model" not in arguments and "no model" not in said:
         arguments = [*arguments, "--model", str(super_resolution_model)]
@@ -202,7 +202,7 @@ def test_memory_that_does_not_suffice(
     def upscale(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("arbiscale.model.Model.sample", upscale)
+    monkeypatch.setattr("arbiscale.latent_model.LatentModel.sample", upscale)
     arguments = ["--scale", "2", "--model", super_resolution_model]
     assert run("upscale", picture, tmp_path / "out.png", *arguments) == 2
     assert capsys.readouterr().err.startswith("error: out of memory; give a smaller --tile")

@@ -36,12 +36,12 @@ def names(folder: Path) -> list[str]:
 def test_several_sizes_come_from_one_latent(
     picture: Path, tmp_path: Path, options: list[str | Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from arbiscale.model import Model
+    from arbiscale.latent_model import LatentModel
 
     sampled = []
-    sample = Model.sample_latents
+    sample = LatentModel.sample_latents
     monkeypatch.setattr(
-        Model, "sample_latents", lambda *given, **more: sampled.append(1) or sample(*given, **more)
+        LatentModel, "sample_latents", lambda *given, **more: sampled.append(1) or sample(*given, **more)
     )
     out = tmp_path / "out"
     asked = ["--scale", "2", "--scale", "3.5", "--scale", "2", "--seed", "0", "--seed", "7"]

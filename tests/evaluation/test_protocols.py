@@ -20,7 +20,8 @@ from arbiscale.evaluation.pictures import as_shown, compare
 from arbiscale.evaluation.protocols import BENCHMARK, CROPS, DIV2K, FACES, SAMPLE, Protocol
 from arbiscale.evaluation.super_resolution import evaluate_super_resolution
 from arbiscale.interop import import_liif
-from arbiscale.model import Model, load_model
+from arbiscale.loading import load_model
+from arbiscale.model import Model
 
 from .conftest import NO_NETWORKS, texture
 

@@ -8,11 +8,11 @@ from arbiscale.errors import UserError
 from arbiscale.inference import drawing as drawing_module
 from arbiscale.inference.picture import Picture, to_samples, to_signed
 from arbiscale.inference.resampling import resize_region
-from arbiscale.model import Model
+from arbiscale.latent_model import LatentModel
 from arbiscale.pixels import to_array, to_tensor
 
 
-def test_drawn_is_what_the_model_decodes(upscaler: Model, photo: np.ndarray) -> None:
+def test_drawn_is_what_the_model_decodes(upscaler: LatentModel, photo: np.ndarray) -> None:
     low_resolution = to_tensor(photo)
     latent = upscaler.sample_latents(low_resolution, seed=3)
     expected = to_array(upscaler.decode(latent, (99, 200), base=upscaler.base(low_resolution, (99, 200))))
@@ -25,7 +25,7 @@ def test_drawn_is_what_the_model_decodes(upscaler: Model, photo: np.ndarray) -> 
 @pytest.mark.parametrize("tile", ["none", 32])
 @pytest.mark.parametrize("size", [(99, 200), (56, 72), (30, 40), (1, 1)])
 def test_bands_do_not_change_a_pixel(
-    upscaler: Model,
+    upscaler: LatentModel,
     photo: np.ndarray,
     monkeypatch: pytest.MonkeyPatch,
     size: tuple[int, int],
@@ -41,7 +41,7 @@ def test_bands_do_not_change_a_pixel(
     assert (difference > 0).mean() < 1e-3
 
 
-def test_a_region_is_that_part_of_the_whole(upscaler: Model, photo: np.ndarray) -> None:
+def test_a_region_is_that_part_of_the_whole(upscaler: LatentModel, photo: np.ndarray) -> None:
     for tile in ("none", 32):
         drawing = upscaler.sample(photo, tile=tile)
         whole = drawing.draw((99, 200)).astype(int)
@@ -49,7 +49,7 @@ def test_a_region_is_that_part_of_the_whole(upscaler: Model, photo: np.ndarray) 
         assert np.abs(part - whole[50:80, 20:120]).max() <= 1
 
 
-def test_tiles_leave_no_seams(upscaler: Model) -> None:
+def test_tiles_leave_no_seams(upscaler: LatentModel) -> None:
     """The error that tiles make is not larger where they meet than elsewhere (by more than 5 %)."""
     y, x = np.mgrid[:128, :128]
     waves = [np.sin(x / 5 + y / 9), np.cos(x / 3 - y / 7), np.sin(x * y / 800)]
@@ -66,7 +66,7 @@ def test_tiles_leave_no_seams(upscaler: Model) -> None:
     assert error[at_borders].mean() <= 1.05 * error[~at_borders].mean()
 
 
-def test_tiles_share_the_noise_of_the_whole(upscaler: Model, photo: np.ndarray) -> None:
+def test_tiles_share_the_noise_of_the_whole(upscaler: LatentModel, photo: np.ndarray) -> None:
     one = upscaler.sample(photo, tile=32, seed=1).latent
     assert torch.equal(one, upscaler.sample(photo, tile=32, seed=1).latent)
     assert not torch.equal(one, upscaler.sample(photo, tile=32, seed=2).latent)
@@ -75,7 +75,7 @@ def test_tiles_share_the_noise_of_the_whole(upscaler: Model, photo: np.ndarray) 
     torch.testing.assert_close(upscaler.sample(photo, tile=80).latent, whole, atol=1e-4, rtol=0)
 
 
-def test_alpha_is_the_resized_alpha_whatever_the_latent(upscaler: Model, photo: np.ndarray) -> None:
+def test_alpha_is_the_resized_alpha_whatever_the_latent(upscaler: LatentModel, photo: np.ndarray) -> None:
     alpha = photo[..., 0]
     drawing = upscaler.sample(Picture(photo, alpha))
     drawn = drawing.draw((99, 200))
@@ -85,7 +85,7 @@ def test_alpha_is_the_resized_alpha_whatever_the_latent(upscaler: Model, photo: 
     np.testing.assert_array_equal(drawn[..., 3:], to_samples(resized, 8))
 
 
-def test_without_alpha_transparency_is_white(upscaler: Model, photo: np.ndarray) -> None:
+def test_without_alpha_transparency_is_white(upscaler: LatentModel, photo: np.ndarray) -> None:
     clear = upscaler.sample(Picture(photo, np.zeros(photo.shape[:2], np.uint8)))
     opaque = upscaler.sample(Picture(photo, np.full(photo.shape[:2], 255, np.uint8)))
     assert all((band == 255).all() for band in clear.bands((60, 60), alpha=False))
@@ -93,7 +93,7 @@ def test_without_alpha_transparency_is_white(upscaler: Model, photo: np.ndarray)
     np.testing.assert_array_equal(drawn, upscaler.sample(photo).draw((60, 60)))
 
 
-def test_sixteen_bits_are_the_same_picture_finer(upscaler: Model, photo: np.ndarray) -> None:
+def test_sixteen_bits_are_the_same_picture_finer(upscaler: LatentModel, photo: np.ndarray) -> None:
     deep = upscaler.sample(photo.astype(np.uint16) * 257)
     drawn = deep.draw((99, 200))
     assert drawn.dtype == np.uint16
@@ -102,13 +102,13 @@ def test_sixteen_bits_are_the_same_picture_finer(upscaler: Model, photo: np.ndar
 
 
 @pytest.mark.parametrize("tile", ["whole", "", 0, -3, 31, 2.5])
-def test_tiles_that_cannot_be(upscaler: Model, photo: np.ndarray, tile: str | int) -> None:
+def test_tiles_that_cannot_be(upscaler: LatentModel, photo: np.ndarray, tile: str | int) -> None:
     with pytest.raises(UserError, match="must be auto, none or at least 32 px"):
         upscaler.sample(photo, tile=tile)
 
 
 def test_tiles_come_by_themselves_where_memory_is_short(
-    upscaler: Model, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    upscaler: LatentModel, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from arbiscale.inference import memory
 

@@ -72,7 +72,7 @@ def open_model(where: str, device: str, precision: Precision, compiled: bool, th
     """Load a model the way that was asked for."""
     import torch
 
-    from arbiscale.model import load_model
+    from arbiscale.loading import load_model
 
     if threads:
         torch.set_num_threads(threads)

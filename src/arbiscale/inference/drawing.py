@@ -9,11 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from arbiscale.config.sampling import Sampler
 from arbiscale.coordinates import Region, Size
 from arbiscale.inference.features import FeatureRows, rows_read
-from arbiscale.inference.latents import sample_tiled
-from arbiscale.inference.memory import choose_tiling
 from arbiscale.inference.picture import Picture, Pixels, to_samples, to_signed
 from arbiscale.inference.resampling import resize_region
 from arbiscale.inference.tiles import Tiling
@@ -108,37 +105,3 @@ class Drawing:
         if self._base is None:
             return drawn
         return drawn + resize_region(self._base, size, region)
-
-
-def sample_drawing(
-    model: Model,
-    picture: Picture,
-    *,
-    steps: int | None = None,
-    sampler: Sampler | None = None,
-    seed: int = 0,
-    eta: float | None = None,
-    tile: str | int = "auto",
-) -> Drawing:
-    """The latent of an upscaled picture, to be drawn at any size; see `Model.upscale`."""
-    diffusion, config = model.diffusion_for("super_resolution")
-    multiple = config.denoiser.downsampling
-    per_pixel = model.factor // model.downsampling
-    height, width = picture.size
-    tiling = choose_tiling(model, (height * per_pixel, width * per_pixel), tile)
-    low_resolution = to_signed(picture.colour).to(model.device)
-    if tiling is None:
-        latent = model.sample_latents(low_resolution, steps=steps, sampler=sampler, seed=seed, eta=eta)
-        return Drawing(model, latent, picture)
-    padding = (0, -width % multiple, 0, -height % multiple)
-    padded = torch.nn.functional.pad(low_resolution, padding, mode="replicate")
-    with model.computing():
-        normalised = sample_tiled(
-            diffusion,
-            padded,
-            model.settings(steps, sampler, eta),
-            tiling,
-            torch.Generator().manual_seed(seed),
-        )
-    latent = diffusion.space.restore(normalised)[..., : height * per_pixel, : width * per_pixel]
-    return Drawing(model, latent, picture, tiling)

@@ -13,7 +13,7 @@ from arbiscale.errors import UserError
 from arbiscale.inference.tiles import Tiling
 
 if TYPE_CHECKING:
-    from arbiscale.model import Model
+    from arbiscale.latent_model import LatentModel
 
 SMALLEST_TILE_PX = 32  # of the latent
 _LARGEST_OVERLAP_PX = 32
@@ -21,7 +21,7 @@ _WORKING_BYTES = 1 << 29  # that one pass of a network may take
 _COPIES = 8  # of the widest activation that live at once in a residual block, measured
 
 
-def choose_tiling(model: Model, latent_size: Size, tile: str | int) -> Tiling | None:
+def choose_tiling(model: LatentModel, latent_size: Size, tile: str | int) -> Tiling | None:
     """How a latent of (height, width) pixels is cut; None = not at all.
 
     Args:

@@ -1,0 +1,184 @@
+"""The façade of what the stages train: an autoencoder, with latent diffusion or alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from arbiscale.config.sampling import Sampler, SamplingSettings
+from arbiscale.config.section import validate
+from arbiscale.coordinates import Region, Size
+from arbiscale.diffusion_checkpoint import DiffusionConfig, ModelConfig
+from arbiscale.latent_diffusion import LatentDiffusion
+from arbiscale.model import Model, Precision
+from arbiscale.networks.autoencoder import Autoencoder
+
+if TYPE_CHECKING:
+    from arbiscale.inference.drawing import Drawing
+    from arbiscale.inference.features import FeatureRows
+    from arbiscale.inference.tiles import Tiling
+
+_DEFAULT_SAMPLING = SamplingSettings(steps=50, spacing="trailing", eta=0.0)
+
+
+class LatentModel(Model):
+    """Latents of an autoencoder, sampled by diffusion, or only encoded where it stands alone.
+
+    Attributes:
+        config: what the folder says of itself.
+        autoencoder: its encoder makes latents, its decoder draws them.
+        diffusion: what samples latents; None for an autoencoder alone.
+        sampling: how latents are drawn.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        network: Autoencoder | LatentDiffusion,
+        device: torch.device,
+        precision: Precision,
+        sampling: SamplingSettings | None = None,
+    ) -> None:
+        super().__init__(device, precision)
+        self.config = config
+        self.diffusion = network if isinstance(network, LatentDiffusion) else None
+        self.autoencoder = network.space.autoencoder if isinstance(network, LatentDiffusion) else network
+        self.sampling = sampling or config.sampling or _DEFAULT_SAMPLING
+        self.task = config.diffusion.task if config.diffusion else "reconstruction"
+        self.factor = config.factor
+        self.downsampling = self.autoencoder.downsampling
+        self.residual = config.autoencoder.residual
+        self.head = self.autoencoder.decoder.head
+
+    def networks(self) -> list[torch.nn.Module]:
+        """The convolutional networks: encoder, feature decoder and, where there is one, denoiser."""
+        found = [self.autoencoder.encoder, self.autoencoder.decoder.feature_decoder]
+        return [*found, self.diffusion.denoiser] if self.diffusion else found
+
+    def feature_rows(self, latent: Tensor, tiling: Tiling | None) -> FeatureRows:
+        """Decoded features of one latent, row by row; in tiles where the latent was made in tiles."""
+        from arbiscale.inference.features import make_features
+
+        with self.computing():
+            return make_features(latent, self.autoencoder.features, tiling)
+
+    def sample(
+        self,
+        image: Any,
+        *,
+        steps: int | None = None,
+        sampler: Sampler | None = None,
+        seed: int = 0,
+        eta: float | None = None,
+        tile: str | int = "auto",
+    ) -> Drawing:
+        """Run diffusion once, to draw the result at several sizes; see `Model.sample`."""
+        from arbiscale.inference.conversion import to_picture
+        from arbiscale.inference.drawing import Drawing
+        from arbiscale.inference.memory import choose_tiling
+        from arbiscale.inference.picture import to_signed
+
+        picture = to_picture(image)
+        self.diffusion_for("super_resolution")
+        per_pixel = self.factor // self.downsampling
+        tiling = choose_tiling(self, (picture.size[0] * per_pixel, picture.size[1] * per_pixel), tile)
+        latent = self.sample_latents(
+            to_signed(picture.colour), steps=steps, sampler=sampler, seed=seed, eta=eta, tiling=tiling
+        )
+        return Drawing(self, latent, picture, tiling)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Latents (the posterior's mode) of images (batch, 3, height, width) in [-1, 1]."""
+        with self.computing():
+            return self.autoencoder.encode(image.to(self.device)).mode().float()
+
+    def decode(
+        self, latent: Tensor, size: Size, *, region: Region | None = None, base: Tensor | None = None
+    ) -> Tensor:
+        """Images (batch, 3, *size), not clamped, drawn from latents; see `ImplicitDecoder.forward`."""
+        with self.computing():
+            return self.autoencoder.decode(latent.to(self.device), size, region=region, base=base).float()
+
+    def sample_latents(
+        self,
+        low_resolution: Tensor,
+        *,
+        steps: int | None = None,
+        sampler: Sampler | None = None,
+        seed: int = 0,
+        eta: float | None = None,
+        tiling: Tiling | None = None,
+    ) -> Tensor:
+        """Latents of super-resolved images; see `Model.sample_latents`. `tiling`: in latent pixels."""
+        diffusion, config = self.diffusion_for("super_resolution")
+        height, width = low_resolution.shape[-2:]
+        per_pixel = self.factor // self.downsampling
+        padded = pad_to_multiple(low_resolution.to(self.device), config.denoiser.downsampling)
+        settings = self.settings(steps, sampler, eta)
+        generator = torch.Generator().manual_seed(seed)
+        with self.computing():
+            if tiling is None:
+                condition = diffusion.condition(padded)
+                assert condition is not None
+                noise = torch.randn(condition.shape, generator=generator).to(self.device)
+                latent = diffusion.sample(noise, condition, settings, generator=generator)
+            else:
+                from arbiscale.inference.latents import sample_tiled
+
+                latent = sample_tiled(diffusion, padded, settings, tiling, generator)
+            return diffusion.space.restore(latent)[..., : height * per_pixel, : width * per_pixel]
+
+    def latent_size_for(self, size: Size) -> Size:
+        """A latent size of about the training's area in the proportions of an image size."""
+        config = self.diffusion_for("generation")[1]
+        multiple = config.denoiser.downsampling
+        side = config.training_latent_px
+        stretch = (size[0] / size[1]) ** 0.5
+        height, width = (max(1, round(side * s / multiple)) * multiple for s in (stretch, 1 / stretch))
+        return (height, width)
+
+    def generate_latents(
+        self,
+        count: int,
+        latent_size: Size,
+        *,
+        steps: int | None = None,
+        sampler: Sampler | None = None,
+        seed: int = 0,
+        eta: float | None = None,
+    ) -> Tensor:
+        """Latents (count, channels, *latent_size) of generated images; see `Model.generate_latents`."""
+        diffusion, config = self.diffusion_for("generation")
+        multiple = config.denoiser.downsampling
+        height, width = (-(-side // multiple) * multiple for side in latent_size)
+        generator = torch.Generator().manual_seed(seed)
+        shape = (count, diffusion.space.channels, height, width)
+        noise = torch.randn(shape, generator=generator).to(self.device)
+        with self.computing():
+            latent = diffusion.sample(noise, None, self.settings(steps, sampler, eta), generator=generator)
+            return diffusion.space.restore(latent)
+
+    def diffusion_for(self, task: str) -> tuple[LatentDiffusion, DiffusionConfig]:
+        """The diffusion model and its configuration; raises UserError where it was made for another task."""
+        if self.diffusion is None or self.config.diffusion is None or self.task != task:
+            raise self.refusal(task)
+        return self.diffusion, self.config.diffusion
+
+    def settings(
+        self, steps: int | None = None, sampler: Sampler | None = None, eta: float | None = None
+    ) -> SamplingSettings:
+        """How to draw: the model's own way but for what is given."""
+        values = self.sampling.but(sampler=sampler, steps=steps).model_dump()
+        if eta is not None:
+            values["eta"] = eta
+        return validate(SamplingSettings, values, Path("sampling"))
+
+
+def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
+    """Repeat the last row and column until both sides are multiples."""
+    height, width = image.shape[-2:]
+    return functional.pad(image, (0, -width % multiple, 0, -height % multiple), mode="replicate")
