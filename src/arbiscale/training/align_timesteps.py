@@ -9,7 +9,7 @@ from arbiscale.config.align import AlignSettings
 from arbiscale.latent_diffusion import LatentDiffusion
 from arbiscale.losses.alignment import clamped_snr_weight, per_sample, weighted_mean
 from arbiscale.training.alignment import AlignmentTraining
-from arbiscale.training.previews import PREVIEW_SAMPLING
+from arbiscale.training.previews import preview_sampling
 
 
 class TimestepAlignment(AlignmentTraining):
@@ -19,8 +19,8 @@ class TimestepAlignment(AlignmentTraining):
     """
 
     def __init__(self, settings: AlignSettings, model: LatentDiffusion, weights_dir: str) -> None:
-        training = settings.timesteps
-        super().__init__("align_timesteps", settings, training, PREVIEW_SAMPLING, model, weights_dir)
+        training, sampling = settings.timesteps, preview_sampling(model.process)
+        super().__init__("align_timesteps", settings, training, sampling, model, weights_dir)
 
     def losses(self, images: Tensor) -> dict[str, Tensor]:
         """Both terms, weighted per sample."""

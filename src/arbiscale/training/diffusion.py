@@ -10,7 +10,7 @@ from arbiscale.latent_diffusion import LatentDiffusion
 from arbiscale.latent_space import ImagePair
 from arbiscale.losses.alignment import per_sample
 from arbiscale.training.module import TrainingModule, Validation
-from arbiscale.training.previews import PREVIEW_SAMPLING, preview
+from arbiscale.training.previews import preview, preview_sampling
 
 
 class DiffusionTraining(TrainingModule):
@@ -38,7 +38,7 @@ class DiffusionTraining(TrainingModule):
         fractions = (torch.arange(len(latent), device=latent.device) + 0.5) / len(latent)
         timestep = (fractions * self.model.process.timesteps).long()
         loss = float(self._errors(pair, latent, timestep).mean())
-        return preview(self.model, pair, PREVIEW_SAMPLING, {"loss": loss})
+        return preview(self.model, pair, preview_sampling(self.model.process), {"loss": loss})
 
     def _encode(self, images: Tensor) -> tuple[ImagePair, Tensor]:
         with torch.no_grad():

@@ -5,14 +5,19 @@ from __future__ import annotations
 import torch
 
 from arbiscale.config.sampling import SamplingSettings
+from arbiscale.diffusion.process import DiffusionProcess
 from arbiscale.latent_diffusion import LatentDiffusion
 from arbiscale.latent_space import ImagePair
 from arbiscale.losses.alignment import per_sample
 from arbiscale.pictures import comparison
 from arbiscale.training.module import Validation
 
-# Of the stages whose loss runs no chain, so that their curves compare.
-PREVIEW_SAMPLING = SamplingSettings(steps=8, spacing="trailing", eta=0.0)
+_STEPS = 8  # where the process has as many timesteps
+
+
+def preview_sampling(process: DiffusionProcess) -> SamplingSettings:
+    """The chain of the stages whose loss runs none: one for all of them, so that their curves compare."""
+    return SamplingSettings(steps=min(_STEPS, process.timesteps), spacing="trailing", eta=0.0)
 
 
 def preview(
