@@ -67,7 +67,7 @@ def test_weights_that_are_views_are_saved(tmp_path: Path) -> None:
 
 def test_tensors_that_do_not_fit_are_all_listed(folder: Path, config: FirstStageConfig) -> None:
     def edit(tensors: dict[str, Tensor]) -> None:
-        del tensors["decoder.head.first.bias"]
+        del tensors["encoder.to_moments.bias"]
         tensors["decoder.tail.weight"] = torch.zeros(1)
         tensors["decoder.head.output.bias"] = torch.zeros(5)
 
@@ -75,17 +75,32 @@ def test_tensors_that_do_not_fit_are_all_listed(folder: Path, config: FirstStage
     with pytest.raises(UserError) as caught:
         load_autoencoder(folder, config.autoencoder)
     assert str(caught.value) == (
-        f"{folder / AUTOENCODER}: does not fit {CONFIG}: missing decoder.head.first.bias; "
+        f"{folder / AUTOENCODER}: does not fit {CONFIG}: missing encoder.to_moments.bias; "
         "unexpected decoder.tail.weight; decoder.head.output.bias is (5,), not (3,)"
     )
 
 
 def test_a_long_list_is_cut(folder: Path, config: FirstStageConfig) -> None:
     change(folder / AUTOENCODER, dict.clear)
-    count = len(Autoencoder(config.autoencoder).state_dict())
+    network = Autoencoder(config.autoencoder)
+    count = len(network.state_dict().keys() - network.missing_allowed)
     with pytest.raises(UserError, match=f" and {count - 5} more$") as caught:
         load_autoencoder(folder, config.autoencoder)
     assert str(caught.value).count("missing") == 5
+
+
+def test_a_first_stage_without_head_says_what_gives_it_one(folder: Path, config: FirstStageConfig) -> None:
+    def behead(tensors: dict[str, Tensor]) -> None:
+        for name in Autoencoder(config.autoencoder).missing_allowed:
+            del tensors[name]
+
+    change(folder / AUTOENCODER, behead)
+    with pytest.raises(UserError) as caught:
+        load_autoencoder(folder, config.autoencoder)
+    assert str(caught.value) == (
+        f"{folder}: its first stage has no implicit head, without which nothing is drawn; train one: "
+        f"set autoencoder.init_from: {folder} and run `dvc repro`"
+    )
 
 
 def test_a_network_that_does_not_fit_is_left_as_it_was(folder: Path) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Literal, TypeVar
 
-import torch
 from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -53,9 +52,20 @@ def save_autoencoder(folder: Path, config: FirstStageConfig, autoencoder: Autoen
 
 
 def load_autoencoder(folder: Path, settings: AutoencoderNetworkSettings) -> Autoencoder:
-    """The autoencoder of a model folder, in evaluation mode, on the CPU."""
+    """The autoencoder of a model folder, in evaluation mode, on the CPU.
+
+    Raises:
+        UserError: as `read_tensors`; and a first stage without implicit head, with what gives it one.
+    """
     autoencoder = Autoencoder(settings)
-    load_tensors(autoencoder, folder / AUTOENCODER)
+    head = autoencoder.missing_allowed
+    tensors = read_tensors(autoencoder, folder / AUTOENCODER, missing_allowed=head)
+    if not head <= tensors.keys():
+        raise UserError(
+            f"{folder}: its first stage has no implicit head, without which nothing is drawn; train one: "
+            f"set autoencoder.init_from: {folder} and run `dvc repro`"
+        )
+    autoencoder.load_state_dict(tensors)
     return autoencoder.eval()
 
 
@@ -65,10 +75,9 @@ def save_tensors(network: nn.Module, path: Path) -> None:
     save_file(tensors, path)
 
 
-def load_tensors(network: nn.Module, path: Path, *, missing_allowed: Container[str] = ()) -> None:
-    """Read a network's state; what is missing and may be stays as it is. Raises as `read_tensors`."""
-    with torch.no_grad():
-        network.load_state_dict(read_tensors(network, path, missing_allowed=missing_allowed), strict=False)
+def load_tensors(network: nn.Module, path: Path) -> None:
+    """Read a network's state. Raises as `read_tensors`."""
+    network.load_state_dict(read_tensors(network, path))
 
 
 def read_tensors(
