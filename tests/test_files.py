@@ -86,6 +86,32 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("atomic", [atomic_file, atomic_folder])
+def test_errors_of_other_files_are_left_alone(tmp_path: Path, atomic: type[atomic_file]) -> None:
+    with pytest.raises(FileNotFoundError, match=r"absent\.txt"), atomic(tmp_path / "out"):
+        (tmp_path / "absent.txt").read_text()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_copy_that_fills_the_disk_is_one_line(tmp_path: Path) -> None:
+    with (
+        pytest.raises(UserError, match=r"out: cannot be written \(No space left on device\)"),
+        atomic_file(tmp_path / "out") as temporary,
+    ):  # as shutil's copies say it: both files are named
+        raise OSError(28, "No space left on device", str(tmp_path / "source"), None, str(temporary))
+
+
+def test_a_path_below_the_temporary_folder_counts_as_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with (
+        pytest.raises(UserError, match=r"^out: cannot be written \(No such file or directory\)"),
+        atomic_folder(Path("out")) as temporary,
+    ):
+        (temporary.resolve() / "absent" / "a.txt").write_text("a")
+
+
 def test_a_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "model"
     path.mkdir(parents=True)

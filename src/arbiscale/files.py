@@ -21,42 +21,60 @@ def atomic_file(path: Path) -> Iterator[Path]:
     Raises:
         UserError: the place cannot be written (permissions, disk full), naming it.
     """
-    try:
+    with named_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
         os.close(handle)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
     temporary = Path(name)
     try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())  # mkstemp made it private
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
+        with named_errors(path, temporary):
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())  # mkstemp made it private
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path` that replaces it on success and vanishes on failure."""
-    try:
+    """Yield a temporary folder beside `path` that replaces it on success and vanishes on failure.
+
+    Raises:
+        UserError: as `atomic_file`.
+    """
+    with named_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
     try:
-        yield temporary
-        for inside in (temporary, *temporary.rglob("*")):  # mkdtemp and safetensors make theirs private
-            inside.chmod((0o777 if inside.is_dir() else 0o666) & ~_umask())
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
+        with named_errors(path, temporary):
+            yield temporary
+            for inside in (temporary, *temporary.rglob("*")):  # mkdtemp and safetensors make theirs private
+                inside.chmod((0o777 if inside.is_dir() else 0o666) & ~_umask())
+            if path.exists():
+                shutil.rmtree(path)
+            temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def named_errors(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Turn the system's errors of writing a file or folder into one line that names it.
+
+    Where a temporary path is given that `path` is written as, errors that name neither are others' and
+    pass as they are.
+
+    Raises:
+        UserError: `path` cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        named = [Path(str(name)).absolute() for name in (error.filename, error.filename2) if name is not None]
+        own = [each.absolute() for each in (path, temporary) if each is not None]
+        if temporary and named and not any(name.is_relative_to(each) for name in named for each in own):
+            raise
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
 def _umask() -> int:

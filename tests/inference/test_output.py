@@ -49,7 +49,7 @@ def test_a_failure_leaves_no_folder_that_was_made_for_it(tmp_path: Path, way: st
             raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == [tmp_path / "there"]
     mine = tmp_path / "new" / "mine"
-    with pytest.raises(UserError, match="File exists"), new_file(tmp_path / "new" / "a.bin"):
+    with pytest.raises(FileExistsError, match="mine"), new_file(tmp_path / "new" / "a.bin"):
         [mine.touch(exist_ok=False) for _ in range(2)]
     assert list(mine.parent.iterdir()) == [mine]
 

@@ -11,8 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from arbiscale.errors import UserError
-from arbiscale.files import atomic_file
+from arbiscale.files import atomic_file, named_errors
 
 
 @contextmanager
@@ -27,12 +26,12 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
     with no_empty_folders(path):
         nameless = _open_nameless(path)
         if nameless is None:
-            with atomic_file(path) as temporary, _named_errors(path), temporary.open("w+b") as stream:
+            with atomic_file(path) as temporary, temporary.open("w+b") as stream:
                 yield stream
             return
         itself = Path(f"/proc/self/fd/{nameless}")
         try:
-            with _named_errors(path):
+            with named_errors(path, itself):
                 with itself.open("r+b") as stream:
                     yield stream
                 with atomic_file(path) as temporary:  # a name beside the path, so that it can be replaced
@@ -59,7 +58,7 @@ def no_empty_folders(path: Path) -> Iterator[None]:
 @contextmanager
 def standard_output() -> Iterator[BinaryIO]:
     """Yield a file whose content goes to standard output on success."""
-    with _named_errors(Path("-")), tempfile.TemporaryFile() as stream:
+    with named_errors(Path("-")), tempfile.TemporaryFile() as stream:
         yield stream
         stream.seek(0)
         shutil.copyfileobj(stream, sys.stdout.buffer)
@@ -75,11 +74,3 @@ def _open_nameless(path: Path) -> int | None:
         return os.open(path.parent, os.O_TMPFILE | os.O_RDWR, 0o666)
     except OSError:  # the file system cannot, or the place is wrong: what follows says which
         return None
-
-
-@contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
