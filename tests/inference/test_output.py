@@ -49,16 +49,33 @@ def test_a_failure_leaves_no_folder_that_was_made_for_it(tmp_path: Path, way: st
             raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == [tmp_path / "there"]
     mine = tmp_path / "new" / "mine"
-    with pytest.raises(FileExistsError, match="mine"), new_file(tmp_path / "new" / "a.bin"):
-        [mine.touch(exist_ok=False) for _ in range(2)]
+
+    def interrupted() -> None:
+        mine.parent.mkdir(exist_ok=True)
+        mine.touch()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), new_file(tmp_path / "new" / "a.bin"):
+        interrupted()
     assert list(mine.parent.iterdir()) == [mine]
 
 
-def test_nothing_has_a_name_while_it_is_written(tmp_path: Path) -> None:
-    with new_file(tmp_path / "a.bin") as stream:
+def test_errors_of_other_files_are_left_alone(tmp_path: Path, way: str) -> None:
+    with pytest.raises(FileNotFoundError, match=r"absent\.txt"), new_file(tmp_path / "a.bin"):
+        (tmp_path / "absent.txt").read_text()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a.bin", "new/below/a.bin"])
+def test_nothing_has_a_name_while_it_is_written(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with new_file(Path(name)) as stream:
         stream.write(b"half")
         stream.flush()
         assert list(tmp_path.iterdir()) == []
+    assert Path(name).read_bytes() == b"half"
 
 
 def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

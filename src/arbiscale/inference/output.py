@@ -18,7 +18,8 @@ from arbiscale.files import atomic_file, named_errors
 def new_file(path: Path) -> Iterator[BinaryIO]:
     """Yield a file open for writing and reading that takes its place under `path` on success.
 
-    Where the system can, it has no name until then: even a process killed outright leaves nothing.
+    Where the system can, it has no name until then, nor have folders that are made for it: even a
+    process killed outright leaves nothing.
 
     Raises:
         UserError: the place cannot be written (permissions, disk full), naming it.
@@ -66,11 +67,11 @@ def standard_output() -> Iterator[BinaryIO]:
 
 
 def _open_nameless(path: Path) -> int | None:
-    """A file in the path's folder that has no name; None where the system knows no such thing."""
+    """A file without a name that the path can be given to; None where the system knows no such thing."""
     if not hasattr(os, "O_TMPFILE") or not Path("/proc/self/fd").is_dir():
         return None
+    nearest = next(folder for folder in path.absolute().parents if folder.exists())
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path.parent, os.O_TMPFILE | os.O_RDWR, 0o666)
+        return os.open(nearest, os.O_TMPFILE | os.O_RDWR, 0o666)
     except OSError:  # the file system cannot, or the place is wrong: what follows says which
         return None
