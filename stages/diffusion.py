@@ -11,6 +11,7 @@ from arbiscale.checkpoint import load_autoencoder
 from arbiscale.config.data import DataSettings
 from arbiscale.config.diffusion import DiffusionSettings
 from arbiscale.data.streams import training_streams
+from arbiscale.device import choose_device
 from arbiscale.diffusion_checkpoint import (
     DENOISER,
     DiffusionConfig,
@@ -36,7 +37,8 @@ def main(stage: Stage) -> None:
     augmentation = stage.settings("data", DataSettings).augmentation
     train, validation = training_streams(CROPS, augmentation, stage.seed)
     first_stage = read_config(FIRST_STAGE)
-    autoencoder = load_autoencoder(FIRST_STAGE, first_stage.autoencoder)
+    device = choose_device(stage.runtime.device)
+    autoencoder = load_autoencoder(FIRST_STAGE, first_stage.autoencoder).to(device)
     batches = training_batches(train, settings.training.batch_size, first_step=0, workers=0)
     statistics = measure_statistics(
         autoencoder, islice(batches, STATISTICS_BATCHES), settings.latent_normalization
@@ -45,7 +47,7 @@ def main(stage: Stage) -> None:
     diffusion = DiffusionConfig.of(settings, statistics, latent_px)
     config = first_stage.model_copy(update={"diffusion": diffusion})
     torch.manual_seed(derive_seed(stage.seed, stage.name))
-    model = build_latent_diffusion(config, autoencoder)
+    model = build_latent_diffusion(config, autoencoder.cpu())
     start_from(
         settings.init_from,
         model.denoiser,

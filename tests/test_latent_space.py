@@ -9,6 +9,7 @@ from arbiscale.config.autoencoder import AutoencoderNetworkSettings
 from arbiscale.latent_space import ImagePair, LatentSpace, LatentStatistics, make_pair, measure_statistics
 from arbiscale.low_resolution import condition_image, shrink
 from arbiscale.networks.autoencoder import Autoencoder
+from arbiscale.networks.posterior import Posterior
 from arbiscale.resize import resize
 
 STATISTICS = LatentStatistics(shift=[0.5, -1.0, 0.0, 2.0], scale=[2.0, 0.25, 1.0, 4.0])
@@ -97,6 +98,22 @@ def test_statistics_by_channel_give_mean_zero_and_deviation_one(
     normalised = LatentSpace(space.autoencoder, statistics).normalise(latents_of(space, batches))
     assert_close(normalised.mean((0, 2, 3)), torch.zeros(4), atol=1e-5, rtol=0)
     assert_close(normalised.transpose(0, 1).flatten(1).std(1), torch.ones(4))
+
+
+def test_statistics_are_measured_where_the_autoencoder_is(
+    make_space: Callable[..., LatentSpace], images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    autoencoder = make_space().autoencoder.to("meta")
+    devices = []
+
+    def encode(batch: Tensor) -> Posterior:
+        devices.append(batch.device.type)
+        return Posterior(torch.tensor([-1.0, 1.0]).expand(1, 4, 3, 2))
+
+    monkeypatch.setattr(autoencoder, "encode", encode)
+    statistics = measure_statistics(autoencoder, [images], "per_channel")
+    assert devices == ["meta"]
+    assert statistics.shift == [0.0] * 4
 
 
 def test_a_dead_channel_keeps_a_finite_scale(make_space: Callable[..., LatentSpace], images: Tensor) -> None:

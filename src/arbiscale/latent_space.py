@@ -73,8 +73,12 @@ class LatentSpace(nn.Module):
 def measure_statistics(
     autoencoder: Autoencoder, batches: Iterable[Tensor], normalization: Literal["scalar", "per_channel"]
 ) -> LatentStatistics:
-    """Shift and scale that give latents unit variance: one scale for all (as published), or per channel."""
-    latents = torch.cat([autoencoder.encode(images).mode() for images in batches])
+    """Shift and scale that give latents unit variance: one scale for all (as published), or per channel.
+
+    Images (batch, 3, height, width) are encoded on the autoencoder's device.
+    """
+    device = next(autoencoder.parameters()).device
+    latents = torch.cat([autoencoder.encode(images.to(device)).mode().cpu() for images in batches])
     channels = latents.shape[1]
     if normalization == "scalar":
         return LatentStatistics([0.0] * channels, [float(1 / latents.std())] * channels)
