@@ -26,6 +26,7 @@ from arbiscale.files import atomic_folder, write_json
 from arbiscale.images import read_image, write_image
 from arbiscale.loading import load_model
 from arbiscale.metrics.cost import peak_memory_mib
+from arbiscale.recorded_run import read_run
 from arbiscale.stage import Stage, run_stage
 from arbiscale.store_address import shown
 
@@ -108,7 +109,7 @@ def _warn(problems: Iterable[str]) -> None:
 
 def _facts(stage: Stage, credits: Mapping[str, str], device: str, seconds: float) -> Facts:
     """Where the numbers come from."""
-    own = stage.store.recorded(stage.run.id)
+    own = read_run(stage.store, stage.run.id)
     before = read_records(RUNS, BEFORE)
     parameters = flatten(read_yaml(stage.params_path))
     return Facts(

@@ -64,10 +64,10 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow's database as just created: a copy takes milliseconds, creating one seconds."""
-    from arbiscale import tracking
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     file = tmp_path_factory.mktemp("store") / "mlflow.db"
-    tracking._create_database(file, file.with_name("mlartifacts"))
+    SqlAlchemyStore(f"sqlite:///{file}", file.with_name("mlartifacts").as_uri()).engine.dispose()
     return file
 
 

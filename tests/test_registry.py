@@ -5,9 +5,9 @@ import pytest
 
 from arbiscale.config.section import read_yaml
 from arbiscale.errors import UserError
-from arbiscale.registry import HASH_TAG, challenge, promote, register
+from arbiscale.registry import HASH_TAG, challenge, promote, register, resolve
 from arbiscale.resume import content_hash
-from arbiscale.tracking import Store, open_store, resolve
+from arbiscale.tracking import Store, open_store
 
 
 @pytest.fixture

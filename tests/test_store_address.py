@@ -1,10 +1,7 @@
-import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from socket import create_server
@@ -12,8 +9,8 @@ from socket import create_server
 import pytest
 
 from arbiscale import store_address
-from arbiscale.errors import UnavailableError, UserError
-from arbiscale.store_address import check_database, configured_uri, probe, shown, store_uri
+from arbiscale.errors import UnavailableError
+from arbiscale.store_address import configured_uri, probe, shown, store_uri
 
 
 @pytest.fixture
@@ -109,67 +106,3 @@ def test_a_nonsense_port_is_named() -> None:
 
 def test_files_need_no_probe() -> None:
     probe("sqlite:////nowhere/mlflow.db")
-
-
-def make_database(file: Path, revision: str | None) -> None:
-    with closing(sqlite3.connect(file)) as database, database:
-        database.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
-        if revision:
-            database.execute("INSERT INTO alembic_version VALUES (?)", (revision,))
-
-
-def test_the_wanted_revision_passes(tmp_path: Path) -> None:
-    make_database(tmp_path / "a b.db", "abc")
-    check_database(tmp_path / "a b.db", "abc")
-
-
-@pytest.mark.parametrize("revision", ["old", None])
-def test_another_revision_is_refused_with_the_remedy(tmp_path: Path, revision: str | None) -> None:
-    file = tmp_path / "mlflow.db"
-    make_database(file, revision)
-    with pytest.raises(
-        UserError, match=f"{file}: is a database of another MLflow version.*mlflow db upgrade"
-    ):
-        check_database(file, "abc")
-
-
-INTERRUPTED = """
-import os, sqlite3, sys
-database = sqlite3.connect(sys.argv[1], isolation_level=None)
-database.execute("PRAGMA cache_size = 1")  # so that pages reach the file before the commit
-database.execute("BEGIN")
-database.execute("UPDATE alembic_version SET version_num = 'half'")
-database.execute("CREATE TABLE filler (content)")
-database.executemany("INSERT INTO filler VALUES (?)", [("x" * 4000,) for _ in range(50)])
-os._exit(9)
-"""
-
-
-def test_what_a_killed_process_left_half_written_is_undone(tmp_path: Path) -> None:
-    file = tmp_path / "mlflow.db"
-    make_database(file, "abc")
-    subprocess.run([sys.executable, "-c", INTERRUPTED, str(file)], check=False)
-    assert (tmp_path / "mlflow.db-journal").stat().st_size > 0
-    check_database(file, "abc")
-    assert not (tmp_path / "mlflow.db-journal").exists()
-
-
-def test_a_database_held_by_another_is_not_called_broken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "mlflow.db"
-    make_database(file, "abc")
-    monkeypatch.setattr(store_address, "LOCK_TIMEOUT_SECONDS", 0)
-    with closing(sqlite3.connect(file, isolation_level=None)) as other:
-        other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(UserError, match=f"{file}: another process has held it for 0 s; end that one"):
-            check_database(file, "abc")
-
-
-@pytest.mark.parametrize("content", [b"", b"this is a text, and no database at all" * 100])
-def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
-    file = tmp_path / "mlflow.db"
-    file.write_bytes(content)
-    with pytest.raises(UserError, match=f"{file}: is not a usable MLflow database.*move it away"):
-        check_database(file, "abc")
-    assert file.read_bytes() == content

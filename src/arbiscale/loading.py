@@ -40,7 +40,7 @@ def load_model(
             an unknown precision.
     """
     if str(where).startswith("models:/"):
-        from arbiscale.tracking import resolve
+        from arbiscale.registry import resolve
 
         where = resolve(str(where))
     folder = Path(where)

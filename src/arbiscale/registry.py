@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from arbiscale import serving
+from arbiscale import serving, store_address
 from arbiscale.errors import UserError
 from arbiscale.resume import content_hash
-from arbiscale.tracking import Store
+from arbiscale.tracking import Store, open_store
 
 CHALLENGER, CHAMPION = "challenger", "champion"
 HASH_TAG = "model_sha256"  # of the model folder: weights and configuration
@@ -74,6 +74,18 @@ def promote(store: Store, name: str, version: int) -> None:
         known = ", ".join(map(str, numbers)) or "none; `dvc repro register` makes one"
         raise UserError(f"{name}: has no version {version}; versions: {known}")
     store.client.set_registered_model_alias(name, CHAMPION, str(version))
+
+
+def resolve(uri: str) -> Path:
+    """The model folder of a registered model, downloaded where the store is not on this machine.
+
+    Args:
+        uri: `models:/NAME@ALIAS` or `models:/NAME/VERSION`, of the store that params.yaml names.
+
+    Raises:
+        UserError: the store cannot be reached or has no such model.
+    """
+    return open_store(store_address.configured_uri()).download_model(uri)
 
 
 def _versions(store: Store, name: str) -> dict[int, dict[str, str]]:

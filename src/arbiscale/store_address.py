@@ -5,22 +5,20 @@ from __future__ import annotations
 import http.client
 import os
 import socket
-import sqlite3
 import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.config.section import load_section
-from arbiscale.errors import UnavailableError, UserError
+from arbiscale.errors import UnavailableError
 from arbiscale.workspace import repository_root
 
 PROBE_SECONDS = 5
-LOCK_TIMEOUT_SECONDS = 20
 VARIABLE = "MLFLOW_TRACKING_URI"
 PORTS = {"postgresql": 5432, "postgres": 5432, "mysql": 3306, "mssql": 1433}
 REMEDY = "start it, or change MLFLOW_TRACKING_URI or runtime.mlflow_uri"
@@ -102,33 +100,3 @@ def as_default(uri: str) -> Iterator[None]:
             del os.environ[VARIABLE]
         else:
             os.environ[VARIABLE] = before
-
-
-def check_database(file: Path, revision: str) -> None:
-    """Refuse a file that this MLflow would fail on, or would migrate unasked.
-
-    Args:
-        file: an existing SQLite database.
-        revision: the schema revision that the installed MLflow wants.
-
-    Raises:
-        UserError: the file is no MLflow database, one of another version, or held by another process.
-    """
-    if not os.access(file, os.R_OK | os.W_OK):
-        raise UserError(f"{file}: cannot be written; change its permissions or set MLFLOW_TRACKING_URI")
-    address = f"{file.resolve().as_uri()}?mode=rw"  # also to undo what a killed process left half written
-    try:
-        with closing(sqlite3.connect(address, uri=True, timeout=LOCK_TIMEOUT_SECONDS)) as database:
-            rows = database.execute("SELECT version_num FROM alembic_version").fetchall()
-    except sqlite3.Error as error:
-        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-            raise UserError(
-                f"{file}: another process has held it for {LOCK_TIMEOUT_SECONDS} s; end that one"
-            ) from None
-        raise UserError(f"{file}: is not a usable MLflow database ({error}); move it away") from None
-    found = rows[0][0] if rows else None
-    if found != revision:
-        raise UserError(
-            f"{file}: is a database of another MLflow version (schema {found}, this one wants {revision}); "
-            f"copy it and run `mlflow db upgrade sqlite:///{file}`, or move it away"
-        )

@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +15,16 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from arbiscale import store_address
 from arbiscale.environment import accelerator, installed_packages
 from arbiscale.errors import UserError
-from arbiscale.files import atomic_file
+from arbiscale.store_database import prepare_database
 from arbiscale.workspace import repository_root
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric
+    from mlflow.entities import Run
 
 Entry = TypeVar("Entry")
 EXPERIMENT = "arbiscale"
@@ -51,7 +50,7 @@ def open_store(configured: str = "") -> Store:
     file = store_address.database_file(uri)
     artifacts = file.with_name("mlartifacts") if file else repository_root() / "mlartifacts"
     if file:
-        _create_database(file, artifacts)
+        _prepare_file(file, artifacts)
     try:
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         served = uri.startswith(("http://", "https://"))  # a server places artifacts itself
@@ -61,22 +60,15 @@ def open_store(configured: str = "") -> Store:
     return Store(uri, client, experiment_id)
 
 
-def _create_database(file: Path, artifacts: Path) -> None:
-    """Create the database once, whoever comes first: whole, under another name, then put in place."""
+def _prepare_file(file: Path, artifacts: Path) -> None:
+    """Make sure of an SQLite store of the schema that the installed MLflow wants."""
     from mlflow.store.db.utils import _get_latest_schema_revision
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{file}.lock", timeout=120):
-            if not file.exists():
-                with atomic_file(file) as partial:
-                    SqlAlchemyStore(f"sqlite:///{partial}", artifacts.as_uri()).engine.dispose()
-    except Timeout:
-        raise UserError(f"{file}.lock: another process has held it for two minutes; end that one") from None
-    except OSError as error:
-        raise UserError(f"{file}: cannot be created ({error.strerror})") from None
-    store_address.check_database(file, _get_latest_schema_revision())
+    def create(partial: Path) -> None:
+        SqlAlchemyStore(f"sqlite:///{partial}", artifacts.as_uri()).engine.dispose()
+
+    prepare_database(file, _get_latest_schema_revision(), create)
 
 
 def _experiment(client: MlflowClient, artifacts: str | None) -> str:
@@ -162,18 +154,6 @@ def _batches(entries: list[Entry], size: int) -> Iterator[list[Entry]]:
 
 
 @dataclass(frozen=True)
-class RecordedRun:
-    """What a store holds of a run: its tags, and (step, value) of its curves in the order of their steps."""
-
-    tags: dict[str, str]
-    curves: dict[str, list[tuple[int, float]]]
-
-
-def _recorded_at(metric: Metric) -> int:
-    return int(metric.timestamp)
-
-
-@dataclass(frozen=True)
 class Store:
     """An MLflow store: runs of the one experiment, and the registry of models."""
 
@@ -231,50 +211,23 @@ class Store:
 
     def _resume(self, run_id: str) -> StageRun | None:
         """Set a run going again; None if this store has none of that id."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            found = self.client.get_run(run_id)
-        except MlflowException:
-            return None
-        if (info := found.info).lifecycle_stage != "active":
+        found = self.find(run_id)
+        if found is None:
             return None
         self.client.update_run(run_id, status="RUNNING")
         if "error" in found.data.tags:
             self.client.delete_tag(run_id, "error")
+        info = found.info
         return StageRun(run_id, info.experiment_id, info.start_time / 1000, True, self.client)
 
-    def run_status(self, run_id: str) -> str | None:
-        """RUNNING, FINISHED, FAILED or KILLED; None if this store has no run of that id."""
+    def find(self, run_id: str) -> Run | None:
+        """A run of whatever state; None if this store has none of that id, or it was deleted."""
         from mlflow.exceptions import MlflowException
 
         with suppress(MlflowException):
-            return str(self.client.get_run(run_id).info.status)
+            found = self.client.get_run(run_id)
+            return found if found.info.lifecycle_stage == "active" else None
         return None
-
-    def recorded(self, run_id: str, curves: Sequence[str] = ()) -> RecordedRun | None:
-        """A run of whatever state; None if this store has none of that id, or it was deleted.
-
-        Args:
-            run_id: as in runs/STAGE.json.
-            curves: what the names of the metrics begin with whose values are read at every step.
-        """
-        from mlflow.exceptions import MlflowException
-
-        try:
-            run = self.client.get_run(run_id)
-            if run.info.lifecycle_stage != "active":
-                return None
-            names = sorted(name for name in run.data.metrics if name.startswith(tuple(curves)))
-            found = {name: self.client.get_metric_history(run_id, name) for name in names}
-        except MlflowException:
-            return None
-        # A resumed run repeats steps; what was recorded last counts.
-        points = {
-            name: sorted({each.step: each.value for each in sorted(history, key=_recorded_at)}.items())
-            for name, history in found.items()
-        }
-        return RecordedRun(dict(run.data.tags), points)
 
     def upload_model(self, folder: Path, name: str, loader: ModuleType, run_id: str | None) -> str:
         """Upload a model folder as a pyfunc with its code; returns the id of MLflow's logged model.
@@ -314,28 +267,24 @@ class Store:
             )
         return int(version.version)
 
+    def download_model(self, uri: str) -> Path:
+        """The model folder of a registered model, on this machine.
 
-def resolve(uri: str, configured: str | None = None) -> Path:
-    """The model folder of a registered model, downloaded where the store is not on this machine.
+        Args:
+            uri: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
 
-    Args:
-        uri: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
-        configured: tracking URI as for `open_store`; None reads params.yaml.
+        Raises:
+            UserError: the store has no such model.
+        """
+        from mlflow.artifacts import download_artifacts
+        from mlflow.exceptions import MlflowException
+        from mlflow.models import Model
 
-    Raises:
-        UserError: the store cannot be reached or has no such model.
-    """
-    store = open_store(store_address.configured_uri() if configured is None else configured)
-    from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
-    from mlflow.models import Model
-
-    try:
-        with store_address.as_default(store.uri):
-            local = download_artifacts(uri, tracking_uri=store.uri, registry_uri=store.uri)
-        data = Model.load(local).flavors["python_function"]["data"]
-    except (MlflowException, KeyError) as error:
-        raise UserError(
-            f"{uri}: no such model in {store_address.shown(store.uri)} ({_first_line(error)})"
-        ) from None
-    return Path(local) / str(data)
+        try:
+            with store_address.as_default(self.uri):
+                local = download_artifacts(uri, tracking_uri=self.uri, registry_uri=self.uri)
+            data = Model.load(local).flavors["python_function"]["data"]
+        except (MlflowException, KeyError) as error:
+            shown = store_address.shown(self.uri)
+            raise UserError(f"{uri}: no such model in {shown} ({_first_line(error)})") from None
+        return Path(local) / str(data)

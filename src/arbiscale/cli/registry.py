@@ -32,7 +32,8 @@ def runs() -> None:
     store = open_store(configured_uri())
     table = Table("stage", "run", "status", "started", "seconds", "experiment", box=None, pad_edge=False)
     for record in records:
-        status = store.run_status(record["run_id"]) or "not in this store"
+        run = store.find(record["run_id"])
+        status = str(run.info.status) if run else "not in this store"
         started = datetime.fromisoformat(record["started"]).astimezone()
         table.add_row(
             record["stage"],

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from arbiscale.recorded_run import read_run
+
 if TYPE_CHECKING:
     from arbiscale.tracking import Store
 
@@ -69,7 +71,7 @@ def read_training(record: StageRecord, store: Store) -> Training:
     """The curves of a stage's run, where the store still has it."""
     if record.run_id is None:
         return Training(record.stage, missing=f"runs/{record.stage}.json does not name a run.")
-    run = store.recorded(record.run_id, curves=_CURVES)
+    run = read_run(store, record.run_id, curves=_CURVES)
     if run is None:
         return Training(record.stage, missing=f"The store has no run {record.run_id} any more.")
     return Training(record.stage, run.curves)
