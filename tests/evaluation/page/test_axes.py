@@ -1,12 +1,10 @@
-"""Axes: round numbers, places, and labels that do not lie on each other."""
+"""Axes: round numbers, and places in proportion."""
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
 
-from arbiscale.evaluation.page.axes import axis, number, round_numbers, round_ratios, spread
+from arbiscale.evaluation.page.axes import axis, number, round_numbers, round_ratios
 
 
 @pytest.mark.parametrize(
@@ -41,17 +39,6 @@ def test_a_single_value_has_an_axis(value: float) -> None:
     made = axis([value], 0, 100)
     assert made.at(value) == pytest.approx(50)
     assert axis([2.0], 0, 100, logarithmic=True).at(2) == pytest.approx(50)
-
-
-def test_labels_keep_apart_within_bounds_in_their_order() -> None:
-    wanted = [50, 51, 10, 99, 52, 98]
-    placed = spread(wanted, 10, 0, 100)
-    assert min(b - a for a, b in pairwise(sorted(placed))) >= 10
-    assert min(placed) >= 0
-    assert max(placed) <= 100
-    assert sorted(range(6), key=lambda each: placed[each]) == sorted(range(6), key=lambda each: wanted[each])
-    assert placed[2] == 10, "what has room stays"
-    assert spread([], 10, 0, 100) == []
 
 
 def test_numbers_are_written_without_more_digits_than_they_have() -> None:

@@ -8,8 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from arbiscale.evaluation.page.charts import Labels, Series, Style, bar_chart, line_chart, plane
+from arbiscale.evaluation.page.charts import Labels, bar_chart, line_chart, plane
 from arbiscale.evaluation.page.figures import styles, thinned
+from arbiscale.evaluation.page.marks import Series, Style
 
 from .conftest import HOSTILE
 

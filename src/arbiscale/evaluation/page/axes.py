@@ -94,19 +94,3 @@ def number(value: float) -> str:
     if abs(value) >= 10_000:
         return f"{value / 1000:g}k".replace("-", "−")
     return f"{value:g}".replace("-", "−")
-
-
-def spread(wanted_px: Sequence[float], gap_px: float, low_px: float, high_px: float) -> list[float]:
-    """Places near the wanted ones, in their order, at least a gap apart and within bounds where they fit."""
-    order = sorted(range(len(wanted_px)), key=lambda index: (wanted_px[index], index))
-    placed = [min(max(wanted_px[index], low_px), high_px) for index in order]
-    for here in range(1, len(placed)):
-        placed[here] = max(placed[here], placed[here - 1] + gap_px)
-    if placed and placed[-1] > high_px:
-        placed[-1] = max(high_px, low_px + gap_px * (len(placed) - 1))
-        for here in range(len(placed) - 2, -1, -1):
-            placed[here] = min(placed[here], placed[here + 1] - gap_px)
-    found = [0.0] * len(placed)
-    for index, place in zip(order, placed, strict=True):
-        found[index] = place
-    return found

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 
 from markupsafe import Markup
 
-from arbiscale.evaluation.page.axes import Axis, axis, number, spread
+from arbiscale.evaluation.page.axes import Axis, axis, number
+from arbiscale.evaluation.page.marks import Series, leader, line, marker, name
+from arbiscale.evaluation.page.placement import beside, spread
 from arbiscale.evaluation.page.svg import element
 
 _WIDTH_PX, _HEIGHT_PX = 380, 250
@@ -16,46 +17,6 @@ _TOP_PX, _BOTTOM_PX = 10, 40
 _CHARACTER_PX = 6.1  # of labels, about
 _LABEL_GAP_PX = 13.0
 _BAR_PX, _BAR_GAP_PX = 14, 8
-
-_NAME_DISTANCE_PX = 9
-_NAME_SHIFTS_PX = sorted(range(-72, 73, 3), key=abs)  # up or down, the least first
-
-Point = tuple[float, float]
-Box = tuple[float, float, float, float]  # left, top, right, bottom
-
-# Markers as steps from their middle: SVG's command, right, down, in radii.
-_FORMS: dict[str, list[tuple[str, float, float]]] = {
-    "square": [("m", -1, -1), ("l", 2, 0), ("l", 0, 2), ("l", -2, 0), ("l", 0, -2)],
-    "diamond": [("m", 0, -1.4), ("l", 1.4, 1.4), ("l", -1.4, 1.4), ("l", -1.4, -1.4), ("l", 1.4, -1.4)],
-    "triangle": [("m", 0, -1.2), ("l", 1.2, 2.2), ("l", -2.4, 0), ("l", 1.2, -2.2)],
-    "cross": [("m", -1, -1), ("l", 2, 2), ("m", 0, -2), ("l", -2, 2)],
-}
-
-
-@dataclass(frozen=True)
-class Style:
-    """How a series is told from others, by more than its colour.
-
-    Attributes:
-        colour: class of page.css.
-        marker: of points: circle, square, diamond, triangle, cross.
-        dash: as SVG's stroke-dasharray; empty = a whole line.
-        strong: stands out.
-    """
-
-    colour: str
-    marker: str = "circle"
-    dash: str = ""
-    strong: bool = False
-
-
-@dataclass(frozen=True)
-class Series:
-    """Points (x, y) of one name, in the order in which they are joined."""
-
-    name: str
-    points: Sequence[Point]
-    style: Style
 
 
 @dataclass(frozen=True)
@@ -120,8 +81,11 @@ def line_chart(
     drawn = sorted(zip(series, names_y_px, strict=True), key=lambda pair: pair[0].style.strong)
     for each, name_y_px in drawn:  # the strong one last, on top
         places = [(x.at(a), y.at(b)) for a, b in each.points]
-        parts.append(_line(each, places, markers or len(places) == 1))
-        parts.append(_end_label(each, places[-1], right_px, name_y_px))
+        end_px = places[-1]
+        name_x_px = max(end_px[0] + 8, right_px - 2)
+        to_name = f"M{end_px[0] + 5:.1f} {end_px[1]:.1f}L{name_x_px:.1f} {name_y_px:.1f}h5"
+        parts.append(line(each, places, markers or len(places) == 1))
+        parts.append(element("g", leader(each, to_name), name(each, name_x_px + 8, name_y_px)))
     return _chart(labels, parts)
 
 
@@ -140,12 +104,20 @@ def plane(labels: Labels, series: Sequence[Series], *, y_upwards: bool = True) -
     places = [(x.at(each.points[0][0]), y.at(each.points[0][1])) for each in series]
     frame = (_left_px(y), float(_TOP_PX), right_px, bottom_px)
     parts = [_frame(labels, x, y, right_px, "")]
-    for each, place, (name_px, side) in zip(series, places, _beside(series, places, frame), strict=True):
-        name_x_px = place[0] + side * _NAME_DISTANCE_PX
-        if abs(name_px - place[1]) > 6:
-            parts.append(_leader(each, f"M{place[0]:.1f} {place[1]:.1f}L{name_x_px:.1f} {name_px:.1f}"))
-        parts.append(_marker(each, place))
-        parts.append(_name(each, name_x_px, name_px, "end" if side < 0 else None))
+    order = sorted(  # the strong ones choose first, the grey ones last
+        range(len(series)),
+        key=lambda index: (
+            not series[index].style.strong,
+            series[index].style.colour == "muted",
+            places[index][1],
+        ),
+    )
+    names = beside(places, [len(each.name) * _CHARACTER_PX for each in series], order, frame)
+    for each, (x_px, y_px), named in zip(series, places, names, strict=True):
+        if abs(named.y_px - y_px) > 6:
+            parts.append(leader(each, f"M{x_px:.1f} {y_px:.1f}L{named.x_px:.1f} {named.y_px:.1f}"))
+        parts.append(marker(each, (x_px, y_px)))
+        parts.append(name(each, named.x_px, named.y_px, "end" if named.side < 0 else None))
     return _chart(labels, parts)
 
 
@@ -156,16 +128,16 @@ def bar_chart(labels: Labels, bars: Sequence[tuple[str, float, str]]) -> Markup:
         labels: the chart's words.
         bars: name, length in any unit, and how the length is written; at least one, none negative.
     """
-    left_px = max(len(name) for name, _, _ in bars) * _CHARACTER_PX + 10
+    left_px = max(len(bar) for bar, _, _ in bars) * _CHARACTER_PX + 10
     values_px = max(len(text) for _, _, text in bars) * _CHARACTER_PX + 10
     longest = max(length for _, length, _ in bars) or 1.0
     parts = []
-    for index, (name, length, text) in enumerate(bars):
+    for index, (bar, length, text) in enumerate(bars):
         top_px = index * (_BAR_PX + _BAR_GAP_PX) + 4.0
         width_px = max(1.0, length / longest * (_WIDTH_PX - left_px - values_px))
         middle_px = top_px + _BAR_PX / 2 + 4
         parts += [
-            element("text", name, class_="name", x=left_px - 8, y=middle_px, text_anchor="end"),
+            element("text", bar, class_="name", x=left_px - 8, y=middle_px, text_anchor="end"),
             element("rect", class_="bar", x=left_px, y=top_px, width=width_px, height=float(_BAR_PX)),
             element("text", text, class_="tick", x=left_px + width_px + 6, y=middle_px),
         ]
@@ -226,87 +198,3 @@ def _frame(labels: Labels, x: Axis, y: Axis, right_px: float, x_prefix: str) -> 
         ),
     ]
     return element("g", *parts)
-
-
-def _line(series: Series, places: Sequence[Point], markers: bool) -> Markup:
-    """A series' line and points."""
-    style = series.style
-    path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
-    line = element(
-        "path",
-        class_=f"line {style.colour}{' strong' if style.strong else ''}",
-        d=path,
-        stroke_dasharray=style.dash or None,
-    )
-    return element("g", line, *(_marker(series, place) for place in places if markers))
-
-
-def _marker(series: Series, place: Point) -> Markup:
-    """A point, told by its form, too."""
-    style = series.style
-    radius = 4.2 if style.strong else 3.4
-    form = _FORMS.get(style.marker)
-    if form is None:
-        centre = {"cx": place[0], "cy": place[1], "r": radius}
-        return element("circle", element("title", series.name), class_=f"mark {style.colour}", **centre)
-    steps = "".join(f"{command}{radius * dx:.1f} {radius * dy:.1f}" for command, dx, dy in form)
-    return element(
-        "path",
-        element("title", series.name),
-        class_=f"mark {style.colour}{' open' if style.marker == 'cross' else ''}",
-        d=f"M{place[0]:.1f} {place[1]:.1f}{steps}",
-    )
-
-
-def _end_label(series: Series, end: Point, right_px: float, name_y_px: float) -> Markup:
-    """A series' name right of the chart, led to from its last point."""
-    x_px = max(end[0] + 8, right_px - 2)
-    path = f"M{end[0] + 5:.1f} {end[1]:.1f}L{x_px:.1f} {name_y_px:.1f}h5"
-    return element("g", _leader(series, path), _name(series, x_px + 8, name_y_px))
-
-
-def _leader(series: Series, path: str) -> Markup:
-    """A thin line from a point to its name."""
-    return element("path", class_=f"leader {series.style.colour}", d=path)
-
-
-def _name(series: Series, x_px: float, middle_px: float, anchor: str | None = None) -> Markup:
-    """A series' name."""
-    kind = "name strong" if series.style.strong else "name"
-    return element("text", series.name, class_=kind, x=x_px, y=middle_px + 4, text_anchor=anchor)
-
-
-def _beside(series: Sequence[Series], places: Sequence[Point], frame: Box) -> list[tuple[float, int]]:
-    """Where the names of points stand: the height of each, and whether right (1) or left (-1) of its point.
-
-    A name stands as near to its point as it can without lying on another name or point, nor the line to it;
-    the strong ones choose first, the grey ones last.
-    """
-    points = [(x - 5, y - 5, x + 5, y + 5) for x, y in places]
-    names: list[Box] = []
-    found = [(y, 1) for _, y in places]  # where there is room nowhere
-    styles = [each.style for each in series]
-    order = sorted(
-        range(len(series)),
-        key=lambda each: (not styles[each].strong, styles[each].colour == "muted", places[each][1]),
-    )
-    for index in order:
-        x, y = places[index]
-        width_px = len(series[index].name) * _CHARACTER_PX
-        others = points[:index] + points[index + 1 :] + names
-        for shift, side in product(_NAME_SHIFTS_PX, (1, -1)):
-            near, far = x + side * _NAME_DISTANCE_PX, x + side * (_NAME_DISTANCE_PX + width_px)
-            box = (min(near, far), y + shift - 6, max(near, far), y + shift + 6)
-            inside = frame[0] <= box[0] and frame[1] <= box[1] and box[2] <= frame[2] and box[3] <= frame[3]
-            leader = [(x + part * (near - x), y + part * shift) for part in (0.25, 0.5, 0.75)]
-            covered = [box, *((*point, *point) for point in leader)]
-            if inside and not any(_overlap(one, other) for one in covered for other in others):
-                found[index] = (y + shift, side)
-                names.append(box)
-                break
-    return found
-
-
-def _overlap(one: Box, other: Box) -> bool:
-    """Whether two boxes share more than an edge."""
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

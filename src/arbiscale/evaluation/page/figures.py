@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from arbiscale.evaluation.page.charts import Labels, Point, Series, Style, bar_chart, line_chart, plane
+from arbiscale.evaluation.page.charts import Labels, bar_chart, line_chart, plane
 from arbiscale.evaluation.page.facts import Training
+from arbiscale.evaluation.page.marks import Point, Series, Style
 from arbiscale.evaluation.page.measures import Measure, duration, label_of, measures
 from arbiscale.evaluation.page.table import Group, places
 from arbiscale.evaluation.scores import Means
