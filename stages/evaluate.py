@@ -62,6 +62,7 @@ def main(stage: Stage) -> None:
         inception="generation" in settings.protocols,
     )
     _warn(networks.unavailable)
+    stage.run.set_tags(dict.fromkeys(networks.left_out, "missing"))
 
     evaluation = evaluate_models(
         models,

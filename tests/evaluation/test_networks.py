@@ -25,6 +25,7 @@ def test_every_column_has_its_network(vgg16: dict[str, Tensor], tmp_path: Path) 
         ("lpips_vgg", LPIPS),
     ]
     assert found.unavailable == ()
+    assert found.left_out == []
     a, b = torch.rand(2, 1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     distances = found.distances(a, b)
     torch.testing.assert_close(distances["lpips_vgg"], LPIPS(vgg16, VGG)(a * 2 - 1, b * 2 - 1))
@@ -38,6 +39,7 @@ def test_what_cannot_be_had_leaves_an_empty_column_and_one_line(monkeypatch: pyt
     monkeypatch.setitem(networks._PERCEPTUAL, "lpips", absent)
     found = load_metric_networks(["lpips"], "folder", CPU)
     assert found.perceptual == {"lpips": None}
+    assert found.left_out == ["lpips"]
     assert found.unavailable == (
         "lpips is not measured: Net weights: none found in folder; put net.pt there",
     )

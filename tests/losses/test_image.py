@@ -23,7 +23,9 @@ def test_pixel_differences_by_sample() -> None:
 
 def test_without_weight_no_perceptual_network_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image, "load_lpips", lambda folder: pytest.fail("loaded"))
-    assert ImageLoss("l1", 0.0, "").perceptual is None
+    loss = ImageLoss("l1", 0.0, "")
+    assert loss.perceptual is None
+    assert loss.left_out == []
 
 
 def test_the_perceptual_term_is_weighted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,6 +34,7 @@ def test_the_perceptual_term_is_weighted(monkeypatch: pytest.MonkeyPatch) -> Non
     loss = ImageLoss("l1", 0.1, "networks")(DRAWN, TARGET)
     assert_close(loss, torch.tensor([0.5 + 0.1 * 10.5, 2 + 0.1 * 8.0]))
     assert folders == ["networks"]
+    assert ImageLoss("l1", 0.1, "").left_out == []
 
 
 def test_a_network_that_cannot_be_had_is_said_aloud_and_left_out(
@@ -47,3 +50,4 @@ def test_a_network_that_cannot_be_had_is_said_aloud_and_left_out(
         "warning: training WITHOUT its LPIPS term: alexnet: not to be had; run `arbiscale weights`"
     )
     assert loss(DRAWN, TARGET).tolist() == [0.25, 4]
+    assert loss.left_out == ["lpips"]

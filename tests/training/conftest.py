@@ -43,10 +43,11 @@ class Crops(Dataset[Tensor]):
 
 @dataclass
 class Recorded:
-    """A recorder that keeps (step, values) and (step, name, shape)."""
+    """A recorder that keeps (step, values), (step, name, shape) and tags."""
 
     metrics: list[tuple[int | None, dict[str, float]]] = field(default_factory=list)
     images: list[tuple[int | None, str, tuple[int, ...]]] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         self.metrics.append((step, dict(metrics)))
@@ -54,6 +55,9 @@ class Recorded:
     def log_image(self, name: str, image: np.ndarray, step: int | None = None) -> None:
         assert image.dtype == np.uint8
         self.images.append((step, name, image.shape))
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        self.tags |= tags
 
     def steps_of(self, name: str) -> list[int | None]:
         return [step for step, metrics in self.metrics if name in metrics]

@@ -8,9 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from arbiscale.config.align import AlignSettings
 from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.config.training import TrainingSettings
-from arbiscale.errors import UserError
+from arbiscale.errors import UnavailableError, UserError
+from arbiscale.latent_diffusion import LatentDiffusion
+from arbiscale.losses import image
+from arbiscale.training.align_samples import SampleAlignment
+from arbiscale.training.align_timesteps import TimestepAlignment
 from arbiscale.training.autoencoder import AutoencoderTraining
 from arbiscale.training.fit import choose_precision, fit
 from arbiscale.training.module import TrainingModule
@@ -161,6 +166,34 @@ def test_training_learns(
     run(module, crops(), log_every_steps=30, validate_every_steps=60, checkpoint_every_steps=60)
     (after,) = (values["validation/psnr"] for _, values in recorder.metrics if "validation/psnr" in values)
     assert after > before + 0.3
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "align_timesteps", "align_samples"])
+def test_a_run_is_tagged_with_the_terms_it_went_without(
+    name: str,
+    autoencoder_training: Callable[..., AutoencoderTraining],
+    align_settings: Callable[..., AlignSettings],
+    make_module: Callable[[str], TrainingModule],
+    model: Callable[..., LatentDiffusion],
+    run: Callable[..., dict[str, Tensor]],
+    crops: Callable[..., Any],
+    recorder: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unavailable(weights_dir: str) -> torch.nn.Module:
+        raise UnavailableError("alexnet: not to be had")
+
+    monkeypatch.setattr(image, "load_lpips", unavailable)
+    run(make_module(name), crops(), "without weight")
+    assert recorder.tags == {}
+    module: TrainingModule
+    if name == "autoencoder":
+        module = autoencoder_training(lpips_weight=0.1)
+    else:
+        kind = TimestepAlignment if name == "align_timesteps" else SampleAlignment
+        module = kind(align_settings(lpips_weight=0.1), model(), "")
+    run(module, crops(), "with weight")
+    assert recorder.tags == {"lpips": "missing"}
 
 
 class Diverging(torch.utils.data.Dataset[Tensor]):

@@ -35,6 +35,11 @@ class MetricNetworks:
     unavailable: tuple[str, ...] = ()
 
     @property
+    def left_out(self) -> list[str]:
+        """The columns that stay empty."""
+        return [column for column, network in self.perceptual.items() if network is None]
+
+    @property
     def least_px(self) -> dict[str, int]:
         """The shortest side of a picture that each column at hand takes."""
         return {column: network.least_px for column, network in self.perceptual.items() if network}

@@ -21,6 +21,11 @@ class ImageLoss(nn.Module):
         self.lpips_weight = lpips_weight
         self.perceptual = _perceptual(weights_dir) if lpips_weight else None
 
+    @property
+    def left_out(self) -> list[str]:
+        """`lpips`, where it has a weight and its network is not at hand."""
+        return ["lpips"] if self.lpips_weight and self.perceptual is None else []
+
     def forward(self, drawn: Tensor, target: Tensor) -> Tensor:
         """Losses (batch,) of images (batch, 3, height, width) in [-1, 1]."""
         loss = per_sample(drawn - target, self.norm)

@@ -53,6 +53,11 @@ class AlignmentTraining(TrainingModule):
             networks["decoder"] = (self.model.space.autoencoder.decoder, self.settings.decoder_lr)
         return networks
 
+    @property
+    def left_out(self) -> list[str]:
+        """`lpips`, where its network is not at hand."""
+        return self.image_loss.left_out
+
     def encode(self, images: Tensor) -> tuple[ImagePair, Tensor]:
         """Target, base and condition of crops, and their normalised latents."""
         with torch.no_grad():

@@ -40,6 +40,11 @@ class AutoencoderTraining(TrainingModule):
             networks["discriminator"] = (self.discriminator, self.settings.lr)
         return networks
 
+    @property
+    def left_out(self) -> list[str]:
+        """`lpips`, where its network is not at hand."""
+        return self.image_loss.left_out
+
     def losses(self, images: Tensor) -> dict[str, Tensor]:
         """All terms; the target is antialiased, and only a region of it is decoded and compared."""
         low, high = self.settings.target_px

@@ -52,7 +52,7 @@ def fit(
         runtime: device, workers, intervals.
         seed: of everything random in a step.
         scratch: a folder for the checkpoint to resume from; one found there is resumed.
-        recorder: takes curves and pictures.
+        recorder: takes curves and pictures, and a tag for each term of the loss that is left out.
 
     Raises:
         UserError: the training diverged.
@@ -78,6 +78,7 @@ def fit(
         Checkpoints(checkpoint, runtime.checkpoint_every_steps),
         LearningRateMonitor("step"),
     ]
+    recorder.set_tags(dict.fromkeys(module.left_out, "missing"))
     trainer = Trainer(
         accelerator="gpu" if device.type == "cuda" else device.type,
         devices=[device.index or 0] if device.type == "cuda" else 1,

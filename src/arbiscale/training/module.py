@@ -36,6 +36,11 @@ class TrainingModule(LightningModule):
     def learning(self) -> dict[str, tuple[nn.Module, float]]:
         """The networks that learn and their learning rates, by name."""
 
+    @property
+    def left_out(self) -> list[str]:
+        """Terms of the loss that the settings ask for, and whose network is not at hand."""
+        return []
+
     @abstractmethod
     def losses(self, images: Tensor) -> dict[str, Tensor]:
         """Scalar losses of crops (batch, 3, height, width) in [-1, 1]; `loss` is the one to minimise."""
