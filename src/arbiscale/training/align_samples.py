@@ -12,7 +12,7 @@ from arbiscale.training.alignment import AlignmentTraining
 
 
 class SampleAlignment(AlignmentTraining):
-    """lambda2 image(x0, decode(z_0)), z_0 drawn by DDIM, gradients through its last steps.
+    """lambda2 image(x0, decode(z_0)), z_0 drawn by a short chain, gradients through its last steps.
 
     Super-resolution starts from noise: the condition tells which image is meant. Generation has
     nothing to tell it, so its chain starts from the image's own latent, noised to where the steps
