@@ -46,8 +46,8 @@ def zoom(
     size: Annotated[
         str | None, typer.Option(metavar="HxW", help="Of a frame; otherwise 640 px on the longer side.")
     ] = None,
-    seconds: Annotated[float, typer.Option(min=0.1, max=3600)] = 8,
-    frames_per_second: Annotated[int, typer.Option("--fps", min=1, max=240)] = 24,
+    seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="Length of the film.")] = 8,
+    frames_per_second: Annotated[int, typer.Option("--fps", min=1, max=240, help="Frames per second.")] = 24,
     at: Annotated[
         str, typer.Option(metavar="Y,X", help="What is zoomed into; 0,0 is top left, 1,1 bottom right.")
     ] = "0.5,0.5",
@@ -73,13 +73,14 @@ def zoom(
         raise UserError(f"{output}: exists; give --overwrite or name another output")
     where = check_runtime(device, model)
 
-    from arbiscale.inference.formats.film import check_encoder, write_film
+    from arbiscale.inference.formats.film import check_encoder, check_frame, write_film
     from arbiscale.inference.reading import read_picture
 
     check_encoder(output)
     picture = read_picture(source)
     check_input(source, picture.size)
     frame = _frame_size(picture.size, asked)
+    check_frame(output, frame)
     frames = max(2, round(seconds * frames_per_second))
 
     began = time.monotonic()
