@@ -10,6 +10,8 @@ from PIL import Image, ImageCms
 
 from arbiscale.errors import UserError
 from arbiscale.images import read_image
+from arbiscale.inference.formats import find_format
+from arbiscale.inference.formats.layout import Layout
 from arbiscale.inference.reading import from_pil, read_picture
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 9, 4), dtype=np.uint8)
@@ -147,3 +149,24 @@ def test_refusals_name_the_file(tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match=f"{name}: .*{said}|{name}: {said}"):
             read_picture(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
+def test_texts_beyond_ascii_arrive(tmp_path: Path, suffix: str) -> None:
+    exif = Image.Exif()
+    exif[0x013B] = "Zoë ©".encode()
+    Image.fromarray(PIXELS[..., :3]).save(tmp_path / "a.jpg", exif=exif)
+    metadata = read_picture(tmp_path / "a.jpg").metadata
+    layout, stream = Layout(PIXELS.shape[:2], metadata=metadata), io.BytesIO()
+    find_format(tmp_path / f"b{suffix}").write(stream, layout, iter([PIXELS[..., :3]]))
+    with Image.open(stream) as image:
+        assert image.getexif()[0x013B].encode("latin-1").decode() == "Zoë ©"
+
+
+def test_a_broken_file_is_one_line(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    Image.fromarray(PIXELS[..., :3]).save(tmp_path / "a.tif")
+    path = tmp_path / "head.tif"
+    path.write_bytes((tmp_path / "a.tif").read_bytes()[:20])
+    with pytest.raises(UserError, match=r"head\.tif: is not a picture"):
+        read_picture(path)
+    assert not recwarn.list

@@ -76,3 +76,16 @@ def to_samples(image: Tensor, bits: int) -> Pixels:
     if bits == 8:
         return np.ascontiguousarray(rounded.to(torch.uint8).cpu().numpy())
     return np.ascontiguousarray(rounded.to(torch.int32).cpu().numpy().astype(np.uint16))
+
+
+def as_stored(value: Any) -> Any:
+    """A text of EXIF in the bytes of its file, often UTF-8, which Pillow reads as Latin-1; else as it is.
+
+    Pillow would write question marks for all that is not ASCII.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        return value.encode("latin-1")
+    except UnicodeEncodeError:  # a text that was set rather than read
+        return value.encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
 from arbiscale.images import WIDE_GREY_MODES, decoded, to_srgb, upright, wide_grey
-from arbiscale.inference.picture import Metadata, Picture, Pixels
+from arbiscale.inference.picture import Metadata, Picture, Pixels, as_stored
 
 _KEPT_TAGS = (  # of the picture, not of how one file stores it
     ExifTags.Base.ImageDescription,
@@ -35,12 +36,14 @@ def read_picture(source: Path | BinaryIO) -> Picture:
     Raises:
         UserError: as `arbiscale.images.read_image`.
     """
-    with decoded(source) as image:
-        if _bits(image, source) <= 8 or image.mode in WIDE_GREY_MODES:
-            return from_pil(image)
-        samples = _turn(_decode_deep(source), image.getexif().get(ExifTags.Base.Orientation, 1))
-        alpha = np.ascontiguousarray(samples[..., 3]) if samples.shape[2] == 4 else None
-        return Picture(np.ascontiguousarray(samples[..., :3]), alpha, _metadata(image))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, on broken metadata
+        with decoded(source) as image:
+            if _bits(image, source) <= 8 or image.mode in WIDE_GREY_MODES:
+                return from_pil(image)
+            samples = _turn(_decode_deep(source), image.getexif().get(ExifTags.Base.Orientation, 1))
+            alpha = np.ascontiguousarray(samples[..., 3]) if samples.shape[2] == 4 else None
+            return Picture(np.ascontiguousarray(samples[..., :3]), alpha, _metadata(image))
 
 
 def from_pil(image: Image.Image) -> Picture:
@@ -76,7 +79,7 @@ def _exif(image: Image.Image) -> bytes:
         kept = Image.Exif()
         for tag in _KEPT_TAGS:
             if tag in found:
-                kept[tag] = found[tag]
+                kept[tag] = as_stored(found[tag])
         for folder in _KEPT_FOLDERS:
             values = {tag: value for tag, value in found.get_ifd(folder).items() if tag not in _ABOUT_SIZE}
             if values:

@@ -12,7 +12,7 @@ from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from arbiscale.inference.formats.layout import Layout, regroup
-from arbiscale.inference.picture import Pixels
+from arbiscale.inference.picture import Pixels, as_stored
 
 _TILE_PX = 256
 _CLASSIC_BYTES = 4_000_000_000  # of samples that surely fit 32-bit offsets, compressed or not
@@ -30,7 +30,7 @@ def write(stream: BinaryIO, layout: Layout, bands: Iterator[Pixels]) -> None:
     exif = Image.Exif()
     if layout.metadata.exif:
         exif.load(b"Exif\0\0" + layout.metadata.exif)
-    texts = [(tag, _TEXT, 0, value, True) for tag, value in exif.items() if isinstance(value, str)]
+    texts = [(tag, _TEXT, 0, as_stored(value), True) for tag, value in exif.items() if isinstance(value, str)]
     folders = [] if big else [folder for folder in _FOLDERS if exif.get_ifd(folder)]
     with tifffile.TiffWriter(stream, bigtiff=big, byteorder="<") as writer:
         writer.write(
