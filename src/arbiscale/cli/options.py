@@ -76,7 +76,11 @@ def open_model(where: str, device: str, precision: Precision, compiled: bool, th
 
     if threads:
         torch.set_num_threads(threads)
-    return load_model(where, device, precision=precision.value, compiled=compiled)
+    try:
+        return load_model(where, device, precision=precision.value, compiled=compiled)
+    except OSError as error:  # such as a file of the model that may not be read
+        file, reason = error.filename or where, error.strerror or error
+        raise UserError(f"{file}: cannot be read ({reason}); give another --model") from None
 
 
 @contextmanager

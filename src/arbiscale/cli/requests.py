@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from arbiscale import store_address
 from arbiscale.errors import UserError
 from arbiscale.workspace import repository_root
 
@@ -149,8 +150,9 @@ def find_model(model: str | None) -> str:
         UserError: there is none; says how to get one.
     """
     if model is not None:
-        named = model.startswith("models:/") or is_model(Path(model))
-        if not named and not Path(model).is_file():  # a file is refused with its remedy by load_model
+        if model.startswith("models:/"):
+            check_registered(model)
+        elif not is_model(Path(model)) and not Path(model).is_file():  # load_model refuses files, says how
             raise UserError(
                 f"{model}: no model there (no config.json); name a model folder or models:/NAME@ALIAS"
             )
@@ -160,6 +162,19 @@ def find_model(model: str | None) -> str:
         if is_model(folder):
             return str(folder)
     raise UserError(f"{folders[0]}: no model there yet; run dvc repro to train one, or name one with --model")
+
+
+def check_registered(model: str) -> None:
+    """Refuse a registered model without a name, and one of a registry that is not there.
+
+    MLflow would create the registry's database first, and then say that the model is not in it.
+    """
+    if not re.fullmatch(r"models:/[^/@:]+([/@][^/@:]+)?", model):
+        raise UserError(f"{model}: names no model; give models:/NAME@ALIAS or models:/NAME/VERSION")
+    uri = store_address.store_uri(store_address.configured_uri())
+    file = store_address.database_file(uri)
+    if file is not None and not file.exists():
+        raise UserError(f"{model}: there is no registry here ({file}); name a model folder")
 
 
 def is_model(folder: Path) -> bool:

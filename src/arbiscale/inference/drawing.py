@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from arbiscale.coordinates import Region, Size
+from arbiscale.errors import UserError
 from arbiscale.inference.features import FeatureRows, rows_read
 from arbiscale.inference.picture import Picture, Pixels, to_samples, to_signed
 from arbiscale.inference.resampling import resize_region
@@ -101,6 +102,11 @@ class Drawing:
         with self._model.computing():
             drawn: Tensor = self._model.head(
                 features.rows(start, stop), size, region, inputs=features.size, origin=(start, 0)
+            )
+        if drawn.isnan().any():
+            raise UserError(
+                "the model draws what is no number: its weights are damaged, or --precision is too coarse "
+                "for it; give another --model, or --precision float32"
             )
         if self._base is None:
             return drawn
