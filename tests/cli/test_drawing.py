@@ -1,5 +1,6 @@
 """Drawing from the command line: sizes, formats, seeds, and nothing left behind after a mistake."""
 
+import shutil
 import sys
 from pathlib import Path
 from typing import get_args
@@ -7,6 +8,7 @@ from typing import get_args
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from arbiscale.cli.app import main
 from arbiscale.cli.options import SamplerName
@@ -207,3 +209,49 @@ def test_memory_that_does_not_suffice(
     assert run("upscale", picture, tmp_path / "out.png", *arguments) == 2
     assert capsys.readouterr().err.startswith("error: out of memory; give a smaller --tile")
     assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-", "--size", "16x16"], "-: generate writes into a folder"),
+        (["out", "--size", "1x70000", "--format", "jpg"], "JPEG holds at most 65,500 px a side"),
+    ],
+)
+def test_what_cannot_be_generated_is_refused_before_the_work(
+    generation_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("arbiscale.cli.drawing.open_model", lambda *given: pytest.fail("a model was loaded"))
+    assert run("generate", *arguments, "--model", generation_model) == 2
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_that_cannot_be_read(
+    super_resolution_model: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = shutil.copytree(super_resolution_model, tmp_path / "model")
+    (model / "denoiser.safetensors").unlink()
+    (model / "denoiser.safetensors").mkdir()
+    assert run("upscale", picture, tmp_path / "a.png", "--scale", "2", "--model", model) == 2
+    assert "model: cannot be read (" in capsys.readouterr().err
+
+
+def test_a_model_that_draws_no_numbers(
+    super_resolution_model: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = shutil.copytree(super_resolution_model, tmp_path / "model")
+    weights = load_file(model / "denoiser.safetensors")
+    save_file(
+        {name: tensor * float("nan") for name, tensor in weights.items()}, model / "denoiser.safetensors"
+    )
+    output = tmp_path / "a.png"
+    assert run("upscale", picture, output, "--scale", "2", "--model", model, "--steps", "1") == 2
+    assert "the model draws what is no number" in capsys.readouterr().err
+    assert not output.exists()

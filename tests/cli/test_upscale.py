@@ -84,6 +84,13 @@ def test_the_working_folder_as_output(
     assert run("upscale", ".", ".", "--scale", "2", *options) == 2  # pictures are not replaced unasked
 
 
+def test_a_folder_with_a_dot_is_told_by_its_slash(
+    picture: Path, tmp_path: Path, options: list[str | Path]
+) -> None:
+    assert run("upscale", picture, f"{tmp_path}/v1.2/", "--scale", "2", *options) == 0
+    assert names(tmp_path / "v1.2") == ["picture.png"]
+
+
 def test_a_pattern(album: Path, tmp_path: Path, options: list[str | Path]) -> None:
     assert run("upscale", f"{album}/**/*.[jp][pn]g", tmp_path / "out", "--size", "7x8", *options) == 0
     assert names(tmp_path / "out") == ["blue.jpg", "red.png"]
@@ -134,6 +141,14 @@ def test_standard_input_and_output(picture: Path, options: list[str | Path]) -> 
     with Image.open(io.BytesIO(done.stdout)) as image:
         assert (image.format, image.size) == ("JPEG", (40, 24))
     assert done.stderr.decode().startswith("-: 24x40 px in ")
+
+
+def test_a_closed_standard_input(
+    options: list[str | Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert run("upscale", "-", "-", "--scale", "2", *options) == 2
+    assert capsys.readouterr().err == "error: standard input: is closed; name a picture file\n"
 
 
 def test_metadata_alpha_and_depth_arrive(tmp_path: Path, options: list[str | Path]) -> None:

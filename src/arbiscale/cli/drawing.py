@@ -44,9 +44,8 @@ def upscale(
     source: Annotated[
         str, typer.Argument(metavar="INPUT", help="A picture, a folder, a 'pattern*', or - (standard input).")
     ],
-    output: Annotated[
-        Path,
-        typer.Argument(metavar="OUTPUT", help="A file, its suffix decides the format; a folder; or -."),
+    destination: Annotated[
+        str, typer.Argument(metavar="OUTPUT", help="A file, its suffix decides the format; a folder/; or -.")
     ],
     scale: Annotated[
         list[str] | None,
@@ -69,7 +68,8 @@ def upscale(
     threads: Threads = 0,
     tile: Tile = "auto",
     suffix: Annotated[
-        str | None, typer.Option("--format", metavar="png|jpg|tif|webp", help="In a folder, or of -.")
+        str | None,
+        typer.Option("--format", metavar="png|jpg|tif|webp", help="In a folder, or of -."),
     ] = None,
     overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
@@ -78,10 +78,12 @@ def upscale(
     targets = parse_targets(scale or [], size or [])
     chosen_tile = parse_tile(tile)
     ending = _parse_format(suffix)
+    output, in_folder = Path(destination), destination.endswith("/")
     if output == STANDARD:
         ending = ending or ".png"
     sources = find_sources(source, output)
-    jobs = plan(sources, output, targets, list(dict.fromkeys(seed or [0])), ending)
+    seeds = list(dict.fromkeys(seed or [0]))
+    jobs = plan(sources, output, targets, seeds, ending, in_folder=in_folder)
     jobs = without_existing(jobs, overwrite=overwrite, skip=skip_existing)
     where = check_runtime(device, model)
     _check_formats(jobs, ending)
@@ -132,6 +134,8 @@ def generate(
     """Generate pictures of any size; picture i of seed S is that of seed S + i."""
     sizes = list(dict.fromkeys(parse_size(text) for text in size))
     ending = _parse_format(suffix) or ".png"
+    if folder == STANDARD:
+        raise UserError("-: generate writes into a folder; name one")
     check_folder(folder)
     jobs = []
     for one in range(seed, seed + count):
@@ -144,6 +148,10 @@ def generate(
     jobs = without_existing(jobs, overwrite=overwrite, skip=skip_existing)
     where = check_runtime(device, model)
 
+    from arbiscale.inference.formats import find_format
+
+    for height, width in sizes:
+        find_format(folder / f"{height}x{width}{ending}", (height, width))
     with memory_suffices(), drawing_progress(sum(len(job.outputs) for job in jobs)) as progress:
         loaded = open_model(where, device, precision, compiled, threads)
         from arbiscale.inference.drawing import Drawing
@@ -197,6 +205,8 @@ def _read(source: Source) -> Picture:
 
     if source.path != STANDARD:
         name, picture = str(source.path), read_picture(source.path)
+    elif sys.stdin is None:
+        raise UserError("standard input: is closed; name a picture file")
     else:
         stream = io.BytesIO(sys.stdin.buffer.read())
         stream.name = name = "standard input"

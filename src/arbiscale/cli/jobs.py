@@ -76,11 +76,14 @@ def plan(
     targets: Sequence[Target],
     seeds: Sequence[int],
     suffix: str | None,
+    *,
+    in_folder: bool = False,
 ) -> list[Job]:
     """Name every output.
 
-    One source and an output with a suffix make that file; otherwise the output is a folder, in which
-    pictures keep their names. Several targets or seeds are told apart by `-x2.5`, `-480x640`, `-seed1`.
+    One source and an output with a suffix make that file, unless `in_folder`; otherwise the output is a
+    folder, in which pictures keep their names. Several targets or seeds are told apart by `-x2.5`,
+    `-480x640`, `-seed1`.
 
     Raises:
         UserError: several pictures for one file, two sources for one name, or a place that cannot be.
@@ -89,11 +92,11 @@ def plan(
         if len(sources) * len(targets) * len(seeds) > 1:
             raise UserError("-: takes one picture only; name a folder instead")
         return [Job(sources[0], (Output(STANDARD, targets[0], seeds[0]),))]
-    in_folder = output.is_dir() or not output.suffix
+    in_folder = in_folder or output.is_dir() or not output.suffix
     if not in_folder and suffix not in {None, output.suffix.lower()}:
         raise UserError(f"--format: {output} says its format itself; leave the option out")
     if not in_folder and len(sources) > 1:
-        raise UserError(f"{output}: is one file for {len(sources)} pictures; name a folder")
+        raise UserError(f"{output}: is one file for {len(sources)} pictures; name a folder, a / behind it")
     jobs = []
     taken: dict[Path, Path] = {}
     for source in sources:
