@@ -1,5 +1,7 @@
 """What every model does with pictures."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -22,6 +24,18 @@ def test_an_output_size_from_a_scale_or_a_size() -> None:
             target_size((10, 20), scale, size)
     with pytest.raises(UserError, match="the output would be 0x1 px; ask for at least 1x1"):
         target_size((10, 20), 0.04, None)
+
+
+@pytest.mark.parametrize("scale", [float("nan"), float("inf"), "2", (2,), (2, 3, 4), (2, None)])
+def test_scales_that_are_no_numbers(scale: Any) -> None:
+    with pytest.raises(UserError, match="must be a factor, or"):
+        target_size((10, 20), scale, None)
+
+
+@pytest.mark.parametrize("size", [10, (10,), (10.5, 20), ("a", "b"), (1, 2, 3)])
+def test_sizes_that_are_no_pixels(size: Any) -> None:
+    with pytest.raises(UserError, match="in whole pixels"):
+        target_size((10, 20), None, size)
 
 
 @pytest.mark.parametrize("size", [(48, 80), (47, 81), (13, 19), (5, 200), (12, 20), (1, 1)])

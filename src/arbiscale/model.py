@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -226,13 +227,20 @@ def target_size(size: Size, scale: float | tuple[float, float] | None, wanted: S
     """The output size of an input of (height, width) pixels from a scale or a wanted size.
 
     Raises:
-        UserError: neither or both given, or an output below 1 px.
+        UserError: neither or both given, no number, or an output below 1 px.
     """
-    if scale is not None and wanted is None:
-        vertical, horizontal = scale if isinstance(scale, tuple) else (scale, scale)
-        wanted = (round(size[0] * vertical), round(size[1] * horizontal))
-    elif scale is not None or wanted is None:
+    if (scale is None) == (wanted is None):
         raise UserError("give either a scale or a size")
-    if min(wanted) < 1:
-        raise UserError(f"the output would be {wanted[0]}x{wanted[1]} px; ask for at least 1x1")
-    return wanted
+    try:
+        if scale is not None:
+            vertical, horizontal = scale if isinstance(scale, tuple | list) else (scale, scale)
+            height, width = round(size[0] * vertical), round(size[1] * horizontal)
+        else:
+            height, width = map(operator.index, wanted or ())
+    except (TypeError, ValueError, OverflowError):  # not numbers, or not two of them; NaN, infinity
+        if scale is not None:
+            raise UserError(f"scale {scale!r}: must be a factor, or (vertical, horizontal)") from None
+        raise UserError(f"size {wanted!r}: must be (height, width) in whole pixels") from None
+    if min(height, width) < 1:
+        raise UserError(f"the output would be {height}x{width} px; ask for at least 1x1")
+    return (height, width)

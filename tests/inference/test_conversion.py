@@ -58,6 +58,7 @@ def test_metadata_of_a_pillow_image(photo: np.ndarray) -> None:
         ([[1, 2, 3]], "must be uint8 or uint16, not list"),
         (torch.zeros(4, 4), r"must be \(3, height, width\)"),
         (torch.zeros(2, 3, 4, 4), r"must be \(3, height, width\)"),
+        (torch.zeros(3, 0, 4), r"must hold pixels, not be \(3, 0, 4\)"),
         (torch.full((3, 4, 4), 255.0), r"a tensor must lie in \[-1, 1\]"),
         (torch.full((3, 4, 4), float("nan")), r"a tensor must lie in \[-1, 1\]"),
     ],

@@ -30,6 +30,8 @@ def to_picture(image: Any) -> Picture:
         batch = image if image.ndim == 4 else image[None]
         if batch.ndim != 4 or batch.shape[:2] != (1, 3):
             raise UserError(f"the picture: must be (3, height, width), not {tuple(image.shape)}")
+        if not batch.numel():
+            raise UserError(f"the picture: must hold pixels, not be {tuple(image.shape)}")
         if not (batch.abs().max() <= 1 + _ROUNDING):  # written so that NaN fails too
             raise UserError("the picture: a tensor must lie in [-1, 1]")
         return Picture(to_samples(batch.detach(), bits=16))
