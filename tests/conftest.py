@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 
 PRESETS = Path(__file__).parents[1] / "presets"
 PUBLISHED = [path for path in sorted(PRESETS.glob("*.yaml")) if path.read_text().startswith("# Published: ")]
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers_in_every_run() -> None:
+    """Weights and inputs that tests draw at random are the same whichever tests run, in whatever order."""
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
 
 
 @pytest.fixture(params=PUBLISHED, ids=lambda path: path.stem)

@@ -76,7 +76,7 @@ def test_options_of_sampling_are_refused(model: Model, option: dict[str, object]
 def test_it_does_not_generate_and_takes_no_base(model: Model) -> None:
     with pytest.raises(UserError, match="made for super_resolution, not for generation"):
         model.generate([(8, 8)])
-    with pytest.raises(ValueError, match="no `base`"):
+    with pytest.raises(UserError, match="leave base out"):
         model.decode(torch.zeros(1, 8, 4, 4), (8, 8), base=torch.zeros(1, 3, 8, 8))
 
 

@@ -69,3 +69,16 @@ def test_what_is_not_there_is_one_line(tmp_path: Path, folder: Path) -> None:
         load_model(folder / "generation", "gpu")
     with pytest.raises(UserError, match="precision 'half': must be one of float32, bfloat16, float16"):
         load_model(folder / "generation", "cpu", precision="half")
+
+
+def test_a_registered_model_of_no_registry_makes_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="there is no registry here"):
+        load_model("models:/arbiscale@champion")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(UserError, match="model None: must be a folder"):
+        load_model(None)

@@ -1,11 +1,14 @@
 """What every model does with pictures."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from arbiscale import model
 from arbiscale.errors import UserError
 from arbiscale.model import Model, target_size
 from arbiscale.pixels import to_array
@@ -83,3 +86,54 @@ def test_picture_i_of_a_seed_does_not_depend_on_the_count(generator: Model) -> N
     one = generator.generate([(16, 16)], count=1, seed=7)
     np.testing.assert_array_equal(three[2][0], one[0][0])
     assert (three[0][0] != three[1][0]).any()
+
+
+@pytest.mark.parametrize(
+    ("region", "said"),
+    [
+        ((0, 0, 9, 4), "must lie inside the picture of 8x8 px"),
+        ((-1, 0, 4, 4), "must lie inside"),
+        ((2, 2, 0, 4), "must lie inside"),
+        ((0, 0, 4), "in whole pixels"),
+        ("all!", "in whole pixels"),
+    ],
+)
+def test_regions_that_are_none(upscaler: Model, region: Any, said: str) -> None:
+    drawing = upscaler.sample(picture(4, 4))
+    for draw in (drawing.region, lambda size, part: upscaler.decode(drawing.latent, size, region=part)):
+        with pytest.raises(UserError, match=said):
+            draw((8, 8), region)
+
+
+def test_requests_that_mean_nothing(upscaler: Model, generator: Model) -> None:
+    drawing = upscaler.sample(picture(4, 4))
+    latent = drawing.latent
+    requests: list[tuple[str, Callable[[], object]]] = [
+        ("name at least one", lambda: generator.generate([])),
+        ("ask for at least 1x1", lambda: generator.generate([(0, 8)])),
+        ("ask for at least 1x1", lambda: drawing.draw((0, 8))),
+        ("GiB, more than is free", lambda: drawing.draw((10**7, 10**7))),
+        ("in whole pixels", lambda: upscaler.decode(latent, 8)),
+        ("give base=", lambda: upscaler.decode(latent, (8, 8))),
+        ("images: must be", lambda: upscaler.encode(torch.zeros(3, 8, 8))),
+        ("images: must be", lambda: upscaler.encode(torch.zeros(1, 3, 9, 8))),
+        ("seed 'a': must be", lambda: upscaler.sample(picture(4, 4), seed="a")),
+        ("seed 18446744073709551616: must be", lambda: generator.generate([(8, 8)], seed=2**64)),
+    ]
+    for said, request in requests:
+        with pytest.raises(UserError, match=said):
+            request()
+
+
+def test_a_short_precision_is_used_where_it_is_not_emulated(
+    latent_model: Callable[..., Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = latent_model()
+    short.precision = "bfloat16"
+    for emulated in (True, False):
+        monkeypatch.setattr(
+            model, "multiplied_in", lambda dtype, _, to=emulated: torch.float32 if to else dtype
+        )
+        with short.computing():
+            assert torch.is_autocast_enabled("cpu") is not emulated
+            assert not torch.is_grad_enabled()

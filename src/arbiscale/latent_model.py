@@ -13,8 +13,9 @@ from arbiscale.config.sampling import Sampler, SamplingSettings
 from arbiscale.config.section import validate
 from arbiscale.coordinates import Region, Size
 from arbiscale.diffusion_checkpoint import DiffusionConfig, ModelConfig
+from arbiscale.errors import UserError
 from arbiscale.latent_diffusion import LatentDiffusion
-from arbiscale.model import Model, Precision
+from arbiscale.model import Model, Precision, checked_region, checked_size, noise_generator
 from arbiscale.networks.autoencoder import Autoencoder
 
 if TYPE_CHECKING:
@@ -92,14 +93,35 @@ class LatentModel(Model):
         return Drawing(self, latent, picture, tiling)
 
     def encode(self, image: Tensor) -> Tensor:
-        """Latents (the posterior's mode) of images (batch, 3, height, width) in [-1, 1]."""
+        """Latents (the posterior's mode) of images (batch, 3, height, width) in [-1, 1].
+
+        Raises:
+            UserError: other shapes, or sides that are no multiples of `downsampling`.
+        """
+        if (
+            image.ndim != 4
+            or image.shape[1] != 3
+            or any(side % self.downsampling for side in image.shape[2:])
+        ):
+            sides = f"sides that are multiples of {self.downsampling} px"
+            raise UserError(f"images: must be (batch, 3, height, width), {sides}; not {tuple(image.shape)}")
         with self.computing():
             return self.autoencoder.encode(image.to(self.device)).mode().float()
 
     def decode(
         self, latent: Tensor, size: Size, *, region: Region | None = None, base: Tensor | None = None
     ) -> Tensor:
-        """Images (batch, 3, *size), not clamped, drawn from latents; see `ImplicitDecoder.forward`."""
+        """Images (batch, 3, *size), not clamped, drawn from latents; see `ImplicitDecoder.forward`.
+
+        Raises:
+            UserError: no size or region; a base where none is drawn on, or none where one is.
+        """
+        size = checked_size(size)
+        region = checked_region(region, size) if region else None
+        if self.residual and base is None:
+            raise UserError("this model draws on the low-resolution picture: give base=model.base(low, size)")
+        if base is not None and not self.residual:
+            raise UserError("this model draws on no low-resolution picture; leave base out")
         with self.computing():
             return self.autoencoder.decode(latent.to(self.device), size, region=region, base=base).float()
 
@@ -119,7 +141,7 @@ class LatentModel(Model):
         per_pixel = self.factor // self.downsampling
         padded = pad_to_multiple(low_resolution.to(self.device), config.denoiser.downsampling)
         settings = self.settings(steps, sampler, eta)
-        generator = torch.Generator().manual_seed(seed)
+        generator = noise_generator(seed)
         with self.computing():
             if tiling is None:
                 condition = diffusion.condition(padded)
@@ -138,6 +160,7 @@ class LatentModel(Model):
         multiple = config.denoiser.downsampling
         side = config.training_latent_px
         stretch = (size[0] / size[1]) ** 0.5
+        stretch = min(max(stretch, multiple / side), side / multiple)  # no side vanishes, none explodes
         height, width = (max(1, round(side * s / multiple)) * multiple for s in (stretch, 1 / stretch))
         return (height, width)
 
@@ -155,7 +178,7 @@ class LatentModel(Model):
         diffusion, config = self.diffusion_for("generation")
         multiple = config.denoiser.downsampling
         height, width = (-(-side // multiple) * multiple for side in latent_size)
-        generator = torch.Generator().manual_seed(seed)
+        generator = noise_generator(seed)
         shape = (count, diffusion.space.channels, height, width)
         noise = torch.randn(shape, generator=generator).to(self.device)
         with self.computing():

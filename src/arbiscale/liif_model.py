@@ -10,7 +10,7 @@ from torch import Tensor
 from arbiscale.config.sampling import Sampler
 from arbiscale.coordinates import Region, Size
 from arbiscale.errors import UserError
-from arbiscale.model import Model, Precision
+from arbiscale.model import Model, Precision, checked_region, checked_size
 from arbiscale.networks.liif import LIIF
 
 if TYPE_CHECKING:
@@ -82,9 +82,15 @@ class LIIFModel(Model):
     def decode(
         self, latent: Tensor, size: Size, *, region: Region | None = None, base: Tensor | None = None
     ) -> Tensor:
-        """Images (batch, 3, *size), not clamped, drawn from features; see `LIIF.decode`."""
+        """Images (batch, 3, *size), not clamped, drawn from features; see `LIIF.decode`.
+
+        Raises:
+            UserError: no size or region, or a base.
+        """
+        size = checked_size(size)
+        region = checked_region(region, size) if region else None
         if base is not None:
-            raise ValueError("a LIIF takes no `base`")
+            raise UserError("a LIIF draws on no low-resolution picture; leave base out")
         with self.computing():
             return self.liif.decode(latent.to(self.device), size, region=region).float()
 

@@ -16,6 +16,7 @@ from arbiscale.diffusion_checkpoint import load_latent_diffusion, read_config
 from arbiscale.errors import UserError
 from arbiscale.latent_model import LatentModel
 from arbiscale.model import Model, Precision
+from arbiscale.registered_name import SCHEME, check_registered
 
 
 def load_model(
@@ -39,7 +40,10 @@ def load_model(
         UserError: no model there, a damaged one, a device or compiler that this machine does not have, or
             an unknown precision.
     """
-    if str(where).startswith("models:/"):
+    if not isinstance(where, str | Path):
+        raise UserError(f"model {where!r}: must be a folder or models:/NAME@ALIAS")
+    if str(where).startswith(SCHEME):
+        check_registered(str(where))
         from arbiscale.registry import resolve
 
         where = resolve(str(where))

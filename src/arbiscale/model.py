@@ -17,6 +17,7 @@ from arbiscale.config.sampling import Sampler
 from arbiscale.coordinates import Region, Size
 from arbiscale.errors import UserError
 from arbiscale.low_resolution import base_image
+from arbiscale.networks.local_ensemble import multiplied_in
 from arbiscale.pixels import to_array
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ class Model(ABC):
 
     @contextmanager
     def computing(self) -> Iterator[None]:
-        """Without gradients, in the precision asked for."""
-        dtype = getattr(torch, self.precision)
+        """Without gradients, in the precision asked for; in float32 where a CPU would have to emulate it."""
+        dtype = multiplied_in(getattr(torch, self.precision), self.device)
         with torch.no_grad(), torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
             yield
 
@@ -150,8 +151,11 @@ class Model(ABC):
             For each latent, for each size, a picture uint8 (height, width, 3).
 
         Raises:
-            UserError: a model that does not generate.
+            UserError: a model that does not generate; no sizes, or one that is none.
         """
+        sizes = [checked_size(size) for size in sizes]
+        if not sizes:
+            raise UserError("sizes: name at least one (height, width)")
         latent_size = latent_size or self.latent_size_for(sizes[0])
         pictures = []
         for index in range(count):
@@ -169,7 +173,14 @@ class Model(ABC):
     def decode(
         self, latent: Tensor, size: Size, *, region: Region | None = None, base: Tensor | None = None
     ) -> Tensor:
-        """Images (batch, 3, *size), not clamped, drawn from latents; see `ImplicitDecoder.forward`."""
+        """Images (batch, 3, *size), not clamped, drawn from latents; see `ImplicitDecoder.forward`.
+
+        Args:
+            latent: shape (batch, channels, height, width).
+            size: (height, width) of the whole picture in pixels.
+            region: (top, left, height, width) of the part that is drawn; None = all.
+            base: what a residual model draws on, `self.base(low_resolution, size)`.
+        """
 
     def base(self, low_resolution: Tensor, size: Size) -> Tensor | None:
         """What a residual decoder draws on; None for other decoders."""
@@ -231,16 +242,53 @@ def target_size(size: Size, scale: float | tuple[float, float] | None, wanted: S
     """
     if (scale is None) == (wanted is None):
         raise UserError("give either a scale or a size")
+    if scale is None:
+        return checked_size(wanted)
     try:
-        if scale is not None:
-            vertical, horizontal = scale if isinstance(scale, tuple | list) else (scale, scale)
-            height, width = round(size[0] * vertical), round(size[1] * horizontal)
-        else:
-            height, width = map(operator.index, wanted or ())
+        vertical, horizontal = scale if isinstance(scale, tuple | list) else (scale, scale)
+        return checked_size((round(size[0] * vertical), round(size[1] * horizontal)))
     except (TypeError, ValueError, OverflowError):  # not numbers, or not two of them; NaN, infinity
-        if scale is not None:
-            raise UserError(f"scale {scale!r}: must be a factor, or (vertical, horizontal)") from None
-        raise UserError(f"size {wanted!r}: must be (height, width) in whole pixels") from None
+        raise UserError(f"scale {scale!r}: must be a factor, or (vertical, horizontal)") from None
+
+
+def checked_size(size: Any) -> Size:
+    """(height, width) in pixels, as whole numbers.
+
+    Raises:
+        UserError: it is not that, or below 1 px.
+    """
+    try:
+        height, width = map(operator.index, size)
+    except (TypeError, ValueError):
+        raise UserError(f"size {size!r}: must be (height, width) in whole pixels") from None
     if min(height, width) < 1:
         raise UserError(f"the output would be {height}x{width} px; ask for at least 1x1")
     return (height, width)
+
+
+def checked_region(region: Any, size: Size) -> Region:
+    """(top, left, height, width) inside a picture of (height, width) pixels, as whole numbers.
+
+    Raises:
+        UserError: it is not that.
+    """
+    try:
+        top, left, height, width = map(operator.index, region)
+    except (TypeError, ValueError):
+        raise UserError(f"region {region!r}: must be (top, left, height, width) in whole pixels") from None
+    bottom, right = top + height, left + width
+    if not (0 <= top < bottom <= size[0] and 0 <= left < right <= size[1]):
+        raise UserError(f"region {region!r}: must lie inside the picture of {size[0]}x{size[1]} px")
+    return (top, left, height, width)
+
+
+def noise_generator(seed: int) -> torch.Generator:
+    """The source of a seed's noise, the same on every device.
+
+    Raises:
+        UserError: the seed is no whole number of 64 bits.
+    """
+    try:
+        return torch.Generator().manual_seed(operator.index(seed))
+    except (TypeError, ValueError, RuntimeError):
+        raise UserError(f"seed {seed!r}: must be a whole number of at most 64 bits") from None

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from arbiscale import model
 from arbiscale.cli.app import main
 from arbiscale.images import read_image
 from arbiscale.inference import output
@@ -64,11 +65,14 @@ def album(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_folder_keeps_names_and_formats(album: Path, options: list[str | Path]) -> None:
+def test_a_folder_keeps_names_and_formats(
+    album: Path, options: list[str | Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     out = album / "out"  # inside: not searched the next time
     for _ in range(2):
         assert run("upscale", album, out, "--scale", "2", "--skip-existing", *options) == 0
         assert names(out) == ["below/blue.jpg", "red.png"]
+    assert capsys.readouterr().out.endswith("2 of 2 outputs exist and are skipped\n")
     assert Image.open(out / "below" / "blue.jpg").size == (10, 12)
     assert run("upscale", album, album.parent / "tifs", "--scale", "2", "--format", "tif", *options) == 0
     assert names(album.parent / "tifs") == ["below/blue.tif", "out/below/blue.tif", "out/red.tif", "red.tif"]
@@ -172,8 +176,9 @@ def test_metadata_alpha_and_depth_arrive(tmp_path: Path, options: list[str | Pat
 
 
 def test_tiles_precision_threads_and_eta_are_taken(
-    picture: Path, tmp_path: Path, options: list[str | Path]
+    picture: Path, tmp_path: Path, options: list[str | Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(model, "multiplied_in", lambda dtype, _: dtype)  # also where it is emulated
     plain = tmp_path / "plain.png"
     assert run("upscale", picture, plain, "--scale", "4", *options) == 0
     drawn = {}

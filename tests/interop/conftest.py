@@ -123,7 +123,8 @@ def whole_state(
     alpha_bar = DiffusionProcess(params().diffusion.process).alpha_bar
     unet = {f"model.diffusion_model.{name}": tensor for name, tensor in unet_state.items()}
     averages = {
-        f"model_ema.diffusion_model{name.replace('.', '')}": tensor + 1 for name, tensor in unet_state.items()
+        f"model_ema.diffusion_model{name.replace('.', '')}": 0.9 * tensor
+        for name, tensor in unet_state.items()
     }
     return {
         **{f"first_stage_model.{name}": tensor for name, tensor in first_stage_state.items()},

@@ -83,8 +83,9 @@ def upscale(
         ending = ending or ".png"
     sources = find_sources(source, output)
     seeds = list(dict.fromkeys(seed or [0]))
-    jobs = plan(sources, output, targets, seeds, ending, in_folder=in_folder)
-    jobs = without_existing(jobs, overwrite=overwrite, skip=skip_existing)
+    planned = plan(sources, output, targets, seeds, ending, in_folder=in_folder)
+    jobs = without_existing(planned, overwrite=overwrite, skip=skip_existing)
+    _say_skipped(planned, jobs)
     where = check_runtime(device, model)
     _check_formats(jobs, ending)
     if not jobs:
@@ -145,8 +146,11 @@ def generate(
             for name, each in zip(names, sizes, strict=True)
         ]
         jobs.append(Job(Source(STANDARD, Path(f"seed{one}")), tuple(outputs)))
-    jobs = without_existing(jobs, overwrite=overwrite, skip=skip_existing)
+    planned, jobs = jobs, without_existing(jobs, overwrite=overwrite, skip=skip_existing)
+    _say_skipped(planned, jobs)
     where = check_runtime(device, model)
+    if not jobs:
+        return
 
     from arbiscale.inference.formats import find_format
 
@@ -167,6 +171,12 @@ def generate(
                 progress.begin(each.path.name, wanted[0] * wanted[1])
                 write_drawing(drawing, wanted, each.path, advance=progress.advance)
                 print(each.path, flush=True)
+
+
+def _say_skipped(planned: Sequence[Job], left: Sequence[Job]) -> None:
+    wanted, new = (sum(len(job.outputs) for job in jobs) for jobs in (planned, left))
+    if new < wanted:
+        print(f"{wanted - new} of {wanted} outputs exist and are skipped", flush=True)
 
 
 def _upscale(

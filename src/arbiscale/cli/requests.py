@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from arbiscale import store_address
 from arbiscale.errors import UserError
+from arbiscale.registered_name import SCHEME, check_registered
 from arbiscale.workspace import repository_root
 
 Size = tuple[int, int]  # (height, width) in pixels
@@ -150,7 +150,7 @@ def find_model(model: str | None) -> str:
         UserError: there is none; says how to get one.
     """
     if model is not None:
-        if model.startswith("models:/"):
+        if model.startswith(SCHEME):
             check_registered(model)
         elif not is_model(Path(model)) and not Path(model).is_file():  # load_model refuses files, says how
             raise UserError(
@@ -162,19 +162,6 @@ def find_model(model: str | None) -> str:
         if is_model(folder):
             return str(folder)
     raise UserError(f"{folders[0]}: no model there yet; run dvc repro to train one, or name one with --model")
-
-
-def check_registered(model: str) -> None:
-    """Refuse a registered model without a name, and one of a registry that is not there.
-
-    MLflow would create the registry's database first, and then say that the model is not in it.
-    """
-    if not re.fullmatch(r"models:/[^/@:]+([/@][^/@:]+)?", model):
-        raise UserError(f"{model}: names no model; give models:/NAME@ALIAS or models:/NAME/VERSION")
-    uri = store_address.store_uri(store_address.configured_uri())
-    file = store_address.database_file(uri)
-    if file is not None and not file.exists():
-        raise UserError(f"{model}: there is no registry here ({file}); name a model folder")
 
 
 def is_model(folder: Path) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 import torch
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from arbiscale.inference.features import FeatureRows, rows_read
 from arbiscale.inference.picture import Picture, Pixels, to_samples, to_signed
 from arbiscale.inference.resampling import resize_region
 from arbiscale.inference.tiles import Tiling
+from arbiscale.model import checked_region, checked_size
 
 if TYPE_CHECKING:
     from arbiscale.model import Model
@@ -54,8 +56,24 @@ class Drawing:
         return 8 if self.picture is None else self.picture.bits
 
     def draw(self, size: Size) -> Pixels:
-        """The whole at (height, width) pixels, shape (*size, channels)."""
-        return np.concatenate(list(self.bands(size)))
+        """The whole at (height, width) pixels, shape (*size, channels).
+
+        Raises:
+            UserError: no size, or a picture that memory cannot hold.
+        """
+        size = checked_size(size)
+        needed = size[0] * size[1] * self.channels * self.bits // 8
+        if needed > psutil.virtual_memory().available:
+            raise UserError(
+                f"{size[0]}x{size[1]} px: would take {needed / 2**30:,.0f} GiB, more than is free; draw it "
+                f"by `bands`, or into a file by the command line"
+            )
+        drawn = np.empty((*size, self.channels), np.uint8 if self.bits == 8 else np.uint16)
+        top = 0
+        for rows in self.bands(size):
+            drawn[top : top + len(rows)] = rows
+            top += len(rows)
+        return drawn
 
     def bands(self, size: Size, *, bits: int | None = None, alpha: bool = True) -> Iterator[Pixels]:
         """The picture at (height, width) pixels from top to bottom, a few rows at a time.
@@ -68,6 +86,7 @@ class Drawing:
         Yields:
             Samples, shape (rows, width, channels). Peak memory does not depend on the height.
         """
+        size = checked_size(size)
         bits = bits or self.bits
         rows = max(1, _BAND_PIXELS // size[1])
         features = self._feature_rows()
@@ -85,6 +104,8 @@ class Drawing:
 
     def region(self, size: Size, region: Region, *, bits: int | None = None) -> Pixels:
         """A part (top, left, height, width) of the picture at a size, without alpha."""
+        size = checked_size(size)
+        region = checked_region(region, size)
         return to_samples(self._colours(self._feature_rows(), size, region), bits or self.bits)
 
     def _feature_rows(self) -> FeatureRows:
