@@ -62,6 +62,17 @@ def test_float_grey_in_unit_range(tmp_path: Path):
         read_image(tmp_path / "hdr.tif")
 
 
+def test_integer_grey_of_another_range_is_refused(tmp_path: Path):
+    for largest, read in ((65535, 255), (0, 0)):
+        Image.fromarray(np.array([[0, largest]], dtype=np.int32)).save(tmp_path / "long.tif")
+        assert read_image(tmp_path / "long.tif")[0, 1].tolist() == [read] * 3
+    Image.fromarray(np.array([[0, 255]], dtype=np.int32)).save(tmp_path / "long.tif")
+    with pytest.raises(
+        UserError, match=r"long\.tif: cannot be decoded \(32 bits a sample, but none above 255"
+    ):
+        read_image(tmp_path / "long.tif")
+
+
 def test_transparency_is_laid_on_white(tmp_path: Path):
     pixels = np.array([[[200, 0, 100, 255], [200, 0, 100, 0], [255, 0, 0, 51]]], dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "alpha.png")

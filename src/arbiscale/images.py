@@ -129,11 +129,13 @@ def _from_wide_grey(image: Image.Image) -> Image.Image:
 
 
 def wide_grey(image: Image.Image) -> NDArray[np.float64]:
-    """Grey of 16 bits, or floating point, in [0, 1]; raises ValueError for values beyond."""
+    """Grey of 16 bits, or floating point, in [0, 1]; raises ValueError for values of another range."""
     values = np.asarray(image, dtype=np.float64)
     largest = 1.0 if image.mode == "F" else 65535.0
     if not (values.min() >= 0 and values.max() <= largest):  # written so that NaN fails too
         raise ValueError(f"grey values outside 0 to {largest:g}")
+    if image.mode == "I" and 0 < values.max() <= 255:  # would come out black
+        raise ValueError("32 bits a sample, but none above 255: save it in 8 bits")
     return values / largest
 
 

@@ -54,6 +54,19 @@ def test_several_sizes_come_from_one_latent(
     assert (out / "a-x2-seed0.png").read_bytes() != (out / "a-x2-seed7.png").read_bytes()
 
 
+def test_what_takes_long_to_import_and_is_not_used_is_not_imported(
+    picture: Path, tmp_path: Path, options: list[str | Path]
+) -> None:
+    arguments = list(map(str, ["upscale", picture, tmp_path / "out.png", "--scale", "2", *options]))
+    script = (
+        "import sys\nfrom arbiscale.cli.app import main\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "print('unused:', sorted({'scipy.stats', 'mlflow', 'pandas', 'skimage', 'cv2'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("unused: []\n")
+
+
 @pytest.fixture
 def album(tmp_path: Path) -> Path:
     """Pictures in a folder and one below it, and something else."""

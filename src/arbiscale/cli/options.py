@@ -72,6 +72,7 @@ def open_model(where: str, device: str, precision: Precision, compiled: bool, th
     """Load a model the way that was asked for."""
     import torch
 
+    _spare_imports()
     from arbiscale.loading import load_model
 
     if threads:
@@ -81,6 +82,13 @@ def open_model(where: str, device: str, precision: Precision, compiled: bool, th
     except OSError as error:  # such as a file of the model that may not be read
         file, reason = error.filename or where, error.strerror or error
         raise UserError(f"{file}: cannot be read ({reason}); give another --model") from None
+
+
+def _spare_imports() -> None:
+    """Keep diffusers from importing scipy.stats, which takes a second, for schedules that none here has."""
+    from diffusers.utils import import_utils
+
+    import_utils._scipy_available = False
 
 
 @contextmanager
