@@ -10,35 +10,12 @@ from PIL import Image
 
 from arbiscale import model
 from arbiscale.errors import UserError
-from arbiscale.model import Model, target_size
+from arbiscale.model import Model
 from arbiscale.pixels import to_array
 
 
 def picture(height_px: int, width_px: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height_px, width_px, 3), dtype=np.uint8)
-
-
-def test_an_output_size_from_a_scale_or_a_size() -> None:
-    assert target_size((10, 20), 2.7, None) == (27, 54)
-    assert target_size((10, 20), (0.5, 3.0), None) == (5, 60)
-    assert target_size((10, 20), None, (7, 9)) == (7, 9)
-    for scale, size in ((None, None), (2.0, (4, 4))):
-        with pytest.raises(UserError, match="give either a scale or a size"):
-            target_size((10, 20), scale, size)
-    with pytest.raises(UserError, match="the output would be 0x1 px; ask for at least 1x1"):
-        target_size((10, 20), 0.04, None)
-
-
-@pytest.mark.parametrize("scale", [float("nan"), float("inf"), "2", (2,), (2, 3, 4), (2, None)])
-def test_scales_that_are_no_numbers(scale: Any) -> None:
-    with pytest.raises(UserError, match="must be a factor, or"):
-        target_size((10, 20), scale, None)
-
-
-@pytest.mark.parametrize("size", [10, (10,), (10.5, 20), ("a", "b"), (1, 2, 3)])
-def test_sizes_that_are_no_pixels(size: Any) -> None:
-    with pytest.raises(UserError, match="in whole pixels"):
-        target_size((10, 20), None, size)
 
 
 @pytest.mark.parametrize("size", [(48, 80), (47, 81), (13, 19), (5, 200), (12, 20), (1, 1)])
@@ -115,8 +92,11 @@ def test_requests_that_mean_nothing(upscaler: Model, generator: Model) -> None:
         ("GiB, more than is free", lambda: drawing.draw((10**7, 10**7))),
         ("in whole pixels", lambda: upscaler.decode(latent, 8)),
         ("give base=", lambda: upscaler.decode(latent, (8, 8))),
+        ("base: must be of 8x8 px", lambda: upscaler.decode(latent, (8, 8), base=torch.zeros(1, 3, 9, 9))),
+        ("leave base out", lambda: generator.decode(latent, (8, 8), base=torch.zeros(1, 3, 8, 8))),
+        ("latents: must be a tensor", lambda: upscaler.decode(latent[0], (8, 8))),
         ("images: must be", lambda: upscaler.encode(torch.zeros(3, 8, 8))),
-        ("images: must be", lambda: upscaler.encode(torch.zeros(1, 3, 9, 8))),
+        ("images: sides must be multiples of 4 px", lambda: upscaler.encode(torch.zeros(1, 3, 9, 8))),
         ("seed 'a': must be", lambda: upscaler.sample(picture(4, 4), seed="a")),
         ("seed 18446744073709551616: must be", lambda: generator.generate([(8, 8)], seed=2**64)),
     ]

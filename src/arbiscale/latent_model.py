@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from arbiscale.arguments import checked_region, checked_size, checked_tensor, noise_generator
 from arbiscale.config.sampling import Sampler, SamplingSettings
 from arbiscale.config.section import validate
 from arbiscale.coordinates import Region, Size
 from arbiscale.diffusion_checkpoint import DiffusionConfig, ModelConfig
 from arbiscale.errors import UserError
 from arbiscale.latent_diffusion import LatentDiffusion
-from arbiscale.model import Model, Precision, checked_region, checked_size, noise_generator
+from arbiscale.model import Model, Precision
 from arbiscale.networks.autoencoder import Autoencoder
 
 if TYPE_CHECKING:
@@ -98,13 +99,7 @@ class LatentModel(Model):
         Raises:
             UserError: other shapes, or sides that are no multiples of `downsampling`.
         """
-        if (
-            image.ndim != 4
-            or image.shape[1] != 3
-            or any(side % self.downsampling for side in image.shape[2:])
-        ):
-            sides = f"sides that are multiples of {self.downsampling} px"
-            raise UserError(f"images: must be (batch, 3, height, width), {sides}; not {tuple(image.shape)}")
+        image = checked_tensor("images", image, 3, multiple=self.downsampling)
         with self.computing():
             return self.autoencoder.encode(image.to(self.device)).mode().float()
 
@@ -114,16 +109,28 @@ class LatentModel(Model):
         """Images (batch, 3, *size), not clamped, drawn from latents; see `ImplicitDecoder.forward`.
 
         Raises:
-            UserError: no size or region; a base where none is drawn on, or none where one is.
+            UserError: no size, region or latents; a base where none is drawn on, or none where one is.
         """
+        latent = checked_tensor("latents", latent, self.config.autoencoder.latent_channels)
         size = checked_size(size)
         region = checked_region(region, size) if region else None
-        if self.residual and base is None:
-            raise UserError("this model draws on the low-resolution picture: give base=model.base(low, size)")
-        if base is not None and not self.residual:
-            raise UserError("this model draws on no low-resolution picture; leave base out")
+        base = self._checked_base(base, size, region)
         with self.computing():
             return self.autoencoder.decode(latent.to(self.device), size, region=region, base=base).float()
+
+    def _checked_base(self, base: Tensor | None, size: Size, region: Region | None) -> Tensor | None:
+        if not self.residual:
+            if base is not None:
+                raise UserError("this model draws on no low-resolution picture; leave base out")
+            return None
+        if base is None:
+            raise UserError("this model draws on the low-resolution picture: give base=model.base(low, size)")
+        base = checked_tensor("base", base, 3).to(self.device)
+        if tuple(base.shape[2:]) not in {size, (region or size)[-2:]}:
+            raise UserError(
+                f"base: must be of {size[0]}x{size[1]} px, or of the region's; not {tuple(base.shape)}"
+            )
+        return base
 
     def sample_latents(
         self,
@@ -195,7 +202,7 @@ class LatentModel(Model):
         self, steps: int | None = None, sampler: Sampler | None = None, eta: float | None = None
     ) -> SamplingSettings:
         """How to draw: the model's own way but for what is given."""
-        values = self.sampling.but(sampler=sampler, steps=steps).model_dump()
+        values = self.sampling.but(sampler=sampler, steps=steps).model_dump(warnings=False)
         if eta is not None:
             values["eta"] = eta
         return validate(SamplingSettings, values, Path("sampling"))

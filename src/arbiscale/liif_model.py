@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from arbiscale.arguments import checked_region, checked_size, checked_tensor
 from arbiscale.config.sampling import Sampler
 from arbiscale.coordinates import Region, Size
 from arbiscale.errors import UserError
-from arbiscale.model import Model, Precision, checked_region, checked_size
+from arbiscale.model import Model, Precision
 from arbiscale.networks.liif import LIIF
 
 if TYPE_CHECKING:
@@ -75,7 +76,12 @@ class LIIFModel(Model):
         return Drawing(self, features, picture)
 
     def encode(self, image: Tensor) -> Tensor:
-        """Features of images (batch, 3, height, width) in [-1, 1], of the images' size."""
+        """Features of images (batch, 3, height, width) in [-1, 1], of the images' size.
+
+        Raises:
+            UserError: other shapes.
+        """
+        image = checked_tensor("images", image, 3)
         with self.computing():
             return self.liif.encode(image.to(self.device)).float()
 
@@ -85,8 +91,9 @@ class LIIFModel(Model):
         """Images (batch, 3, *size), not clamped, drawn from features; see `LIIF.decode`.
 
         Raises:
-            UserError: no size or region, or a base.
+            UserError: no size, region or features, or a base.
         """
+        latent = checked_tensor("features", latent, self.liif.settings.width)
         size = checked_size(size)
         region = checked_region(region, size) if region else None
         if base is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from arbiscale.arguments import checked_size, target_size
 from arbiscale.config.sampling import Sampler
 from arbiscale.coordinates import Region, Size
 from arbiscale.errors import UserError
@@ -232,63 +232,3 @@ class Model(ABC):
     def refusal(self, task: str) -> UserError:
         """What to say where another task is asked for than the model was made for."""
         return UserError(f"this model was made for {self.task}, not for {task}; give another --model")
-
-
-def target_size(size: Size, scale: float | tuple[float, float] | None, wanted: Size | None) -> Size:
-    """The output size of an input of (height, width) pixels from a scale or a wanted size.
-
-    Raises:
-        UserError: neither or both given, no number, or an output below 1 px.
-    """
-    if (scale is None) == (wanted is None):
-        raise UserError("give either a scale or a size")
-    if scale is None:
-        return checked_size(wanted)
-    try:
-        vertical, horizontal = scale if isinstance(scale, tuple | list) else (scale, scale)
-        return checked_size((round(size[0] * vertical), round(size[1] * horizontal)))
-    except (TypeError, ValueError, OverflowError):  # not numbers, or not two of them; NaN, infinity
-        raise UserError(f"scale {scale!r}: must be a factor, or (vertical, horizontal)") from None
-
-
-def checked_size(size: Any) -> Size:
-    """(height, width) in pixels, as whole numbers.
-
-    Raises:
-        UserError: it is not that, or below 1 px.
-    """
-    try:
-        height, width = map(operator.index, size)
-    except (TypeError, ValueError):
-        raise UserError(f"size {size!r}: must be (height, width) in whole pixels") from None
-    if min(height, width) < 1:
-        raise UserError(f"the output would be {height}x{width} px; ask for at least 1x1")
-    return (height, width)
-
-
-def checked_region(region: Any, size: Size) -> Region:
-    """(top, left, height, width) inside a picture of (height, width) pixels, as whole numbers.
-
-    Raises:
-        UserError: it is not that.
-    """
-    try:
-        top, left, height, width = map(operator.index, region)
-    except (TypeError, ValueError):
-        raise UserError(f"region {region!r}: must be (top, left, height, width) in whole pixels") from None
-    bottom, right = top + height, left + width
-    if not (0 <= top < bottom <= size[0] and 0 <= left < right <= size[1]):
-        raise UserError(f"region {region!r}: must lie inside the picture of {size[0]}x{size[1]} px")
-    return (top, left, height, width)
-
-
-def noise_generator(seed: int) -> torch.Generator:
-    """The source of a seed's noise, the same on every device.
-
-    Raises:
-        UserError: the seed is no whole number of 64 bits.
-    """
-    try:
-        return torch.Generator().manual_seed(operator.index(seed))
-    except (TypeError, ValueError, RuntimeError):
-        raise UserError(f"seed {seed!r}: must be a whole number of at most 64 bits") from None

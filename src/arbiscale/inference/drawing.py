@@ -10,13 +10,13 @@ import psutil
 import torch
 from torch import Tensor
 
+from arbiscale.arguments import checked_region, checked_size
 from arbiscale.coordinates import Region, Size
 from arbiscale.errors import UserError
 from arbiscale.inference.features import FeatureRows, rows_read
 from arbiscale.inference.picture import Picture, Pixels, to_samples, to_signed
 from arbiscale.inference.resampling import resize_region
 from arbiscale.inference.tiles import Tiling
-from arbiscale.model import checked_region, checked_size
 
 if TYPE_CHECKING:
     from arbiscale.model import Model
