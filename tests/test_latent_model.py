@@ -59,7 +59,7 @@ def test_a_sampler_may_be_asked_for(latent_model: Maker, sampler: Sampler) -> No
 
 def test_ddims_noise_is_no_other_samplers(latent_model: Maker, upscaler: LatentModel) -> None:
     noisy = latent_model(eta=1.0)
-    assert noisy.settings(sampler="unipc").eta == 0
+    assert noisy.sampling.but(sampler="unipc").eta == 0
     with pytest.raises(UserError, match="eta must be 0 with sampler: unipc"):
         upscaler.upscale(picture(8, 8), scale=2, sampler="unipc", eta=0.5)
     with pytest.raises(UserError, match="sampling: sampler: must be 'ddim', 'ddpm', "):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from arbiscale.coordinates import Region, Size
+from arbiscale.coordinates import Region, Size, check_region
 from arbiscale.errors import UserError
 
 
@@ -54,10 +54,10 @@ def checked_region(region: Any, size: Size) -> Region:
         top, left, height, width = map(operator.index, region)
     except (TypeError, ValueError):
         raise UserError(f"region {region!r}: must be (top, left, height, width) in whole pixels") from None
-    bottom, right = top + height, left + width
-    if not (0 <= top < bottom <= size[0] and 0 <= left < right <= size[1]):
-        raise UserError(f"region {region!r}: must lie inside the picture of {size[0]}x{size[1]} px")
-    return (top, left, height, width)
+    try:
+        return check_region((top, left, height, width), size)
+    except ValueError:
+        raise UserError(f"region {region!r}: must lie inside the picture of {size[0]}x{size[1]} px") from None
 
 
 def checked_tensor(name: str, given: Any, channels: int, *, multiple: int = 1) -> Tensor:

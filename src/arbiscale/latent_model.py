@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,7 +10,6 @@ from torch.nn import functional
 
 from arbiscale.arguments import checked_region, checked_size, checked_tensor, noise_generator
 from arbiscale.config.sampling import Sampler, SamplingSettings
-from arbiscale.config.section import validate
 from arbiscale.coordinates import Region, Size
 from arbiscale.diffusion_checkpoint import DiffusionConfig, ModelConfig
 from arbiscale.errors import UserError
@@ -147,7 +145,7 @@ class LatentModel(Model):
         height, width = low_resolution.shape[-2:]
         per_pixel = self.factor // self.downsampling
         padded = pad_to_multiple(low_resolution.to(self.device), config.denoiser.downsampling)
-        settings = self.settings(steps, sampler, eta)
+        settings = self.sampling.but(steps=steps, sampler=sampler, eta=eta)
         generator = noise_generator(seed)
         with self.computing():
             if tiling is None:
@@ -188,8 +186,9 @@ class LatentModel(Model):
         generator = noise_generator(seed)
         shape = (count, diffusion.space.channels, height, width)
         noise = torch.randn(shape, generator=generator).to(self.device)
+        settings = self.sampling.but(steps=steps, sampler=sampler, eta=eta)
         with self.computing():
-            latent = diffusion.sample(noise, None, self.settings(steps, sampler, eta), generator=generator)
+            latent = diffusion.sample(noise, None, settings, generator=generator)
             return diffusion.space.restore(latent)
 
     def diffusion_for(self, task: str) -> tuple[LatentDiffusion, DiffusionConfig]:
@@ -197,15 +196,6 @@ class LatentModel(Model):
         if self.diffusion is None or self.config.diffusion is None or self.task != task:
             raise self.refusal(task)
         return self.diffusion, self.config.diffusion
-
-    def settings(
-        self, steps: int | None = None, sampler: Sampler | None = None, eta: float | None = None
-    ) -> SamplingSettings:
-        """How to draw: the model's own way but for what is given."""
-        values = self.sampling.but(sampler=sampler, steps=steps).model_dump(warnings=False)
-        if eta is not None:
-            values["eta"] = eta
-        return validate(SamplingSettings, values, Path("sampling"))
 
 
 def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:

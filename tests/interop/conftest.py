@@ -138,3 +138,13 @@ def whole_state(
         "scale_factor": torch.tensor(0.5),
         "first_stage_model.loss.discriminator.main.0.weight": torch.zeros(2),
     }
+
+
+@pytest.fixture(scope="session")
+def condition_state(whole_state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The first stage's encoder once more, under the name of the condition's."""
+    return {
+        name.replace("first_stage_model.", "cond_stage_model.", 1): tensor
+        for name, tensor in whole_state.items()
+        if name.startswith("first_stage_model.encoder.")
+    }

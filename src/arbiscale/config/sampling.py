@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from arbiscale.config.section import Section
+from arbiscale.config.section import Section, validate
 
 Sampler = Literal["ddim", "ddpm", "dpm_solver", "unipc", "euler"]
 
@@ -29,9 +29,16 @@ class SamplingSettings(Section):
             raise ValueError(f"eta must be 0 with sampler: {self.sampler} (only ddim takes it)")
         return self
 
-    def but(self, *, sampler: Sampler | None = None, steps: int | None = None) -> SamplingSettings:
-        """The same with another sampler, or number of steps; eta stays behind with the sampler it was for."""
-        changes: dict[str, object] = {} if steps is None else {"steps": steps}
+    def but(
+        self, *, sampler: Sampler | None = None, steps: int | None = None, eta: float | None = None
+    ) -> SamplingSettings:
+        """The same but for what is given; eta stays behind with the sampler it was for.
+
+        Raises:
+            UserError: values that the settings do not allow.
+        """
+        changes: dict[str, object] = {"steps": steps, "eta": eta}
         if sampler is not None and sampler != self.sampler:
-            changes |= {"sampler": sampler, "eta": 0.0}
-        return self.model_copy(update=changes)
+            changes |= {"sampler": sampler, "eta": eta or 0.0}
+        given = {name: value for name, value in changes.items() if value is not None}
+        return validate(SamplingSettings, self.model_dump() | given, "sampling")
