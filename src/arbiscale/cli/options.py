@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from arbiscale.cli.lean_imports import lean_imports
 from arbiscale.cli.requests import check_device, find_model
 from arbiscale.errors import UserError
 
@@ -72,8 +73,8 @@ def open_model(where: str, device: str, precision: Precision, compiled: bool, th
     """Load a model the way that was asked for."""
     import torch
 
-    _spare_imports()
-    from arbiscale.loading import load_model
+    with nullcontext() if compiled else lean_imports():
+        from arbiscale.loading import load_model
 
     if threads:
         torch.set_num_threads(threads)
@@ -82,13 +83,6 @@ def open_model(where: str, device: str, precision: Precision, compiled: bool, th
     except OSError as error:  # such as a file of the model that may not be read
         file, reason = error.filename or where, error.strerror or error
         raise UserError(f"{file}: cannot be read ({reason}); give another --model") from None
-
-
-def _spare_imports() -> None:
-    """Keep diffusers from importing scipy.stats, which takes a second, for schedules that none here has."""
-    from diffusers.utils import import_utils
-
-    import_utils._scipy_available = False
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import arbiscale.torchvision_operators  # noqa: F401  (before diffusers)
+import arbiscale.before_diffusers  # noqa: F401
 from arbiscale.config.sampling import SamplingSettings
 
 from diffusers import (  # isort: skip

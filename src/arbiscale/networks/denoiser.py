@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-import arbiscale.torchvision_operators  # noqa: F401  (before diffusers)
+import arbiscale.before_diffusers  # noqa: F401
 from arbiscale.config.diffusion import DenoiserSettings
 from arbiscale.networks.transformer import FeatureTransformer
 

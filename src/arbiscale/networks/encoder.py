@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-import arbiscale.torchvision_operators  # noqa: F401  (before diffusers)
+import arbiscale.before_diffusers  # noqa: F401
 from arbiscale.config.autoencoder import AutoencoderNetworkSettings
 
 from diffusers.models.autoencoders.vae import Encoder as ResidualEncoder  # isort: skip
