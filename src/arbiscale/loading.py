@@ -7,6 +7,7 @@ from typing import get_args
 
 import torch
 
+from arbiscale.allocation import keep_freed_memory
 from arbiscale.checkpoint import CONFIG, load_autoencoder
 from arbiscale.config.liif import LIIF_FORMAT
 from arbiscale.config.sampling import SamplingSettings
@@ -52,6 +53,8 @@ def load_model(
     chosen = choose_device(device)
     if precision not in get_args(Precision):
         raise UserError(f"precision {precision!r}: must be one of {', '.join(get_args(Precision))}")
+    if chosen.type == "cpu":
+        keep_freed_memory()
     model = _open(folder, chosen, precision, sampling)
     if chosen.type != "mps":  # as its convolutions read
         for network in model.networks():

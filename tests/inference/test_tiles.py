@@ -12,7 +12,7 @@ def test_shares_add_up_to_one_everywhere(length: int, overlap: int) -> None:
     spans = cut(length, Tiling(32, overlap))
     total = torch.zeros(length)
     for span in spans:
-        assert len(span.weights) == min(32, length)
+        assert len(span.weights) == len(spans[0].weights) <= min(32, length)
         assert (span.weights >= 0).all()
         total[span.start : span.stop] += span.weights
     torch.testing.assert_close(total, torch.ones(length))
@@ -24,6 +24,21 @@ def test_tiles_stand_on_multiples() -> None:
     assert [span.start % 8 for span in spans] == [0] * len(spans)
     assert {len(span.weights) for span in spans} == {64}
     assert spans[-1].stop == 208
+
+
+@pytest.mark.parametrize(
+    ("length", "tiling", "starts", "side"),
+    [
+        (512, Tiling(368, 32), [0, 240], 272),  # 368 would compute twice what is there
+        (513, Tiling(368, 32, multiple=8), [0, 240], 280),
+        (800, Tiling(368, 32), [0, 256, 512], 288),
+        (704, Tiling(368, 32), [0, 336], 368),
+    ],
+)
+def test_tiles_are_no_larger_than_needed(length: int, tiling: Tiling, starts: list[int], side: int) -> None:
+    spans = cut(-(-length // tiling.multiple) * tiling.multiple, tiling)
+    assert [span.start for span in spans] == starts
+    assert {len(span.weights) for span in spans} == {side}
 
 
 def test_weights_are_smooth_and_vanish_at_the_edge_of_a_tile() -> None:

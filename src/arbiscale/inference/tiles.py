@@ -17,7 +17,7 @@ class Tiling:
     """How a plane is cut.
 
     Attributes:
-        tile_px: side of a tile.
+        tile_px: longest side of a tile.
         overlap_px: least overlap of neighbouring tiles, at most half a tile.
         multiple: of which every tile's position and side are, as the plane's sides must be.
     """
@@ -53,6 +53,7 @@ class Span:
 def cut(length_px: int, tiling: Tiling) -> list[Span]:
     """Spans of equal length that cover an axis, evenly spread; one where a tile holds it all.
 
+    They are the fewest that do, and then as short as their overlap allows: no more is computed than needed.
     Weights rise along the overlap as the square of a sine. Its outer quarter gets none: there a
     network sees the padding beyond the tile rather than the picture.
     """
@@ -60,8 +61,10 @@ def cut(length_px: int, tiling: Tiling) -> list[Span]:
     tile = tiling.tile_px // multiple * multiple
     if length_px <= tile:
         return [Span(0, torch.ones(length_px))]
-    stride = max(multiple, (tile - tiling.overlap_px) // multiple * multiple)
-    count = 1 + math.ceil((length_px - tile) / stride)
+    overlap = -(-tiling.overlap_px // multiple) * multiple
+    count = 1 + math.ceil((length_px - tile) / max(multiple, tile - overlap))
+    shortest = (length_px + (count - 1) * overlap) / count
+    tile = min(tile, math.ceil(shortest / multiple) * multiple)
     last = length_px - tile
     ideal = (last * index / (count - 1) for index in range(count))
     starts = sorted({round(start / multiple) * multiple for start in ideal})
