@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from arbiscale.arguments import checked_region, checked_size, checked_tensor, noise_generator, target_size
+from arbiscale.arguments import (
+    checked_count,
+    checked_region,
+    checked_size,
+    checked_tensor,
+    noise_generator,
+    target_size,
+)
 from arbiscale.errors import UserError
 
 
@@ -32,6 +39,13 @@ def test_scales_that_are_no_numbers(scale: Any) -> None:
 def test_sizes_that_are_no_pixels(size: Any) -> None:
     with pytest.raises(UserError, match="in whole pixels"):
         target_size((10, 20), None, size)
+
+
+def test_counts() -> None:
+    assert checked_count(np.int64(3)) == 3
+    for count in (0, -1, 1.5, "2", None):
+        with pytest.raises(UserError, match=f"count {count!r}: must be a whole number from 1 on"):
+            checked_count(count)
 
 
 def test_numbers_of_other_kinds_become_whole_ones() -> None:

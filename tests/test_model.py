@@ -66,6 +66,19 @@ def test_picture_i_of_a_seed_does_not_depend_on_the_count(generator: Model) -> N
 
 
 @pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"count": 0}, "count 0: must be a whole number"),
+        ({"latent_size": (0, 4)}, "the latent would be 0x4 px"),
+        ({"latent_size": 4.5}, "in whole pixels"),
+    ],
+)
+def test_what_cannot_be_generated(generator: Model, given: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        generator.generate([(16, 16)], **given)
+
+
+@pytest.mark.parametrize(
     ("region", "said"),
     [
         ((0, 0, 9, 4), "must lie inside the picture of 8x8 px"),

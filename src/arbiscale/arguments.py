@@ -29,8 +29,8 @@ def target_size(size: Size, scale: float | tuple[float, float] | None, wanted: S
         raise UserError(f"scale {scale!r}: must be a factor, or (vertical, horizontal)") from None
 
 
-def checked_size(size: Any) -> Size:
-    """(height, width) in pixels, as whole numbers.
+def checked_size(size: Any, name: str = "the output") -> Size:
+    """(height, width) in pixels of what is named, as whole numbers.
 
     Raises:
         UserError: it is not that, or below 1 px.
@@ -40,8 +40,23 @@ def checked_size(size: Any) -> Size:
     except (TypeError, ValueError):
         raise UserError(f"size {size!r}: must be (height, width) in whole pixels") from None
     if min(height, width) < 1:
-        raise UserError(f"the output would be {height}x{width} px; ask for at least 1x1")
+        raise UserError(f"{name} would be {height}x{width} px; ask for at least 1x1")
     return (height, width)
+
+
+def checked_count(count: Any) -> int:
+    """How many pictures, as a whole number.
+
+    Raises:
+        UserError: it is none, or below 1.
+    """
+    try:
+        whole = operator.index(count)
+    except TypeError:
+        whole = 0
+    if whole < 1:
+        raise UserError(f"count {count!r}: must be a whole number from 1 on")
+    return whole
 
 
 def checked_region(region: Any, size: Size) -> Region:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from arbiscale.arguments import checked_region, checked_size, checked_tensor, noise_generator
+from arbiscale.arguments import checked_count, checked_region, checked_size, checked_tensor, noise_generator
 from arbiscale.config.sampling import Sampler, SamplingSettings
 from arbiscale.coordinates import Region, Size
 from arbiscale.diffusion_checkpoint import DiffusionConfig, ModelConfig
@@ -182,9 +182,9 @@ class LatentModel(Model):
         """Latents (count, channels, *latent_size) of generated images; see `Model.generate_latents`."""
         diffusion, config = self.diffusion_for("generation")
         multiple = config.denoiser.downsampling
-        height, width = (-(-side // multiple) * multiple for side in latent_size)
+        height, width = (-(-side // multiple) * multiple for side in checked_size(latent_size, "the latent"))
         generator = noise_generator(seed)
-        shape = (count, diffusion.space.channels, height, width)
+        shape = (checked_count(count), diffusion.space.channels, height, width)
         noise = torch.randn(shape, generator=generator).to(self.device)
         settings = self.sampling.but(steps=steps, sampler=sampler, eta=eta)
         with self.computing():

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from arbiscale.arguments import checked_size, target_size
+from arbiscale.arguments import checked_count, checked_size, target_size
 from arbiscale.config.sampling import Sampler
 from arbiscale.coordinates import Region, Size
 from arbiscale.errors import UserError
@@ -151,14 +151,14 @@ class Model(ABC):
             For each latent, for each size, a picture uint8 (height, width, 3).
 
         Raises:
-            UserError: a model that does not generate; no sizes, or one that is none.
+            UserError: a model that does not generate; no sizes, or one that is none; no count.
         """
         sizes = [checked_size(size) for size in sizes]
         if not sizes:
             raise UserError("sizes: name at least one (height, width)")
         latent_size = latent_size or self.latent_size_for(sizes[0])
         pictures = []
-        for index in range(count):
+        for index in range(checked_count(count)):
             latent = self.generate_latents(
                 1, latent_size, steps=steps, sampler=sampler, seed=seed + index, eta=eta
             )

@@ -216,6 +216,7 @@ def test_memory_that_does_not_suffice(
     [
         (["-", "--size", "16x16"], "-: generate writes into a folder"),
         (["out", "--size", "1x70000", "--format", "jpg"], "JPEG holds at most 65,500 px a side"),
+        (["out", "--size", "8x8", "--seed", "2147483646", "--count", "3"], "the last seed is 2147483647"),
     ],
 )
 def test_what_cannot_be_generated_is_refused_before_the_work(

@@ -12,6 +12,7 @@ import typer
 
 from arbiscale.cli.jobs import STANDARD, SUFFIXES, Job, Output, Source, find_sources, plan, without_existing
 from arbiscale.cli.options import (
+    LARGEST_SEED,
     Compile,
     Device,
     Eta,
@@ -59,7 +60,7 @@ def upscale(
     sampler: Sampler = None,
     seed: Annotated[
         list[int] | None,
-        typer.Option(min=0, max=2**31 - 1, help="Of the sampling noise, 0 by default; repeatable."),
+        typer.Option(min=0, max=LARGEST_SEED, help="Of the sampling noise, 0 by default; repeatable."),
     ] = None,
     eta: Eta = None,
     device: Device = "auto",
@@ -137,6 +138,10 @@ def generate(
     ending = _parse_format(suffix) or ".png"
     if folder == STANDARD:
         raise UserError("-: generate writes into a folder; name one")
+    if seed + count - 1 > LARGEST_SEED:
+        raise UserError(
+            f"--seed {seed} --count {count}: the last seed is {LARGEST_SEED}; give less of either"
+        )
     check_folder(folder)
     jobs = []
     for one in range(seed, seed + count):

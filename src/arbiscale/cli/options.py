@@ -36,7 +36,8 @@ Steps = Annotated[
 ]
 SamplerName = Literal["ddim", "ddpm", "dpm_solver", "unipc", "euler"]
 Sampler = Annotated[SamplerName | None, typer.Option(help="Otherwise the model's own.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of the sampling noise.")]
+LARGEST_SEED = 2**31 - 1
+Seed = Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Of the sampling noise.")]
 Eta = Annotated[
     float | None, typer.Option(min=0, max=1, help="Noise that ddim adds; otherwise the model's own.")
 ]
@@ -48,7 +49,9 @@ Compile = Annotated[
 Threads = Annotated[int, typer.Option(min=0, max=4096, help="On the CPU; 0 = torch's choice.")]
 Tile = Annotated[
     str,
-    typer.Option(metavar="auto|none|PX", help="Side of a tile in input pixels; auto = as memory allows."),
+    typer.Option(
+        metavar="auto|none|PX", help="Longest side of a tile in input pixels; auto = as memory allows."
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
 SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave outputs that exist alone.")]
