@@ -68,6 +68,20 @@ def test_what_takes_long_to_import_and_is_not_used_is_not_imported(
     assert done.stdout.endswith("unused: []\n")
 
 
+def test_a_diffusers_that_wants_what_is_left_out_gets_it(
+    picture: Path, tmp_path: Path, options: list[str | Path]
+) -> None:
+    arguments = list(map(str, ["upscale", picture, tmp_path / "out.png", "--scale", "2", *options]))
+    script = (
+        "import sys\nfrom arbiscale.cli import app, lean_imports\n"
+        "lean_imports._CompilerThatMarksNothing.disable = property()  # as if it had none\n"
+        f"try:\n    app.main({arguments!r})\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "print('compiler:', 'torch._dynamo' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("compiler: True\n")
+
+
 @pytest.fixture
 def album(tmp_path: Path) -> Path:
     """Pictures in a folder and one below it, and something else."""

@@ -8,43 +8,45 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-COMPILER = "torch._dynamo"
-OPTIONAL_PACKAGES = ("_scipy_available", "_torchvision_available")  # asked for before each is imported
+_COMPILER = "torch._dynamo"
+_NEEDED = {"_torch_available", "_safetensors_available", "_hf_hub_available"}
 
 
 @contextmanager
 def lean_imports() -> Iterator[None]:
-    """While it lasts, diffusers imports neither torch's compiler nor scipy.stats nor torchvision.
+    """While it lasts, diffusers imports neither torch's compiler nor packages that it finds beside it.
 
     diffusers tells the compiler which functions of its pipelines to leave alone, which takes nothing but
-    imports all of it; networks that are to be compiled are imported without this. The packages belong to
-    schedules and networks of its own that none here is made of.
+    imports all of it; networks that are to be compiled are imported without this. The packages, such as
+    torchvision, scipy, transformers and peft, serve networks and schedules that none here is made of.
     """
-    if COMPILER in sys.modules:
+    if _COMPILER in sys.modules:
         yield
         return
-    sys.modules[COMPILER] = _CompilerThatMarksNothing(COMPILER)
+    sys.modules[_COMPILER] = _CompilerThatMarksNothing(_COMPILER)
     try:
         from diffusers.utils import import_utils
 
-        found = {name: getattr(import_utils, name, False) for name in OPTIONAL_PACKAGES}
+        there = {name for name, value in vars(import_utils).items() if value is True}
+        found = {name for name in there - _NEEDED if name.endswith("_available")}
         vars(import_utils).update(dict.fromkeys(found, False))
         try:
             yield
         finally:
-            vars(import_utils).update(found)
+            vars(import_utils).update(dict.fromkeys(found, True))
     finally:
-        del sys.modules[COMPILER]
+        del sys.modules[_COMPILER]
 
 
 class _CompilerThatMarksNothing(ModuleType):
-    """Stands in for the compiler: each of its decorators gives back what it is given."""
+    """Stands in for the compiler: its decorators give back what they are given."""
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name.startswith("__"):  # of the import system
-            raise AttributeError(name)
-        return _unmarked
+    @staticmethod
+    def allow_in_graph(function: Callable[..., Any]) -> Callable[..., Any]:
+        """Leave a function as it is."""
+        return function
 
-
-def _unmarked(function: Any = None, *_: Any, **__: Any) -> Any:
-    return _unmarked if function is None else function
+    @staticmethod
+    def disable(function: Callable[..., Any] | None = None, *_: Any, **__: Any) -> Callable[..., Any]:
+        """Leave a function as it is."""
+        return function or _CompilerThatMarksNothing.allow_in_graph

@@ -76,7 +76,11 @@ def open_model(where: str, device: str, precision: Precision, compiled: bool, th
     """Load a model the way that was asked for."""
     import torch
 
-    with nullcontext() if compiled else lean_imports():
+    try:
+        with nullcontext() if compiled else lean_imports():
+            from arbiscale.loading import load_model
+    except (ImportError, RuntimeError):  # of another release of diffusers, which wants what was left out
+        import arbiscale.torchvision_operators  # noqa: F401
         from arbiscale.loading import load_model
 
     if threads:
