@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
 from arbiscale.errors import UserError
 from arbiscale.images import read_image
@@ -155,12 +155,17 @@ def test_refusals_name_the_file(tmp_path: Path) -> None:
 def test_texts_beyond_ascii_arrive(tmp_path: Path, suffix: str) -> None:
     exif = Image.Exif()
     exif[0x013B] = "Zoë ©".encode()
+    owner = "Jörg Müller".encode()
+    exif.get_ifd(ExifTags.IFD.Exif)[0xA430] = "x" * len(owner)
     Image.fromarray(PIXELS[..., :3]).save(tmp_path / "a.jpg", exif=exif)
+    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes().replace(b"x" * len(owner), owner))
     metadata = read_picture(tmp_path / "a.jpg").metadata
     layout, stream = Layout(PIXELS.shape[:2], metadata=metadata), io.BytesIO()
     find_format(tmp_path / f"b{suffix}").write(stream, layout, iter([PIXELS[..., :3]]))
     with Image.open(stream) as image:
         assert image.getexif()[0x013B].encode("latin-1").decode() == "Zoë ©"
+        owner_there = image.getexif().get_ifd(ExifTags.IFD.Exif)[0xA430]
+        assert owner_there.encode("latin-1") == owner
 
 
 def test_a_broken_file_is_one_line(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:

@@ -78,14 +78,20 @@ def to_samples(image: Tensor, bits: int) -> Pixels:
     return np.ascontiguousarray(rounded.to(torch.int32).cpu().numpy().astype(np.uint16))
 
 
-def as_stored(value: Any) -> Any:
-    """A text of EXIF in the bytes of its file, often UTF-8, which Pillow reads as Latin-1; else as it is.
+class StoredText(str):
+    """A text of EXIF that Pillow writes in the bytes of the file it read it from, often UTF-8.
 
-    Pillow would write question marks for all that is not ASCII.
+    Pillow reads bytes as Latin-1, but writes question marks for all that is not ASCII.
     """
-    if not isinstance(value, str):
-        return value
-    try:
-        return value.encode("latin-1")
-    except UnicodeEncodeError:  # a text that was set rather than read
-        return value.encode()
+
+    def encode(self, *_: str) -> bytes:
+        """The file's bytes, whatever is asked for; UTF-8 for a text that was set rather than read."""
+        try:
+            return super().encode("latin-1")
+        except UnicodeEncodeError:
+            return super().encode()
+
+
+def as_stored(value: Any) -> Any:
+    """A value of EXIF, its texts to be written as they were read."""
+    return StoredText(value) if isinstance(value, str) else value

@@ -30,7 +30,8 @@ def write(stream: BinaryIO, layout: Layout, bands: Iterator[Pixels]) -> None:
     exif = Image.Exif()
     if layout.metadata.exif:
         exif.load(b"Exif\0\0" + layout.metadata.exif)
-    texts = [(tag, _TEXT, 0, as_stored(value), True) for tag, value in exif.items() if isinstance(value, str)]
+    stored = {tag: as_stored(value).encode() for tag, value in exif.items() if isinstance(value, str)}
+    texts = [(tag, _TEXT, 0, value, True) for tag, value in stored.items()]
     folders = [] if big else [folder for folder in _FOLDERS if exif.get_ifd(folder)]
     with tifffile.TiffWriter(stream, bigtiff=big, byteorder="<") as writer:
         writer.write(
@@ -55,7 +56,7 @@ def _append(stream: BinaryIO, folder: int, values: dict[int, Any]) -> None:
     """Put a folder of tags behind the end and turn the tag before its own into one that points there."""
     directory = ImageFileDirectory_v2(group=folder)
     for tag, value in values.items():
-        directory[tag] = value
+        directory[tag] = as_stored(value)
     offset = stream.seek(0, os.SEEK_END)
     stream.write(directory.tobytes(offset))
     stream.seek(0)
