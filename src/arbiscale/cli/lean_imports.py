@@ -1,4 +1,4 @@
-"""Importing diffusers without what no network here uses: half of the time that a command takes to start."""
+"""Importing diffusers without what no network here uses, which takes seconds of a command's start."""
 
 from __future__ import annotations
 

@@ -81,8 +81,8 @@ def _exif(image: Image.Image) -> bytes:
             if tag in found:
                 kept[tag] = as_stored(found[tag])
         for folder in _KEPT_FOLDERS:
-            values = {tag: as_stored(value) for tag, value in found.get_ifd(folder).items()}
-            values = {tag: value for tag, value in values.items() if tag not in _ABOUT_SIZE}
+            there = found.get_ifd(folder)
+            values = {tag: as_stored(there[tag]) for tag in there if tag not in _ABOUT_SIZE}
             if values:
                 kept.get_ifd(folder).update(values)
         return (
