@@ -12,7 +12,7 @@ def keep_freed_memory() -> None:
     """Have glibc keep up to half a gibibyte that was freed; other allocators are left as they are.
 
     Otherwise it returns the memory of every activation, and the system zeroes pages anew for the next:
-    50,000 page faults, and a fifth of the time, of a picture of 128 px.
+    about a tenth of the time of a picture of 128 px goes into such page faults.
     """
     adjust = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if adjust is not None:
