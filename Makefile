@@ -53,8 +53,10 @@ environment:
 
 $(VENV)/.installed: pyproject.toml constraints.txt $(ENVIRONMENT)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@$(BIN)/python .ci/torchvision_shim.py
 	@touch $@
 
 $(VENV)/.installed-all: pyproject.toml constraints.txt $(ENVIRONMENT)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]'
+	@$(BIN)/python .ci/torchvision_shim.py
 	@touch $@ $(VENV)/.installed

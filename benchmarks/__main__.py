@@ -11,10 +11,10 @@ import torch
 from rich.console import Console
 
 from arbiscale.config.params import load_params
-from arbiscale.device import choose_device
+from arbiscale.config.presets import find_preset, preview_preset
 from arbiscale.errors import UserError
-from arbiscale.losses.perceptual import load_lpips
-from arbiscale.presets import find_preset, preview_preset
+from arbiscale.models.device import choose_device
+from arbiscale.pretrained.lpips import load_lpips
 from benchmarks.decode import Case, backward, forward
 from benchmarks.evaluation import evaluation
 from benchmarks.figures import Figure, as_table, write_figures

@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from arbiscale.coordinates import Size
+from arbiscale.imaging.coordinates import Size
 from arbiscale.networks.implicit_head import ImplicitHead
 from arbiscale.networks.local_ensemble import chunk_queries, multiplied_in
 from benchmarks.figures import Figure

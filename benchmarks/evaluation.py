@@ -14,11 +14,11 @@ from arbiscale.evaluation.crops import cut_random_crops
 from arbiscale.evaluation.networks import load_metric_networks
 from arbiscale.evaluation.protocols import CROPS
 from arbiscale.evaluation.super_resolution import evaluate_super_resolution
-from arbiscale.latent_model import LatentModel
-from arbiscale.loading import load_model
-from arbiscale.losses.perceptual import LPIPS
+from arbiscale.inference.latent_model import LatentModel
+from arbiscale.inference.loading import load_model
 from arbiscale.metrics.quality import psnr, ssim
 from arbiscale.metrics.spectrum import grid_energy
+from arbiscale.pretrained.lpips import LPIPS
 from benchmarks.figures import Figure
 
 SIDE_PX = 192

@@ -6,9 +6,9 @@ import torch
 
 from arbiscale.config.params import Params
 from arbiscale.config.sampling import SamplingSettings
-from arbiscale.diffusion_checkpoint import DiffusionConfig, ModelConfig, build_latent_diffusion
-from arbiscale.latent_diffusion import LatentDiffusion
-from arbiscale.latent_space import LatentStatistics
+from arbiscale.models.folder import DiffusionConfig, ModelConfig, build_latent_diffusion
+from arbiscale.models.latent_diffusion import LatentDiffusion
+from arbiscale.models.latent_space import LatentStatistics
 from arbiscale.networks.autoencoder import Autoencoder
 
 SAMPLING = SamplingSettings(steps=4, spacing="trailing", eta=0.0)

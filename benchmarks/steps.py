@@ -19,12 +19,12 @@ from arbiscale.evaluation.intervals import bootstrap_interval
 from arbiscale.evaluation.pairs import Pairs, make_pairs
 from arbiscale.evaluation.pictures import as_shown
 from arbiscale.evaluation.protocols import SAMPLE
-from arbiscale.images import read_image
-from arbiscale.loading import load_model
-from arbiscale.losses.perceptual import LPIPS
+from arbiscale.imaging.picture_files import read_image
+from arbiscale.inference.loading import load_model
+from arbiscale.inference.model import Model
 from arbiscale.metrics.cost import now_seconds
 from arbiscale.metrics.quality import psnr
-from arbiscale.model import Model
+from arbiscale.pretrained.lpips import LPIPS
 from benchmarks.figures import Figure
 
 SCENES = ("astronaut", "coffee", "china")  # of the bundled source; presets hold them out

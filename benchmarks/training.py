@@ -8,8 +8,7 @@ from functools import partial
 import torch
 
 from arbiscale.config.params import Params
-from arbiscale.training.align_samples import SampleAlignment
-from arbiscale.training.align_timesteps import TimestepAlignment
+from arbiscale.training.alignment import SampleAlignment, TimestepAlignment
 from arbiscale.training.autoencoder import AutoencoderTraining
 from arbiscale.training.diffusion import DiffusionTraining
 from arbiscale.training.module import TrainingModule

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from arbiscale.coordinates import Size
+from arbiscale.imaging.coordinates import Size
 from arbiscale.networks.implicit_head import ImplicitHead
 
 _SHIFT = 1e-6  # keeps a query on the edge between two pixels on one side of it

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from arbiscale.config.params import Params
-from arbiscale.diffusion_checkpoint import save_latent_diffusion
-from arbiscale.loading import load_model
+from arbiscale.inference.loading import load_model
+from arbiscale.models.folder import save_latent_diffusion
 from benchmarks.figures import Figure
 from benchmarks.measure import median_seconds, peak_mib
 from benchmarks.models import random_model

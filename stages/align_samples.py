@@ -6,10 +6,10 @@ from pathlib import Path
 
 from arbiscale.config.align import AlignSettings
 from arbiscale.config.data import DataSettings
-from arbiscale.data.streams import training_streams
-from arbiscale.diffusion_checkpoint import load_latent_diffusion, read_config, save_latent_diffusion
-from arbiscale.stage import Stage, run_stage
-from arbiscale.training.align_samples import SampleAlignment
+from arbiscale.data.dataset import training_streams
+from arbiscale.models.folder import load_latent_diffusion, read_config, save_latent_diffusion
+from arbiscale.pipeline.stage import Stage, run_stage
+from arbiscale.training.alignment import SampleAlignment
 from arbiscale.training.fit import fit
 
 CROPS, ALIGNED = Path("data/crops"), Path("models/align_timesteps")

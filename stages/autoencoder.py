@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 
-from arbiscale.checkpoint import AUTOENCODER, FirstStageConfig, save_autoencoder
 from arbiscale.config.autoencoder import AutoencoderSettings
 from arbiscale.config.data import DataSettings
-from arbiscale.data.streams import training_streams
-from arbiscale.initial_weights import start_from
-from arbiscale.stage import Stage, run_stage
+from arbiscale.data.dataset import training_streams
+from arbiscale.models.folder import AUTOENCODER, FirstStageConfig, save_autoencoder
+from arbiscale.models.initialisation import start_from
+from arbiscale.pipeline.stage import Stage, run_stage
 from arbiscale.training.autoencoder import AutoencoderTraining
 from arbiscale.training.fit import fit
 from arbiscale.training.streams import derive_seed

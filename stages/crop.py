@@ -9,8 +9,8 @@ from pathlib import Path
 from arbiscale.config.data import DataSettings
 from arbiscale.data.crops import make_crops
 from arbiscale.data.manifest import MANIFEST
-from arbiscale.images import read_image
-from arbiscale.stage import Stage, run_stage
+from arbiscale.imaging.picture_files import read_image
+from arbiscale.pipeline.stage import Stage, run_stage
 
 RAW = Path("data/raw")
 CROPS = Path("data/crops")

@@ -7,21 +7,21 @@ from pathlib import Path
 
 import torch
 
-from arbiscale.checkpoint import load_autoencoder
 from arbiscale.config.data import DataSettings
 from arbiscale.config.diffusion import DiffusionSettings
-from arbiscale.data.streams import training_streams
-from arbiscale.device import choose_device
-from arbiscale.diffusion_checkpoint import (
+from arbiscale.data.dataset import training_streams
+from arbiscale.models.device import choose_device
+from arbiscale.models.folder import (
     DENOISER,
     DiffusionConfig,
     build_latent_diffusion,
+    load_autoencoder,
     read_config,
     save_latent_diffusion,
 )
-from arbiscale.initial_weights import start_from
-from arbiscale.latent_space import measure_statistics
-from arbiscale.stage import Stage, run_stage
+from arbiscale.models.initialisation import start_from
+from arbiscale.models.latent_space import measure_statistics
+from arbiscale.pipeline.stage import Stage, run_stage
 from arbiscale.training.diffusion import DiffusionTraining
 from arbiscale.training.fit import fit
 from arbiscale.training.streams import derive_seed, training_batches

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from arbiscale.config.data import DataSettings
-from arbiscale.data.record import RECORD
+from arbiscale.data.manifest import RECORD
 from arbiscale.data.sources import fetch
-from arbiscale.stage import Stage, run_stage
+from arbiscale.pipeline.stage import Stage, run_stage
 
 RAW = Path("data/raw")
 

@@ -12,23 +12,23 @@ import torch
 
 from arbiscale.config.evaluate import EvaluateSettings, by_name
 from arbiscale.config.section import flatten, read_yaml
-from arbiscale.contact_sheet import draw_contact_sheet
 from arbiscale.data.manifest import read_manifest
-from arbiscale.data.stored import StoredCrops
-from arbiscale.environment import accelerator
+from arbiscale.data.shards import StoredCrops
 from arbiscale.evaluation.intervals import intervals
 from arbiscale.evaluation.networks import load_metric_networks
-from arbiscale.evaluation.page.document import write_page
-from arbiscale.evaluation.page.facts import Facts, read_records, read_training
-from arbiscale.evaluation.report import as_text, flat_metrics, write_intervals, write_plots, write_scores
 from arbiscale.evaluation.suite import evaluate_models
 from arbiscale.files import atomic_folder, write_json
-from arbiscale.images import read_image, write_image
-from arbiscale.loading import load_model
+from arbiscale.imaging.picture_files import read_image, write_image
+from arbiscale.inference.loading import load_model
 from arbiscale.metrics.cost import peak_memory_mib
-from arbiscale.recorded_run import read_run
-from arbiscale.stage import Stage, run_stage
-from arbiscale.store_address import shown
+from arbiscale.pipeline.environment import accelerator
+from arbiscale.pipeline.stage import Stage, run_stage
+from arbiscale.report.document import write_page
+from arbiscale.report.facts import Facts, read_records, read_training
+from arbiscale.report.sheets import draw_contact_sheet
+from arbiscale.report.tables import as_text, flat_metrics, write_intervals, write_plots, write_scores
+from arbiscale.tracking.address import shown
+from arbiscale.tracking.recorded_run import read_run
 
 CROPS = Path("data/crops")
 MODELS = Path("models")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from arbiscale.config.register import RegisterSettings
 from arbiscale.config.sampling import SamplingSettings
-from arbiscale.diffusion_checkpoint import load_latent_diffusion, read_config, save_latent_diffusion
-from arbiscale.registry import register
-from arbiscale.stage import Stage, run_stage
+from arbiscale.models.folder import load_latent_diffusion, read_config, save_latent_diffusion
+from arbiscale.pipeline.stage import Stage, run_stage
+from arbiscale.tracking.registry import register
 
 MODEL = Path("models/align_samples")
 PACKED = Path("models/packed")

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from arbiscale.config.autoencoder import AutoencoderNetworkSettings
-    from arbiscale.diffusion_checkpoint import ModelConfig
-    from arbiscale.latent_diffusion import LatentDiffusion
-    from arbiscale.latent_model import LatentModel
+    from arbiscale.inference.latent_model import LatentModel
+    from arbiscale.models.folder import ModelConfig
+    from arbiscale.models.latent_diffusion import LatentDiffusion
 
 
 PRESETS = Path(__file__).parents[1] / "presets"
@@ -116,7 +116,7 @@ def model_config(
     network_settings: Callable[..., AutoencoderNetworkSettings],
 ) -> Callable[..., ModelConfig]:
     """Makes configurations of tiny models of a task, of factor 4; keywords go to the autoencoder."""
-    from arbiscale.diffusion_checkpoint import DiffusionConfig, ModelConfig
+    from arbiscale.models.folder import DiffusionConfig, ModelConfig
 
     def make(task: str = "super_resolution", prediction: str = "v", **changes: Any) -> ModelConfig:
         network = network_settings(**{"residual": task == "super_resolution"} | changes)
@@ -144,7 +144,7 @@ def make_model() -> Callable[[ModelConfig], LatentDiffusion]:
     """Builds a model with random weights, the same every time; none is zero, so that everything draws."""
     import torch
 
-    from arbiscale.diffusion_checkpoint import build_latent_diffusion
+    from arbiscale.models.folder import build_latent_diffusion
     from arbiscale.networks.autoencoder import Autoencoder
 
     def make(config: ModelConfig) -> LatentDiffusion:
@@ -167,7 +167,7 @@ def latent_model(
     import torch
 
     from arbiscale.config.sampling import SamplingSettings
-    from arbiscale.latent_model import LatentModel
+    from arbiscale.inference.latent_model import LatentModel
 
     def make(task: str = "super_resolution", **changes: Any) -> LatentModel:
         sampling = SamplingSettings(**{"steps": 2, "spacing": "trailing", "eta": 0.0} | changes)
@@ -220,8 +220,6 @@ def inception_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     import torch
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
-    from arbiscale import torchvision_operators  # noqa: F401
 
     class Random(FeatureExtractorInceptionV3):
         def load_state_dict(self, state: dict[str, Tensor]) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from arbiscale.config.presets import list_presets
 from arbiscale.config.section import flatten, read_yaml
-from arbiscale.presets import list_presets
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -87,3 +88,33 @@ def write_json(path: Path, values: Any) -> None:
     """Write JSON, sorted and indented so that equal values give equal bytes."""
     with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def content_hash(path: Path) -> str:
+    """The sha256 of a file, or of a folder: its files' names and contents.
+
+    A folder that holds a manifest.json stands for itself by that: it holds the hashes of the rest.
+
+    Raises:
+        UserError: there is nothing at the path.
+    """
+    if path.is_file():
+        return sha256_of(path)
+    if not path.is_dir():
+        raise UserError(f"{path}: is missing; `dvc repro` makes it")
+    manifest = path / "manifest.json"
+    if manifest.is_file():
+        return content_hash(manifest)
+    files = (file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    return sha256_of_json({file.relative_to(path).as_posix(): content_hash(file) for file in files})
+
+
+def sha256_of_json(values: Any) -> str:
+    """The sha256 of values as JSON with sorted keys."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from types import TracebackType
+from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn, track
 
 LINE_SECONDS = 15.0  # between lines where no terminal is
 
@@ -75,3 +77,12 @@ class LongTask:
         """Give the terminal back."""
         if self._bar.live.is_started:
             self._bar.stop()
+
+
+Item = TypeVar("Item")
+
+
+def progress(items: Iterable[Item], *, total: int, doing: str) -> Iterable[Item]:
+    """Pass the items on, with a bar on the terminal; silent where stderr is none."""
+    console = Console(stderr=True)
+    return track(items, doing, total=total, console=console, transient=True, disable=not console.is_terminal)

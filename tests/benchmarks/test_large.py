@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from arbiscale.diffusion_checkpoint import ModelConfig, save_latent_diffusion
-from arbiscale.latent_diffusion import LatentDiffusion
-from arbiscale.loading import load_model
+from arbiscale.inference.loading import load_model
+from arbiscale.models.folder import ModelConfig, save_latent_diffusion
+from arbiscale.models.latent_diffusion import LatentDiffusion
 from benchmarks import large
 
 

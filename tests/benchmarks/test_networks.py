@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from arbiscale.config.params import Params
-from arbiscale.presets import preview_preset
+from arbiscale.config.presets import preview_preset
 from benchmarks import training, upscale
 
 ROOT = Path(__file__).parents[2]

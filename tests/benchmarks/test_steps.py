@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from arbiscale.diffusion_checkpoint import ModelConfig, save_latent_diffusion
 from arbiscale.evaluation.pairs import Pairs
-from arbiscale.latent_diffusion import LatentDiffusion
-from arbiscale.loading import load_model
+from arbiscale.inference.loading import load_model
 from arbiscale.metrics.quality import psnr
+from arbiscale.models.folder import ModelConfig, save_latent_diffusion
+from arbiscale.models.latent_diffusion import LatentDiffusion
 from benchmarks import steps
 from benchmarks.steps import Compared, Outcome, as_figures, few_steps, fewest
 from benchmarks.steps_plot import write_curve

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 if TYPE_CHECKING:
-    from arbiscale.diffusion_checkpoint import ModelConfig
-    from arbiscale.latent_diffusion import LatentDiffusion
+    from arbiscale.models.folder import ModelConfig
+    from arbiscale.models.latent_diffusion import LatentDiffusion
 
 
 SaveModel = Callable[[str], Path]
@@ -25,7 +25,7 @@ def save_model(
     make_model: Callable[[ModelConfig], LatentDiffusion],
 ) -> SaveModel:
     """Writes a complete model folder of a task, with random weights."""
-    from arbiscale.diffusion_checkpoint import save_latent_diffusion
+    from arbiscale.models.folder import save_latent_diffusion
 
     def save(task: str) -> Path:
         folder = tmp_path_factory.mktemp("models") / task

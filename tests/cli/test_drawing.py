@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from arbiscale.cli.app import main
 from arbiscale.cli.options import SamplerName
 from arbiscale.config.sampling import Sampler
-from arbiscale.images import read_image
-from arbiscale.inference.formats import png
-from arbiscale.inference.formats.layout import Layout
+from arbiscale.imaging.formats import png
+from arbiscale.imaging.formats.layout import Layout
+from arbiscale.imaging.picture_files import read_image
 
 
 def run(*arguments: str | Path) -> int:
@@ -153,7 +153,7 @@ def test_requests_refused_before_torch(
 ) -> None:
     monkeypatch.delenv("DVC_ROOT", raising=False)
     monkeypatch.chdir(broken)
-    monkeypatch.setitem(sys.modules, "arbiscale.loading", None)  # importing it fails
+    monkeypatch.setitem(sys.modules, "arbiscale.inference.loading", None)  # importing it fails
     before = sorted(broken.iterdir())
     if "--model" not in arguments and "no model" not in said:
         arguments = [*arguments, "--model", str(super_resolution_model)]
@@ -204,7 +204,7 @@ def test_memory_that_does_not_suffice(
     def upscale(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("arbiscale.latent_model.LatentModel.sample", upscale)
+    monkeypatch.setattr("arbiscale.inference.latent_model.LatentModel.sample", upscale)
     arguments = ["--scale", "2", "--model", super_resolution_model]
     assert run("upscale", picture, tmp_path / "out.png", *arguments) == 2
     assert capsys.readouterr().err.startswith("error: out of memory; give a smaller --tile")

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from arbiscale.cli import registry
 from arbiscale.cli.app import app
 from arbiscale.errors import UserError
-from arbiscale.tracking import open_store
+from arbiscale.tracking.store import open_store
 
 PARAMS = (Path(__file__).parents[2] / "params.yaml").read_text()
 

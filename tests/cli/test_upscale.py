@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from arbiscale import model
 from arbiscale.cli.app import main
-from arbiscale.images import read_image
-from arbiscale.inference import output
-from arbiscale.inference.reading import read_picture
+from arbiscale.imaging.picture_files import read_image
+from arbiscale.imaging.reading import read_picture
+from arbiscale.inference import model, output
 
 
 def run(*arguments: str | Path) -> int:
@@ -37,7 +36,7 @@ def names(folder: Path) -> list[str]:
 def test_several_sizes_come_from_one_latent(
     picture: Path, tmp_path: Path, options: list[str | Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from arbiscale.latent_model import LatentModel
+    from arbiscale.inference.latent_model import LatentModel
 
     sampled = []
     sample = LatentModel.sample_latents

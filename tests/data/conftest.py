@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from arbiscale.config.data import CropSettings, FolderSettings, SplitSettings
-from arbiscale.data.record import PHOTOGRAPHS, write_record
+from arbiscale.data.manifest import PHOTOGRAPHS, write_record
 from arbiscale.data.sources import folder
 
 

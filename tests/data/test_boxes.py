@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from arbiscale.config.data import CropSettings
-from arbiscale.data.boxes import crop_boxes
+from arbiscale.data.crops import crop_boxes
 
 
 def boxes(width: int, height: int, *, mode="random", size_px=16, per_photograph=100, seed=0, name="a.png"):

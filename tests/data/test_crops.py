@@ -11,11 +11,17 @@ from PIL import Image
 from arbiscale.config.data import CropSettings, DataSettings, SplitSettings
 from arbiscale.config.section import read_yaml
 from arbiscale.data.crops import make_crops
-from arbiscale.data.manifest import Rejected, read_manifest
-from arbiscale.data.record import PHOTOGRAPHS, Photograph, read_record, write_record
+from arbiscale.data.manifest import (
+    PHOTOGRAPHS,
+    Photograph,
+    Rejected,
+    read_manifest,
+    read_record,
+    write_record,
+)
 from arbiscale.data.sources import fetch
 from arbiscale.errors import UserError
-from arbiscale.images import read_image
+from arbiscale.imaging.picture_files import read_image
 
 ROOT = Path(__file__).parents[2]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from arbiscale.config.data import SplitSettings
-from arbiscale.data.record import Photograph
+from arbiscale.data.manifest import Photograph
 from arbiscale.data.split import scene_of, split_scenes
 from arbiscale.errors import UserError
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from arbiscale.data.manifest import Manifest
-from arbiscale.data.shards import ShardWriter
-from arbiscale.data.stored import StoredCrops
+from arbiscale.data.shards import ShardWriter, StoredCrops
 from arbiscale.errors import UserError
 
 

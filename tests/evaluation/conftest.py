@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from arbiscale.coordinates import Size
 from arbiscale.evaluation.crops import HeldOutCrop
 from arbiscale.evaluation.networks import MetricNetworks
-from arbiscale.resize import resize
+from arbiscale.imaging.coordinates import Size
+from arbiscale.imaging.resize import resize
 
 NO_NETWORKS = MetricNetworks({"lpips": None})  # its weights are not at hand
 

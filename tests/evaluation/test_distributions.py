@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from arbiscale.coordinates import Size
 from arbiscale.evaluation import distributions, pictures, references
 from arbiscale.evaluation.distributions import METRICS, evaluate_distributions
 from arbiscale.evaluation.networks import MetricNetworks, load_metric_networks
 from arbiscale.evaluation.scores import Evaluation
-from arbiscale.pixels import to_tensor
+from arbiscale.imaging.coordinates import Size
+from arbiscale.imaging.pixels import to_tensor
 
 from .conftest import NO_NETWORKS, FirstValues, StandIn, texture
 

@@ -5,8 +5,8 @@ import torch
 
 from arbiscale.evaluation.exhibits import EXHIBITED_PX, Exhibit
 from arbiscale.evaluation.pairs import Pairs
-from arbiscale.pixels import to_array, to_tensor
-from arbiscale.resize import resize
+from arbiscale.imaging.pixels import to_array, to_tensor
+from arbiscale.imaging.resize import resize
 
 from .conftest import texture
 

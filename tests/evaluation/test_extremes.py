@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from arbiscale.evaluation.crops import HeldOutCrop
-from arbiscale.evaluation.detail import busiest_square
 from arbiscale.evaluation.extremes import KEPT, WINDOW_PX, Extremes, window
 from arbiscale.evaluation.scores import Comparison
 from arbiscale.evaluation.super_resolution import evaluate_super_resolution
+from arbiscale.imaging.detail import busiest_square
 
 from .conftest import NO_NETWORKS
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from arbiscale.errors import UnavailableError, UserError
 from arbiscale.evaluation import networks
 from arbiscale.evaluation.networks import MetricNetworks, load_metric_networks
-from arbiscale.losses.perceptual import LPIPS, VGG
 from arbiscale.metrics.structure_texture import DISTS
+from arbiscale.pretrained.lpips import LPIPS, VGG
 
 CPU = torch.device("cpu")
 

@@ -12,16 +12,16 @@ import torch
 from skimage.color import rgb2ycbcr
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from arbiscale.coordinates import Size
 from arbiscale.evaluation.crops import HeldOutCrop, cut_random_crops
 from arbiscale.evaluation.folders import PictureFolder
 from arbiscale.evaluation.pairs import make_pairs, resized
 from arbiscale.evaluation.pictures import as_shown, compare
 from arbiscale.evaluation.protocols import BENCHMARK, CROPS, DIV2K, FACES, SAMPLE, Protocol
 from arbiscale.evaluation.super_resolution import evaluate_super_resolution
+from arbiscale.imaging.coordinates import Size
+from arbiscale.inference.loading import load_model
+from arbiscale.inference.model import Model
 from arbiscale.interop import import_liif
-from arbiscale.loading import load_model
-from arbiscale.model import Model
 
 from .conftest import NO_NETWORKS, texture
 

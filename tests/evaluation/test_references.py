@@ -9,7 +9,7 @@ from PIL import Image
 
 from arbiscale.evaluation import references
 from arbiscale.evaluation.references import References, middle
-from arbiscale.pixels import to_array
+from arbiscale.imaging.pixels import to_array
 
 from .conftest import FirstValues, texture
 

@@ -4,10 +4,10 @@ import torch
 from PIL import Image
 
 from arbiscale.errors import UserError
+from arbiscale.imaging.picture import Metadata, to_samples, to_signed
+from arbiscale.imaging.pixels import to_array, to_tensor
 from arbiscale.inference.conversion import like, to_picture
-from arbiscale.inference.picture import Metadata, to_samples, to_signed
-from arbiscale.model import Model
-from arbiscale.pixels import to_array, to_tensor
+from arbiscale.inference.model import Model
 
 
 @pytest.mark.parametrize("bits", [8, 16])

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from arbiscale.errors import UserError
+from arbiscale.imaging.kernels import resize_region
+from arbiscale.imaging.picture import Picture, to_samples, to_signed
+from arbiscale.imaging.pixels import to_array, to_tensor
 from arbiscale.inference import drawing as drawing_module
-from arbiscale.inference.picture import Picture, to_samples, to_signed
-from arbiscale.inference.resampling import resize_region
-from arbiscale.latent_model import LatentModel
-from arbiscale.pixels import to_array, to_tensor
+from arbiscale.inference.latent_model import LatentModel
 
 
 def test_drawn_is_what_the_model_decodes(upscaler: LatentModel, photo: np.ndarray) -> None:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from arbiscale.coordinates import axis_neighbours
+from arbiscale.imaging.coordinates import axis_neighbours
 from arbiscale.inference.features import FeatureStrips, WholeFeatures, make_features, rows_read
 from arbiscale.inference.tiles import Tiling
 

@@ -10,12 +10,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from arbiscale.checkpoint import CONFIG
 from arbiscale.config.params import Params
 from arbiscale.errors import UserError
 from arbiscale.interop.checkpoint_file import read_state
 from arbiscale.interop.exporting import export_checkpoint
 from arbiscale.interop.importing import import_checkpoint
+from arbiscale.models.folder import CONFIG
 
 State = dict[str, Tensor]
 MakeParams = Callable[..., Params]

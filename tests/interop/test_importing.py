@@ -13,14 +13,21 @@ from torch import Tensor
 from torch.testing import assert_close
 
 import arbiscale
-from arbiscale.checkpoint import AUTOENCODER, CONFIG, FirstStageConfig, save_autoencoder
 from arbiscale.config.params import Params
-from arbiscale.diffusion_checkpoint import DENOISER, load_latent_diffusion, read_config
 from arbiscale.errors import UserError
 from arbiscale.interop import load_denoiser, load_first_stage
 from arbiscale.interop.first_stage_names import first_stage_pairs
 from arbiscale.interop.importing import import_checkpoint
 from arbiscale.interop.tensors import table_of, to_published
+from arbiscale.models.folder import (
+    AUTOENCODER,
+    CONFIG,
+    DENOISER,
+    FirstStageConfig,
+    load_latent_diffusion,
+    read_config,
+    save_autoencoder,
+)
 from arbiscale.networks.autoencoder import Autoencoder
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from torch import Tensor
 import arbiscale
 from arbiscale.errors import UserError
 from arbiscale.interop import import_liif, load_liif
-from arbiscale.networks.liif import LIIF
+from arbiscale.models.liif import LIIF
 
 if TYPE_CHECKING:
     from conftest import Published

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from diffusers.models.attention_processor import Attention
+from diffusers.models.downsampling import Downsample2D
 from torch import Tensor, nn
 
 from arbiscale.errors import UserError
 from arbiscale.interop import load_denoiser, load_first_stage
 from arbiscale.networks.autoencoder import Autoencoder
-
-from diffusers.models.attention_processor import Attention  # isort: skip  (after arbiscale)
-from diffusers.models.downsampling import Downsample2D  # isort: skip
 
 if TYPE_CHECKING:
     from conftest import Published

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from arbiscale.imaging.resize import resize
 from arbiscale.metrics.quality import ssim
 from arbiscale.metrics.self_similarity import self_similarity
-from arbiscale.resize import resize
 
 
 def test_compares_at_the_lower_size_whichever_comes_first() -> None:

@@ -15,7 +15,7 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from arbiscale.tracking import open_store
+from arbiscale.tracking.store import open_store
 
 REPOSITORY = Path(__file__).parents[2]
 FILES = ("params.yaml", "dvc.yaml", ".dvcignore", ".gitignore", ".dvc", "src", "stages", "presets")

@@ -11,10 +11,8 @@ from torch.testing import assert_close
 
 from arbiscale.config.align import AlignSettings
 from arbiscale.config.runtime import RuntimeSettings
-from arbiscale.latent_diffusion import LatentDiffusion
-from arbiscale.training.align_samples import SampleAlignment
-from arbiscale.training.align_timesteps import TimestepAlignment
-from arbiscale.training.alignment import AlignmentTraining
+from arbiscale.models.latent_diffusion import LatentDiffusion
+from arbiscale.training.alignment import AlignmentTraining, SampleAlignment, TimestepAlignment
 from arbiscale.training.fit import fit
 
 ALIGNMENTS = [TimestepAlignment, SampleAlignment]

@@ -5,9 +5,8 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from arbiscale.imaging.resize import base_image, resize, shrink
 from arbiscale.losses.grid import grid_loss
-from arbiscale.low_resolution import base_image, shrink
-from arbiscale.resize import resize
 from arbiscale.training.autoencoder import AutoencoderTraining
 
 Maker = Callable[..., AutoencoderTraining]

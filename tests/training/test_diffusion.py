@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from arbiscale.config.training import TrainingSettings
-from arbiscale.latent_diffusion import LatentDiffusion
+from arbiscale.models.latent_diffusion import LatentDiffusion
 from arbiscale.training.diffusion import DiffusionTraining
 
 

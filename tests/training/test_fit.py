@@ -12,10 +12,9 @@ from arbiscale.config.align import AlignSettings
 from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.config.training import TrainingSettings
 from arbiscale.errors import UnavailableError, UserError
-from arbiscale.latent_diffusion import LatentDiffusion
 from arbiscale.losses import image
-from arbiscale.training.align_samples import SampleAlignment
-from arbiscale.training.align_timesteps import TimestepAlignment
+from arbiscale.models.latent_diffusion import LatentDiffusion
+from arbiscale.training.alignment import SampleAlignment, TimestepAlignment
 from arbiscale.training.autoencoder import AutoencoderTraining
 from arbiscale.training.fit import choose_precision, fit
 from arbiscale.training.module import TrainingModule

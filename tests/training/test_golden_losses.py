@@ -23,9 +23,8 @@ from torch import Tensor
 from arbiscale.config.align import AlignSettings
 from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.config.training import TrainingSettings
-from arbiscale.latent_diffusion import LatentDiffusion
-from arbiscale.training.align_samples import SampleAlignment
-from arbiscale.training.align_timesteps import TimestepAlignment
+from arbiscale.models.latent_diffusion import LatentDiffusion
+from arbiscale.training.alignment import SampleAlignment, TimestepAlignment
 from arbiscale.training.autoencoder import AutoencoderTraining
 from arbiscale.training.diffusion import DiffusionTraining
 from arbiscale.training.fit import fit

@@ -10,14 +10,13 @@ import torch
 from torch import nn
 
 from arbiscale.config.params import Params
+from arbiscale.config.presets import list_presets, preview_preset
 from arbiscale.config.runtime import RuntimeSettings
-from arbiscale.diffusion_checkpoint import DiffusionConfig, ModelConfig, build_latent_diffusion
-from arbiscale.latent_diffusion import LatentDiffusion
-from arbiscale.latent_space import measure_statistics
+from arbiscale.models.folder import DiffusionConfig, ModelConfig, build_latent_diffusion
+from arbiscale.models.latent_diffusion import LatentDiffusion
+from arbiscale.models.latent_space import measure_statistics
 from arbiscale.networks.autoencoder import Autoencoder
-from arbiscale.presets import list_presets, preview_preset
-from arbiscale.training.align_samples import SampleAlignment
-from arbiscale.training.align_timesteps import TimestepAlignment
+from arbiscale.training.alignment import SampleAlignment, TimestepAlignment
 from arbiscale.training.autoencoder import AutoencoderTraining
 from arbiscale.training.diffusion import DiffusionTraining
 from arbiscale.training.fit import fit

@@ -9,8 +9,8 @@ from torch import Tensor
 from arbiscale.config.align import AlignSettings
 from arbiscale.config.training import TrainingSettings
 from arbiscale.diffusion.process import DiffusionProcess
-from arbiscale.latent_diffusion import LatentDiffusion
-from arbiscale.training.align_timesteps import TimestepAlignment
+from arbiscale.models.latent_diffusion import LatentDiffusion
+from arbiscale.training.alignment import TimestepAlignment
 from arbiscale.training.diffusion import DiffusionTraining
 from arbiscale.training.previews import preview_sampling
 

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from arbiscale import __version__
-from arbiscale.cli import checkpoints, drawing, film, presets, project, registry
+from arbiscale.cli import drawing, film, presets, project, registry
+from arbiscale.cli import published as checkpoints
 from arbiscale.errors import UserError
 
 OBJECTS_BETWEEN_COLLECTIONS = 10_000  # instead of 700: importing torch and diffusers collects for 0.6 s less

@@ -37,8 +37,8 @@ from arbiscale.cli.requests import Target, check_folder, check_input, parse_size
 from arbiscale.errors import UserError
 
 if TYPE_CHECKING:
-    from arbiscale.inference.picture import Picture
-    from arbiscale.model import Model
+    from arbiscale.imaging.picture import Picture
+    from arbiscale.inference.model import Model
 
 
 def upscale(
@@ -157,7 +157,7 @@ def generate(
     if not jobs:
         return
 
-    from arbiscale.inference.formats import find_format
+    from arbiscale.imaging.formats import find_format
 
     for height, width in sizes:
         find_format(folder / f"{height}x{width}{ending}", (height, width))
@@ -216,7 +216,7 @@ def _upscale(
 def _read(source: Source) -> Picture:
     import io
 
-    from arbiscale.inference.reading import read_picture
+    from arbiscale.imaging.reading import read_picture
 
     if source.path != STANDARD:
         name, picture = str(source.path), read_picture(source.path)
@@ -232,7 +232,7 @@ def _read(source: Source) -> Picture:
 
 def _sizes(outputs: Sequence[Output], picture: Picture, ending: str | None) -> list[tuple[int, int]]:
     """The outputs' sizes; raises UserError for absurd ones, and ones that a format cannot hold."""
-    from arbiscale.inference.formats import find_format
+    from arbiscale.imaging.formats import find_format
 
     sizes = [output.target.of(picture.size) for output in outputs]
     for output, size in zip(outputs, sizes, strict=True):

@@ -31,10 +31,10 @@ from arbiscale.cli.options import (
 from arbiscale.cli.progress import DrawingProgress, drawing_progress
 from arbiscale.cli.requests import check_input, check_place, parse_point, parse_size
 from arbiscale.errors import UserError
-from arbiscale.interruption import stop_signals
+from arbiscale.pipeline.signals import stop_signals
 
 if TYPE_CHECKING:
-    from arbiscale.inference.picture import Picture
+    from arbiscale.imaging.picture import Picture
 
 _LONGER_SIDE_PX = 640  # of a film nobody said the size of
 
@@ -73,8 +73,8 @@ def zoom(
         raise UserError(f"{output}: exists; give --overwrite or name another output")
     where = check_runtime(device, model)
 
-    from arbiscale.inference.formats.film import check_encoder, check_frame, write_film
-    from arbiscale.inference.reading import read_picture
+    from arbiscale.imaging.formats.film import check_encoder, check_frame, write_film
+    from arbiscale.imaging.reading import read_picture
 
     check_encoder(output)
     picture = read_picture(source)

@@ -14,7 +14,7 @@ from arbiscale.cli.requests import check_device, find_model
 from arbiscale.errors import UserError
 
 if TYPE_CHECKING:
-    from arbiscale.model import Model
+    from arbiscale.inference.model import Model
 
 
 class Precision(StrEnum):
@@ -78,10 +78,9 @@ def open_model(where: str, device: str, precision: Precision, compiled: bool, th
 
     try:
         with nullcontext() if compiled else lean_imports():
-            from arbiscale.loading import load_model
+            from arbiscale.inference.loading import load_model
     except (ImportError, RuntimeError):  # of another release of diffusers, which wants what was left out
-        import arbiscale.torchvision_operators  # noqa: F401
-        from arbiscale.loading import load_model
+        from arbiscale.inference.loading import load_model
 
     if threads:
         torch.set_num_threads(threads)

@@ -17,7 +17,7 @@ Name = Annotated[str, typer.Argument(help="Of a file in presets/, without its su
 @app.command("list")
 def list_() -> None:
     """Name the presets."""
-    from arbiscale.presets import list_presets
+    from arbiscale.config.presets import list_presets
 
     presets = list_presets(_folder())
     width = max(map(len, presets), default=0)
@@ -28,7 +28,7 @@ def list_() -> None:
 @app.command()
 def show(name: Name) -> None:
     """Print a preset's values."""
-    from arbiscale.presets import find_preset
+    from arbiscale.config.presets import find_preset
 
     print(find_preset(_folder(), name).read_text(encoding="utf-8"), end="")
 
@@ -36,7 +36,7 @@ def show(name: Name) -> None:
 @app.command()
 def apply(name: Name) -> None:
     """Merge a preset into params.yaml, keeping its comments, and print what changed."""
-    from arbiscale.presets import apply_preset, find_preset
+    from arbiscale.config.presets import apply_preset, find_preset
 
     preset = find_preset(_folder(), name)
     changes = apply_preset(params_path(), preset)

@@ -43,7 +43,7 @@ def weights(
     ] = None,
 ) -> None:
     """Put the pretrained networks behind metrics and losses into ./weights."""
-    from arbiscale.weights_folder import DEFAULT, fetch_weights
+    from arbiscale.pretrained.files import DEFAULT, fetch_weights
 
     fetch_weights(networks or DEFAULT, source)
 

@@ -23,8 +23,8 @@ STYLES = {"FINISHED": "green", "FAILED": "red", "KILLED": "yellow", "RUNNING": "
 
 def runs() -> None:
     """Show the run behind every stage's present outputs."""
-    from arbiscale.store_address import configured_uri
-    from arbiscale.tracking import open_store
+    from arbiscale.tracking.address import configured_uri
+    from arbiscale.tracking.store import open_store
 
     records = sorted((_record(path) for path in _records()), key=lambda record: str(record["started"]))
     if not records:
@@ -51,8 +51,8 @@ def ui(
     host: Annotated[str, typer.Option(help="to listen on; 0.0.0.0 lets other machines in")] = "127.0.0.1",
 ) -> None:
     """Open MLflow's web interface on this project's store."""
-    from arbiscale.store_address import configured_uri, shown
-    from arbiscale.tracking import open_store
+    from arbiscale.tracking.address import configured_uri, shown
+    from arbiscale.tracking.store import open_store
 
     store = open_store(configured_uri())
     if store.uri.startswith(("http://", "https://")):
@@ -81,7 +81,7 @@ def register() -> None:
             f"{folder}: is missing; `dvc repro` makes it, `dvc pull` and `dvc checkout` bring it back"
         )
     store, name = _registry()
-    from arbiscale.registry import challenge
+    from arbiscale.tracking.registry import challenge
 
     version, created = challenge(store, folder, name)
     print(f"{name} version {version} {'registered anew' if created else 'found'}: it is the challenger now")
@@ -90,7 +90,7 @@ def register() -> None:
 def promote(version: Annotated[int, typer.Argument(min=1, help="of the registered model")]) -> None:
     """Make a version of the registered model the champion."""
     store, name = _registry()
-    from arbiscale.registry import promote
+    from arbiscale.tracking.registry import promote
 
     promote(store, name, version)
     print(f"{name} version {version} is the champion now")
@@ -113,7 +113,7 @@ def _registry() -> tuple[Any, str]:
     from arbiscale.config.register import RegisterSettings
     from arbiscale.config.runtime import RuntimeSettings
     from arbiscale.config.section import load_section
-    from arbiscale.tracking import open_store
+    from arbiscale.tracking.store import open_store
 
     params = repository_root() / "params.yaml"
     name = load_section(params, "register", RegisterSettings).model_name

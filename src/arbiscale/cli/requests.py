@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arbiscale.errors import UserError
-from arbiscale.registered_name import SCHEME, check_registered
+from arbiscale.tracking.registry import SCHEME, check_registered
 from arbiscale.workspace import repository_root
 
 Size = tuple[int, int]  # (height, width) in pixels

@@ -11,16 +11,55 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arbiscale.config.data import CropSettings, SplitSettings
-from arbiscale.data.boxes import crop_boxes
-from arbiscale.data.manifest import Crop, HeldOut, Manifest, Rejected, Split
+from arbiscale.data.manifest import (
+    Box,
+    Crop,
+    HeldOut,
+    Manifest,
+    Photograph,
+    Rejected,
+    Split,
+    read_record,
+)
 from arbiscale.data.preview import draw_preview
-from arbiscale.data.progress import progress
-from arbiscale.data.record import Photograph, read_record, sha256_of
 from arbiscale.data.shards import ShardWriter
 from arbiscale.data.split import scene_of, split_scenes
 from arbiscale.errors import UserError
-from arbiscale.files import atomic_folder
-from arbiscale.images import read_image, write_image
+from arbiscale.files import atomic_folder, sha256_of
+from arbiscale.imaging.picture_files import read_image, write_image
+from arbiscale.progress import progress
+
+
+def crop_boxes(width: int, height: int, settings: CropSettings, *, seed: int, name: str) -> list[Box]:
+    """Distinct square boxes inside a photograph, `settings.per_photograph` at most.
+
+    Random ones lie anywhere, also over one another; those of a grid do not overlap and spread from edge to
+    edge. Both depend on (seed, name) only. Empty where the photograph is smaller than a crop.
+    """
+    size = settings.size_px
+    if width < size or height < size:
+        return []
+    entropy = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    generator = np.random.default_rng(int.from_bytes(entropy))
+    if settings.mode == "grid":
+        lefts, tops = _spread(width, size), _spread(height, size)
+    else:
+        lefts, tops = np.arange(width - size + 1), np.arange(height - size + 1)
+    places = len(lefts) * len(tops)
+    chosen = generator.choice(places, size=min(places, settings.per_photograph), replace=False)
+    if settings.mode == "grid":
+        chosen.sort()
+    corners = [(int(lefts[place % len(lefts)]), int(tops[place // len(lefts)])) for place in chosen]
+    return [(left, top, left + size, top + size) for left, top in corners]
+
+
+def _spread(length: int, size: int) -> np.ndarray:
+    """Starts of as many crops as fit side by side, the gaps between them even; a single one is centred."""
+    count = length // size
+    if count == 1:
+        return np.array([(length - size) // 2])
+    return np.linspace(0, length - size, count).round().astype(int)
+
 
 # Held-out photographs come first: of two equal ones the copy in training is the one rejected.
 _ORDER: tuple[Split, ...] = ("test", "validation", "train")

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -13,9 +14,9 @@ from torch.utils.data import Dataset
 from arbiscale.config.data import AugmentationSettings
 from arbiscale.data.augmentation import Augmentation
 from arbiscale.data.manifest import read_manifest
-from arbiscale.data.stored import StoredCrops
+from arbiscale.data.shards import StoredCrops
 from arbiscale.errors import UserError
-from arbiscale.pixels import to_tensor
+from arbiscale.imaging.pixels import to_tensor
 
 
 class CropDataset(Dataset[Tensor]):
@@ -84,3 +85,19 @@ class CropDataset(Dataset[Tensor]):
 def _order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     """The order of the crops in one pass."""
     return np.random.default_rng((seed, epoch)).permutation(count)
+
+
+VALIDATION_CROPS = 12  # fixed, so that curves compare
+
+
+def training_streams(
+    crops: Path, augmentation: AugmentationSettings, seed: int
+) -> tuple[CropDataset, Tensor]:
+    """The stream of augmented training crops, and validation crops (batch, 3, crop_px, crop_px).
+
+    Raises:
+        UserError: a split has no crops, or they are smaller than what training cuts from them.
+    """
+    held_out = CropDataset(crops, "validation", None, seed, crop_px=augmentation.crop_px)
+    validation = torch.stack([held_out[index] for index in range(min(VALIDATION_CROPS, len(held_out)))])
+    return CropDataset(crops, "train", augmentation, seed), validation

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from arbiscale.data.manifest import Crop, HeldOut, Manifest
-from arbiscale.fonts import label_font
-from arbiscale.images import read_image
+from arbiscale.imaging.picture_files import read_image
+from arbiscale.imaging.sheets import label_font
 
 _COLUMNS = 8
 _TILE_PX = 160

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from arbiscale.config.data import SplitSettings
-from arbiscale.data.manifest import Split
-from arbiscale.data.record import Photograph
+from arbiscale.data.manifest import Photograph, Split
 from arbiscale.errors import UserError
 
 

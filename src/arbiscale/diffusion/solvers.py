@@ -20,17 +20,15 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
-
-import arbiscale.before_diffusers  # noqa: F401
-from arbiscale.config.sampling import SamplingSettings
-
-from diffusers import (  # isort: skip
+from diffusers import (
     DDPMScheduler,
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
     UniPCMultistepScheduler,
 )
+from torch import Tensor
+
+from arbiscale.config.sampling import SamplingSettings
 
 # (index of the step, noisy latent, estimate of z_0) -> the latent at the step's end
 Step = Callable[[int, Tensor, Tensor], Tensor]

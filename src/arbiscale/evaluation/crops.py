@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from arbiscale.errors import UserError
-from arbiscale.pixels import to_tensor
+from arbiscale.imaging.pixels import to_tensor
 
 
 @dataclass(frozen=True)

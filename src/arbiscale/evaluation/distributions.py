@@ -11,11 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from arbiscale.coordinates import Size
 from arbiscale.evaluation.drawn import Drawn, draw, size_name
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.references import References
 from arbiscale.evaluation.scores import Evaluation
+from arbiscale.imaging.coordinates import Size
+from arbiscale.inference.model import Model
 from arbiscale.metrics.distributions import (
     LEAST_PICTURES,
     frechet_distance,
@@ -25,7 +26,6 @@ from arbiscale.metrics.distributions import (
 from arbiscale.metrics.inception import FEATURES
 from arbiscale.metrics.self_similarity import self_similarity
 from arbiscale.metrics.spectrum import grid_energy
-from arbiscale.model import Model
 from arbiscale.progress import LongTask
 
 PROTOCOL = "generation"

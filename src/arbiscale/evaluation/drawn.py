@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from arbiscale.coordinates import Size
 from arbiscale.evaluation.pictures import as_shown, batches
 from arbiscale.evaluation.scores import Comparison
+from arbiscale.imaging.coordinates import Size
+from arbiscale.imaging.pixels import to_array
+from arbiscale.inference.model import Model
 from arbiscale.metrics.cost import now_seconds
-from arbiscale.model import Model
-from arbiscale.pixels import to_array
 
 
 @dataclass(frozen=True)

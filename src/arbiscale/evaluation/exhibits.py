@@ -11,8 +11,8 @@ from torch import Tensor
 from arbiscale.evaluation.extremes import window
 from arbiscale.evaluation.pairs import Pairs
 from arbiscale.evaluation.scores import Comparison
-from arbiscale.pixels import to_array
-from arbiscale.resize import resize
+from arbiscale.imaging.pixels import to_array
+from arbiscale.imaging.resize import resize
 
 EXHIBITED_PX = 512  # side of the part that is kept of larger pictures: there are many
 

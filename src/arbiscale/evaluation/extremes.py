@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from arbiscale.evaluation.detail import Box, busiest_square
+from arbiscale.imaging.detail import Box, busiest_square
 
 if TYPE_CHECKING:
     import numpy as np

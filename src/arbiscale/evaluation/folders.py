@@ -7,7 +7,7 @@ from pathlib import Path
 
 from arbiscale.errors import UserError
 from arbiscale.evaluation.crops import HeldOutCrop
-from arbiscale.images import READABLE_SUFFIXES, read_image
+from arbiscale.imaging.picture_files import READABLE_SUFFIXES, read_image
 from arbiscale.workspace import repository_root
 
 

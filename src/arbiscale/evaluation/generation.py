@@ -8,17 +8,17 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from arbiscale.coordinates import Size
 from arbiscale.evaluation.crops import HeldOutCrop, stack
 from arbiscale.evaluation.drawn import draw
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.pictures import agreement_with_half_size, as_shown, batches, compare
 from arbiscale.evaluation.scores import Comparison, Evaluation
+from arbiscale.imaging.coordinates import Size
+from arbiscale.imaging.pixels import to_array
+from arbiscale.inference.model import Model
 from arbiscale.metrics.cost import now_seconds
 from arbiscale.metrics.self_similarity import self_similarity
 from arbiscale.metrics.spectrum import grid_energy
-from arbiscale.model import Model
-from arbiscale.pixels import to_array
 
 GROUP = "generation"
 COMPARISONS = 6  # pictures kept to look at, per row

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from arbiscale.errors import UnavailableError
-from arbiscale.losses.perceptual import LPIPS, VGG, load_lpips
 from arbiscale.metrics.inception import Inception, load_inception
 from arbiscale.metrics.structure_texture import DISTS, load_dists
+from arbiscale.pretrained.lpips import LPIPS, VGG, load_lpips
 
 _PERCEPTUAL: dict[str, Callable[[str], LPIPS | DISTS]] = {  # by its column
     "lpips": load_lpips,
@@ -68,7 +68,7 @@ def load_metric_networks(
 
     Args:
         perceptual: columns, as in `evaluate.perceptual`.
-        weights_dir: where weights are looked for first (see arbiscale.weights).
+        weights_dir: where weights are looked for first (see arbiscale.pretrained.files).
         device: where the networks shall be.
         inception: whether sets of pictures are compared, too.
 

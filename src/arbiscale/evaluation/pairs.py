@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from arbiscale.coordinates import Size
 from arbiscale.errors import UserError
 from arbiscale.evaluation.crops import HeldOutCrop
 from arbiscale.evaluation.pictures import as_shown
 from arbiscale.evaluation.protocols import Protocol, Sizes
-from arbiscale.matlab_bicubic import matlab_bicubic
-from arbiscale.pixels import to_tensor
-from arbiscale.resize import resize
+from arbiscale.imaging.coordinates import Size
+from arbiscale.imaging.kernels import matlab_bicubic
+from arbiscale.imaging.pixels import to_tensor
+from arbiscale.imaging.resize import resize
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from arbiscale.coordinates import Size
 from arbiscale.evaluation.networks import MetricNetworks
+from arbiscale.imaging.coordinates import Size
 from arbiscale.metrics.colour import luma
 from arbiscale.metrics.diversity import pairwise_distance, pixel_deviation
 from arbiscale.metrics.quality import psnr, ssim

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from arbiscale.coordinates import Size
+from arbiscale.imaging.coordinates import Size
 
 FACE_LOW_PX = 16  # arXiv 2403.10255, table 1
 CROP_PX = 192  # arXiv 2403.10255, DIV2K's training and validation crops

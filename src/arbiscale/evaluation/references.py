@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from arbiscale.coordinates import Size
 from arbiscale.evaluation.pictures import as_shown
+from arbiscale.imaging.coordinates import Size
+from arbiscale.imaging.pixels import to_tensor
+from arbiscale.imaging.resize import resize
 from arbiscale.metrics.inception import BATCH, FEATURES, Inception
-from arbiscale.pixels import to_tensor
 from arbiscale.progress import LongTask
-from arbiscale.resize import resize
 
 MOST_CROPS = 50_000  # as many as the field draws; of more, so many are taken, evenly spread
 

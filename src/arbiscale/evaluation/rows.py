@@ -11,14 +11,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from arbiscale.coordinates import Size
 from arbiscale.evaluation.pairs import Pairs, resized
 from arbiscale.evaluation.pictures import Draw, batches
 from arbiscale.evaluation.protocols import Protocol
+from arbiscale.imaging.coordinates import Size
+from arbiscale.imaging.pixels import to_array, to_tensor
+from arbiscale.imaging.resize import resize
+from arbiscale.inference.model import Model
 from arbiscale.metrics.cost import now_seconds
-from arbiscale.model import Model
-from arbiscale.pixels import to_array, to_tensor
-from arbiscale.resize import resize
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arbiscale.config.evaluate import EvaluateSettings, by_name
-from arbiscale.coordinates import Size
 from arbiscale.errors import UserError
 from arbiscale.evaluation.crops import HeldOutCrop, cut_held_out_crops, cut_random_crops
 from arbiscale.evaluation.distributions import PROTOCOL as GENERATION
@@ -31,7 +30,8 @@ from arbiscale.evaluation.protocols import (
 )
 from arbiscale.evaluation.scores import Evaluation
 from arbiscale.evaluation.super_resolution import evaluate_super_resolution
-from arbiscale.model import Model
+from arbiscale.imaging.coordinates import Size
+from arbiscale.inference.model import Model
 
 Photographs = Mapping[str, NDArray[np.uint8]]
 Images = Callable[[], Sequence[HeldOutCrop]]

@@ -21,12 +21,12 @@ from arbiscale.evaluation.pictures import (
 from arbiscale.evaluation.protocols import SAMPLE, Protocol
 from arbiscale.evaluation.rows import Contestants, draw_rows
 from arbiscale.evaluation.scores import Comparison, Evaluation
+from arbiscale.imaging.pixels import to_array
+from arbiscale.inference.model import Model
 from arbiscale.metrics.colour import colour_shift
 from arbiscale.metrics.consistency import consistency
 from arbiscale.metrics.cost import now_seconds
 from arbiscale.metrics.spectrum import grid_energy
-from arbiscale.model import Model
-from arbiscale.pixels import to_array
 from arbiscale.progress import LongTask
 
 COMPARISONS = 6  # pictures of different photographs kept to look at, per scale

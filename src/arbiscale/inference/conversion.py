@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from arbiscale.errors import UserError
-from arbiscale.inference.picture import Metadata, Picture, Pixels, to_samples, to_signed
-from arbiscale.inference.reading import from_pil
+from arbiscale.imaging.picture import Metadata, Picture, Pixels, to_samples, to_signed
+from arbiscale.imaging.reading import from_pil
 
 _ROUNDING = 1e-3  # by which a tensor may leave [-1, 1]
 

@@ -10,16 +10,16 @@ import psutil
 import torch
 from torch import Tensor
 
-from arbiscale.arguments import checked_region, checked_size
-from arbiscale.coordinates import Region, Size
 from arbiscale.errors import UserError
+from arbiscale.imaging.coordinates import Region, Size
+from arbiscale.imaging.kernels import resize_region
+from arbiscale.imaging.picture import Picture, Pixels, to_samples, to_signed
+from arbiscale.inference.arguments import checked_region, checked_size
 from arbiscale.inference.features import FeatureRows, rows_read
-from arbiscale.inference.picture import Picture, Pixels, to_samples, to_signed
-from arbiscale.inference.resampling import resize_region
 from arbiscale.inference.tiles import Tiling
 
 if TYPE_CHECKING:
-    from arbiscale.model import Model
+    from arbiscale.inference.model import Model
 
 _BAND_PIXELS = 1 << 18  # drawn at once
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from arbiscale.coordinates import Region, Size, axis_neighbours, crop
+from arbiscale.imaging.coordinates import Region, Size, axis_neighbours, crop
 from arbiscale.inference.tiles import Span, Tiling, blend_strip, cut
 
 Decode = Callable[[Tensor], Tensor]  # latent -> features of the same height and width

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from arbiscale.config.sampling import SamplingSettings
-from arbiscale.coordinates import Region, crop
-from arbiscale.inference.resampling import resize_region
+from arbiscale.imaging.coordinates import Region, crop
+from arbiscale.imaging.kernels import resize_region
 from arbiscale.inference.tiles import Tiling, blend
-from arbiscale.latent_diffusion import LatentDiffusion
+from arbiscale.models.latent_diffusion import LatentDiffusion
 from arbiscale.networks.denoiser import Denoiser
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from arbiscale.coordinates import Region, Size
+from arbiscale.imaging.coordinates import Region, Size
 
 
 @dataclass(frozen=True)

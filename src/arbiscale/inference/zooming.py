@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from arbiscale.coordinates import Size
+from arbiscale.imaging.coordinates import Size
+from arbiscale.imaging.picture import Pixels
 from arbiscale.inference.drawing import Drawing
-from arbiscale.inference.picture import Pixels
 
 
 def zoom_frames(

@@ -8,8 +8,6 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from arbiscale.checkpoint import AUTOENCODER, read_tensors
-from arbiscale.diffusion_checkpoint import DENOISER, ModelConfig, read_config
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_file
 from arbiscale.interop.configurations import unpublished
@@ -17,6 +15,7 @@ from arbiscale.interop.contents import FIRST_STAGE_ROOT, SCALE, UNET_ROOT, avera
 from arbiscale.interop.first_stage_names import first_stage_pairs
 from arbiscale.interop.tensors import table_of, to_published
 from arbiscale.interop.unet_names import unet_pairs
+from arbiscale.models.folder import AUTOENCODER, DENOISER, ModelConfig, read_config, read_tensors
 from arbiscale.networks.autoencoder import Autoencoder
 from arbiscale.networks.denoiser import Denoiser
 

@@ -10,12 +10,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from arbiscale.checkpoint import AUTOENCODER, CONFIG, read_tensors
 from arbiscale.config.autoencoder import AutoencoderNetworkSettings
 from arbiscale.config.diffusion import DiffusionSettings, ProcessSettings
 from arbiscale.config.params import Params
 from arbiscale.diffusion.process import DiffusionProcess
-from arbiscale.diffusion_checkpoint import DENOISER, DiffusionConfig, ModelConfig, read_config
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_folder, write_json
 from arbiscale.interop.checkpoint_file import read_state
@@ -32,7 +30,16 @@ from arbiscale.interop.contents import (
 from arbiscale.interop.first_stage_names import first_stage_pairs
 from arbiscale.interop.tensors import Mismatch, Pair, compare, table_of, to_own
 from arbiscale.interop.unet_names import unet_pairs
-from arbiscale.latent_space import LatentStatistics
+from arbiscale.models.folder import (
+    AUTOENCODER,
+    CONFIG,
+    DENOISER,
+    DiffusionConfig,
+    ModelConfig,
+    read_config,
+    read_tensors,
+)
+from arbiscale.models.latent_space import LatentStatistics
 from arbiscale.networks.autoencoder import Autoencoder
 from arbiscale.networks.denoiser import Denoiser
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from arbiscale.coordinates import Region, Size
+from arbiscale.imaging.coordinates import Region, Size
 
 _NEIGHBOURS = (2, 3, 4, 5)  # in bins: a Hann window spreads a peak to the bins at distance 1
 _ROUNDING_VARIANCE = (2 / 255) ** 2 / 12  # of 8-bit pixels in [-1, 1]: fainter than that cannot be seen

@@ -8,8 +8,8 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from arbiscale.errors import UnavailableError
-from arbiscale.losses.alignment import per_sample
-from arbiscale.losses.perceptual import load_lpips
+from arbiscale.losses.weighting import per_sample
+from arbiscale.pretrained.lpips import load_lpips
 
 
 class ImageLoss(nn.Module):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from arbiscale.imaging.resize import resize
 from arbiscale.metrics.quality import psnr
-from arbiscale.resize import resize
 
 
 def consistency(images: Tensor, low_resolution: Tensor) -> Tensor:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from arbiscale import torchvision_operators  # noqa: F401  before torch-fidelity, which imports torchvision
-
 NEIGHBOURS = 3  # of precision and recall (arXiv 1904.06991)
 LEAST_PICTURES = NEIGHBOURS + 1  # in either set
 SUBSETS, SUBSET_PICTURES = 100, 1000  # of KID (arXiv 1801.01401)

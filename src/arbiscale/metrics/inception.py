@@ -7,20 +7,12 @@ from io import BytesIO
 import torch
 from torch import Tensor, nn
 
-from arbiscale import torchvision_operators  # noqa: F401  before torch-fidelity, which imports torchvision
-from arbiscale.weights import Pretrained, load_network
+from arbiscale.pretrained.files import INCEPTION, load_network
 
 FEATURES = 2048
 BATCH = 32  # pictures at a time: each is resized to 299 px
 
 # The network of the FID paper (arXiv 1706.08500), converted from TensorFlow by torch-fidelity.
-INCEPTION = Pretrained(
-    name="Inception",
-    files=("inception.pth", "weights-inception-2015-12-05-6726825d.pth"),
-    url="https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
-    "weights-inception-2015-12-05-6726825d.pth",
-    sha256_prefix="6726825d",
-)
 
 
 class Inception(nn.Module):
@@ -59,7 +51,7 @@ class Inception(nn.Module):
 
 
 def load_inception(weights_dir: str = "") -> Inception:
-    """Inception on the weights found for `weights_dir` (see arbiscale.weights), else downloaded.
+    """Inception on the weights found for `weights_dir` (see arbiscale.pretrained.files), else downloaded.
 
     Raises:
         UnavailableError: the weights are nowhere here and cannot be downloaded; says what to do.

@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from arbiscale import torchvision_operators  # noqa: F401  before torchmetrics, which imports torchvision
-
 SSIM_WINDOW_PX = 11  # Gaussian, sigma 1.5 (Wang et al., IEEE TIP 2004)
 HIGHEST_PSNR_DB = 100.0  # of equal images, in place of infinity, which neither JSON nor a mean can hold
 

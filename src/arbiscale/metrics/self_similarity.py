@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from arbiscale.imaging.resize import resize
 from arbiscale.metrics.quality import ssim
-from arbiscale.resize import resize
 
 
 def self_similarity(images: Tensor, others: Tensor) -> Tensor:

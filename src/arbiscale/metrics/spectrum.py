@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from arbiscale.coordinates import Size
+from arbiscale.imaging.coordinates import Size
 
 NEIGHBOUR_BINS = (2, 3, 4, 5)  # a Hann window spreads a peak to the bins at distance 1
 ROUNDING_VARIANCE = 1 / 12 / 255**2  # of 8-bit pixels in [0, 1]: a grid far below it cannot be seen

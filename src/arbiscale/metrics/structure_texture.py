@@ -7,8 +7,7 @@ from importlib.resources import as_file, files
 import torch
 from torch import Tensor, nn
 
-from arbiscale import torchvision_operators  # noqa: F401  before torchmetrics, which imports torchvision
-from arbiscale.weights import VGG16, load_network, load_state
+from arbiscale.pretrained.files import VGG16, load_network, load_state
 
 LEAST_PX = 16  # a side of which VGG16 leaves one feature
 _STAGE_ENDS = (4, 9, 16, 23, 30)  # of VGG16's layers: behind the last ReLU of each resolution
@@ -92,7 +91,7 @@ class DISTS(nn.Module):
 
 
 def load_dists(weights_dir: str = "") -> DISTS:
-    """DISTS on the VGG16 found for `weights_dir` (see arbiscale.weights), else downloaded.
+    """DISTS on the VGG16 found for `weights_dir` (see arbiscale.pretrained.files), else downloaded.
 
     Raises:
         UnavailableError: VGG16's weights are nowhere here and cannot be downloaded; says what to do.

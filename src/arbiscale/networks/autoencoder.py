@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from arbiscale.config.autoencoder import AutoencoderNetworkSettings
-from arbiscale.coordinates import Region, Size, check_region, crop
+from arbiscale.imaging.coordinates import Region, Size, check_region, crop
 from arbiscale.networks.encoder import Encoder
 from arbiscale.networks.feature_decoder import FeatureDecoder
 from arbiscale.networks.implicit_head import ImplicitHead

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import torch
+from diffusers import UNet2DModel
+from diffusers.models.unets.unet_2d_blocks import UNetMidBlock2D
 from torch import Tensor, nn
 
-import arbiscale.before_diffusers  # noqa: F401
 from arbiscale.config.diffusion import DenoiserSettings
 from arbiscale.networks.transformer import FeatureTransformer
-
-from diffusers import UNet2DModel  # isort: skip
-from diffusers.models.unets.unet_2d_blocks import UNetMidBlock2D  # isort: skip
 
 
 class Denoiser(nn.Module):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+from diffusers.models.autoencoders.vae import Encoder as ResidualEncoder
 from torch import Tensor, nn
 
-import arbiscale.before_diffusers  # noqa: F401
 from arbiscale.config.autoencoder import AutoencoderNetworkSettings
-
-from diffusers.models.autoencoders.vae import Encoder as ResidualEncoder  # isort: skip
 
 
 class Encoder(nn.Module):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+from diffusers.models.unets.unet_2d_blocks import UNetMidBlock2D, UpDecoderBlock2D
 from torch import Tensor, nn
 
-import arbiscale.before_diffusers  # noqa: F401
 from arbiscale.config.autoencoder import AutoencoderNetworkSettings
-
-from diffusers.models.unets.unet_2d_blocks import UNetMidBlock2D, UpDecoderBlock2D  # isort: skip
 
 _NORM_EPSILON = 1e-6
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from arbiscale.coordinates import AxisNeighbours, Region, Size, axis_neighbours
+from arbiscale.imaging.coordinates import AxisNeighbours, Region, Size, axis_neighbours
 from arbiscale.networks.local_ensemble import Queries, blend, chunk_queries, multiplied_in
 
 _DISTANCE_FLOOR = 1e-9  # shares a pixel fairly between neighbours that are both that pixel

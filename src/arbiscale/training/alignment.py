@@ -1,4 +1,4 @@
-"""What the two alignment stages share: what learns, and the image loss through the decoder."""
+"""The two alignment stages: what learns, and the image loss through the decoder."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from torch import Tensor, nn
 from arbiscale.config.align import AlignSettings
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.config.training import TrainingSettings
-from arbiscale.latent_diffusion import LatentDiffusion
-from arbiscale.latent_space import ImagePair
+from arbiscale.imaging.coordinates import random_region
 from arbiscale.losses.grid import grid_loss
 from arbiscale.losses.image import ImageLoss
-from arbiscale.regions import random_region
+from arbiscale.losses.weighting import clamped_snr_weight, per_sample, weighted_mean
+from arbiscale.models.latent_diffusion import LatentDiffusion
+from arbiscale.models.latent_space import ImagePair
 from arbiscale.training.module import TrainingModule, Validation
-from arbiscale.training.previews import preview
+from arbiscale.training.previews import preview, preview_sampling
 
 
 class AlignmentTraining(TrainingModule):
@@ -79,3 +80,61 @@ class AlignmentTraining(TrainingModule):
     def validate(self, images: Tensor) -> Validation:
         """Pictures and quality of a short chain."""
         return preview(self.model, self.model.pair(images), self.sampling, {})
+
+
+class TimestepAlignment(AlignmentTraining):
+    """lambda1 w_t ||z0 - z0_hat||^2 + lambda2 w_t image(x0, decode(z0_hat)) (equations 7-9).
+
+    w_t = a / (1 - a), clamped; unclamped, the first term is ||eps - eps_hat||^2.
+    """
+
+    def __init__(self, settings: AlignSettings, model: LatentDiffusion, weights_dir: str) -> None:
+        training, sampling = settings.timesteps, preview_sampling(model.process)
+        super().__init__("align_timesteps", settings, training, sampling, model, weights_dir)
+
+    def losses(self, images: Tensor) -> dict[str, Tensor]:
+        """Both terms, weighted per sample."""
+        pair, latent = self.encode(images)
+        process = self.model.process
+        timestep = process.draw_timesteps(len(latent))
+        noisy = process.add_noise(latent, torch.randn_like(latent), timestep)
+        prediction = self.model.denoiser(noisy, timestep, pair.condition)
+        estimate = process.estimate_latent(prediction, noisy, timestep)
+        weight = clamped_snr_weight(process.snr(timestep), self.settings.weight_clamp)
+        latent_loss = weighted_mean(weight, per_sample(estimate - latent, "l2"))
+        image_loss = weighted_mean(weight, self.image_losses(pair, estimate))
+        loss = self.settings.latent_weight * latent_loss + self.settings.image_weight * image_loss
+        return {"loss": loss, "latent": latent_loss, "image": image_loss}
+
+
+class SampleAlignment(AlignmentTraining):
+    """lambda2 image(x0, decode(z_0)), z_0 drawn by a short chain, gradients through its last steps.
+
+    Super-resolution starts from noise: the condition tells which image is meant. Generation has
+    nothing to tell it, so its chain starts from the image's own latent, noised to where the steps
+    with gradients begin.
+    """
+
+    def __init__(self, settings: AlignSettings, model: LatentDiffusion, weights_dir: str) -> None:
+        samples = settings.samples
+        super().__init__("align_samples", settings, samples.training, samples.sampling, model, weights_dir)
+        self.gradient_steps = samples.gradient_steps
+
+    def losses(self, images: Tensor) -> dict[str, Tensor]:
+        """The image loss at the end of the chain; the latent's error is only watched."""
+        pair, latent = self.encode(images)
+        start, first_step = torch.randn_like(latent), 0
+        if pair.condition is None:
+            first_step = self.sampling.steps - self.gradient_steps
+            timesteps, _ = self.model.process.chain(self.sampling)
+            start = self.model.process.add_noise(latent, start, timesteps[first_step].expand(len(latent)))
+        drawn = self.model.sample(
+            start,
+            pair.condition,
+            self.sampling,
+            first_step=first_step,
+            gradient_steps=self.gradient_steps,
+        )
+        image_loss = self.image_losses(pair, drawn).mean()
+        latent_error = per_sample(drawn.detach() - latent, "l2").mean()
+        return {"loss": self.settings.image_weight * image_loss, "image": image_loss, "latent": latent_error}

@@ -6,18 +6,16 @@ import torch
 from torch import Tensor, nn
 
 from arbiscale.config.autoencoder import AutoencoderSettings
-from arbiscale.coordinates import crop
+from arbiscale.imaging.coordinates import crop, random_region
+from arbiscale.imaging.resize import base_image, resize, shrink
+from arbiscale.imaging.sheets import comparison
 from arbiscale.losses.adversarial import discriminator_loss, generator_loss
-from arbiscale.losses.alignment import per_sample
 from arbiscale.losses.grid import grid_loss
 from arbiscale.losses.image import ImageLoss
-from arbiscale.low_resolution import base_image, shrink
+from arbiscale.losses.weighting import per_sample
 from arbiscale.networks.autoencoder import Autoencoder
 from arbiscale.networks.discriminator import PatchDiscriminator
 from arbiscale.networks.posterior import Posterior
-from arbiscale.pictures import comparison
-from arbiscale.regions import random_region
-from arbiscale.resize import resize
 from arbiscale.training.module import TrainingModule, Validation
 
 

@@ -7,12 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-import arbiscale.torchvision_operators  # noqa: F401  (before lightning)
 from arbiscale.training.module import TrainingModule
-
-from pytorch_lightning import Callback, LightningModule, Trainer  # isort: skip
 
 
 class WeightAveraging(Callback):

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from arbiscale.config.training import TrainingSettings
-from arbiscale.latent_diffusion import LatentDiffusion
-from arbiscale.latent_space import ImagePair
-from arbiscale.losses.alignment import per_sample
+from arbiscale.losses.weighting import per_sample
+from arbiscale.models.latent_diffusion import LatentDiffusion
+from arbiscale.models.latent_space import ImagePair
 from arbiscale.training.module import TrainingModule, Validation
 from arbiscale.training.previews import preview, preview_sampling
 

@@ -9,21 +9,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor
+from pytorch_lightning.loggers import Logger
 from torch.utils.data import Dataset
 
-import arbiscale.torchvision_operators  # noqa: F401  (before lightning)
 from arbiscale.config.runtime import RuntimeSettings
-from arbiscale.device import choose_device
+from arbiscale.models.device import choose_device
 from arbiscale.training.averaging import WeightAveraging
-from arbiscale.training.callbacks import Checkpoints, DivergenceGuard, StepSeeds, Validations
-from arbiscale.training.module import TrainingModule
-from arbiscale.training.progress import StepProgress
-from arbiscale.training.recorder import Recorder
+from arbiscale.training.callbacks import Checkpoints, DivergenceGuard, StepProgress, StepSeeds, Validations
+from arbiscale.training.module import Recorder, TrainingModule
 from arbiscale.training.streams import training_batches
-
-from pytorch_lightning import Trainer  # isort: skip
-from pytorch_lightning.callbacks import Callback, LearningRateMonitor  # isort: skip
-from pytorch_lightning.loggers import Logger  # isort: skip
 
 LightningPrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
 _PRECISIONS: dict[str, LightningPrecision] = {

@@ -1,19 +1,32 @@
-"""What every training has in common: its optimizer, its validation and its seeds."""
+"""What every training has in common: its optimizer, its validation, and where it reports to."""
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
+from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
-import arbiscale.torchvision_operators  # noqa: F401  (before lightning)
 from arbiscale.config.training import TrainingSettings
 
-from pytorch_lightning import LightningModule  # isort: skip
+
+class Recorder(Protocol):
+    """Takes curves, pictures and tags."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Record values at an optimizer step."""
+
+    def log_image(self, name: str, image: np.ndarray, step: int | None = None) -> None:
+        """Record a picture, uint8 (height, width, 3), at an optimizer step."""
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Record what is true of the training as a whole."""
 
 
 @dataclass(frozen=True)

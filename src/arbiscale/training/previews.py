@@ -6,10 +6,10 @@ import torch
 
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.diffusion.process import DiffusionProcess
-from arbiscale.latent_diffusion import LatentDiffusion
-from arbiscale.latent_space import ImagePair
-from arbiscale.losses.alignment import per_sample
-from arbiscale.pictures import comparison
+from arbiscale.imaging.sheets import comparison
+from arbiscale.losses.weighting import per_sample
+from arbiscale.models.latent_diffusion import LatentDiffusion
+from arbiscale.models.latent_space import ImagePair
 from arbiscale.training.module import Validation
 
 _STEPS = 8  # where the process has as many timesteps

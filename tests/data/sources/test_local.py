@@ -10,10 +10,10 @@ from PIL import Image
 
 from arbiscale.config.data import DataSettings, FolderSettings
 from arbiscale.config.section import read_yaml
-from arbiscale.data.record import PHOTOGRAPHS, read_record
+from arbiscale.data.manifest import PHOTOGRAPHS, read_record
 from arbiscale.data.sources import bundled, fetch, folder
 from arbiscale.errors import UserError
-from arbiscale.images import read_image
+from arbiscale.imaging.picture_files import read_image
 
 VALUES = read_yaml(Path(__file__).parents[3] / "params.yaml")["data"]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import assert_never
 
 from arbiscale.config.data import DataSettings
-from arbiscale.data.record import PHOTOGRAPHS, Photograph, read_record, write_record
+from arbiscale.data.manifest import PHOTOGRAPHS, Photograph, read_record, write_record
 from arbiscale.data.sources import bundled, folder, s3
 from arbiscale.files import atomic_folder
 

@@ -7,8 +7,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from arbiscale.data.record import Photograph, sha256_of
+from arbiscale.data.manifest import Photograph
 from arbiscale.errors import UserError
+from arbiscale.files import sha256_of
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from arbiscale.config.data import FolderSettings
-from arbiscale.data.record import Photograph, sha256_of
+from arbiscale.data.manifest import Photograph
 from arbiscale.errors import UserError
-from arbiscale.images import READABLE_SUFFIXES
+from arbiscale.files import sha256_of
+from arbiscale.imaging.picture_files import READABLE_SUFFIXES
 from arbiscale.workspace import repository_root
 
 

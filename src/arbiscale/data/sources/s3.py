@@ -9,10 +9,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from arbiscale.config.data import S3Settings
-from arbiscale.data.progress import progress
-from arbiscale.data.record import Photograph, sha256_of
+from arbiscale.data.manifest import Photograph
 from arbiscale.errors import UnavailableError, UserError
-from arbiscale.images import READABLE_SUFFIXES
+from arbiscale.files import sha256_of
+from arbiscale.imaging.picture_files import READABLE_SUFFIXES
+from arbiscale.progress import progress
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError

@@ -1,0 +1,102 @@
+"""Commands about checkpoints of the published code: import-checkpoint, export-checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from arbiscale.cli.project import params_path
+from arbiscale.cli.requests import check_model_folder, check_place, find_model
+from arbiscale.errors import UserError
+from arbiscale.workspace import repository_root
+
+if TYPE_CHECKING:
+    from arbiscale.interop import Imported
+
+
+def import_checkpoint(
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="A .ckpt, .pt, .pth or .safetensors file.")
+    ],
+    to: Annotated[Path, typer.Option(metavar="DIR", help="The model folder to write.")],
+    preset: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Of the configuration it was trained with; a LIIF needs none."),
+    ] = None,
+    first_stage: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A model folder whose first stage the file's U-Net belongs to."),
+    ] = None,
+) -> None:
+    """Make a model folder of a checkpoint of arbitrary-scale-diffusion, latent-diffusion or LIIF.
+
+    Its networks are those of params.yaml with the preset merged in; a LIIF's tensors describe it
+    themselves. Nothing of the file is executed.
+    """
+    if preset is None:
+        _import_liif(source, to, first_stage)
+        return
+    from arbiscale.config.presets import find_preset, preview_preset
+
+    params = preview_preset(params_path(), find_preset(repository_root() / "presets", preset))
+    check_model_folder(to)
+    if first_stage is not None:
+        find_model(str(first_stage))
+
+    from arbiscale import interop
+
+    found = interop.import_checkpoint(source, params, to, first_stage)
+    for line in _report(found, to):
+        print(line)
+
+
+def export_checkpoint(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A model folder.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="TARGET", help="A .ckpt, .pt, .pth or .safetensors file.")
+    ],
+) -> None:
+    """Write a model folder as a checkpoint that arbitrary-scale-diffusion reads."""
+    find_model(str(folder))
+    check_place(target)
+
+    from arbiscale import interop
+
+    interop.export_checkpoint(folder, target)
+    print(target)
+
+
+def _import_liif(source: Path, folder: Path, first_stage: Path | None) -> None:
+    if first_stage is not None:
+        raise UserError("--first-stage: needs the U-Net's configuration: --preset NAME")
+    check_model_folder(folder)
+
+    from arbiscale import interop
+
+    settings = interop.import_liif(source, folder).settings
+    print(f"{folder}: LIIF, EDSR encoder of {settings.blocks} blocks and {settings.width} channels")
+    print(f"It draws: --model {folder}")
+
+
+def _report(found: Imported, folder: Path) -> list[str]:
+    """What was imported, and what it is good for."""
+    parts = ["first stage" if found.head else "first stage without its implicit head"]
+    if found.unet:
+        parts.append("U-Net (moving averages)" if found.averages else "U-Net")
+        scale = f"{found.latent_scale:.6g}" if found.latent_scale is not None else "1 (the file names none)"
+        parts.append(f"latent scale {scale}")
+    lines = [f"{folder}: {', '.join(parts)}"]
+    if found.left_out:
+        kinds = (f"{kind} ({count})" for kind, count in found.left_out.items())
+        lines.append(f"not needed, in tensors: {', '.join(kinds)}")
+    if found.unet and found.head:
+        lines.append(f"It draws: --model {folder}")
+    elif found.unet:
+        lines.append(f"It starts trainings: autoencoder.init_from and diffusion.init_from: {folder}")
+    else:
+        lines.append(f"It starts a training: autoencoder.init_from: {folder}")
+    if found.head and not found.unet:
+        lines.append(f"It takes a U-Net: arbiscale import-checkpoint UNET --first-stage {folder}")
+    return lines

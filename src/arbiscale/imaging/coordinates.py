@@ -1,0 +1,81 @@
+"""The one owner of coordinates: (y, x) order, [-1, 1] over the image's edges, pixel centres inside.
+
+An axis of n pixels spans [-1, 1]; pixel i has its centre at (2 i + 1) / n - 1 and a width of 2 / n.
+An image of any size covers the same square, so a query pixel of an output finds its neighbours among
+the pixels of a latent by comparing coordinates. Every query here is a full grid, so the two axes are
+independent and everything is kept per axis.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Size = tuple[int, int]  # (height, width)
+Region = tuple[int, int, int, int]  # (top, left, height, width), in output pixels
+
+_TIE_SHIFT = 1e-6  # of LIIF: a query on the edge between two pixels belongs to the upper one
+
+
+def pixel_centres(count: int) -> Tensor:
+    """Coordinates of the centres of `count` pixels along one axis, shape (count,), float64 on the CPU."""
+    index = torch.arange(count, dtype=torch.float64)  # MPS has no float64
+    return (2 * index + 1) / count - 1
+
+
+@dataclass(frozen=True)
+class AxisNeighbours:
+    """The two input pixels around each output pixel of one axis, lower first.
+
+    Attributes:
+        index: input pixels, shape (2, outputs), clamped to the image.
+        relative: query minus that pixel's centre, in units of half input pixels, shape (2, outputs).
+        cell: the output pixel's width in the same units.
+    """
+
+    index: Tensor
+    relative: Tensor
+    cell: float
+
+
+def axis_neighbours(
+    outputs: int, inputs: int, start: int, count: int, device: torch.device | None = None
+) -> AxisNeighbours:
+    """Neighbours of the output pixels `start` to `start + count` of an axis of `outputs` pixels.
+
+    The local ensemble of LIIF (arXiv 2012.09161, section 3.2), along one axis: the pixel that holds
+    the point half an input pixel before, and after, the query.
+    """
+    query = pixel_centres(outputs)[start : start + count]
+    position = (query + 1 + _TIE_SHIFT) * inputs / 2  # in input pixels, 0 at the edge
+    half = torch.tensor([[-0.5], [0.5]], dtype=torch.float64)
+    index = (position + half).floor().clamp(0, inputs - 1).long()  # (2, count)
+    centre = (2 * index.double() + 1) / inputs - 1
+    relative = ((query - centre) * inputs).float()
+    return AxisNeighbours(index.to(device), relative.to(device), cell=2 * inputs / outputs)
+
+
+def check_region(region: Region | None, size: Size) -> Region:
+    """The region itself, or the whole of an output of this size; raises ValueError where it sticks out."""
+    if region is None:
+        return (0, 0, *size)
+    top, left, height, width = region
+    if top < 0 or left < 0 or height < 1 or width < 1 or top + height > size[0] or left + width > size[1]:
+        raise ValueError(f"region {region} does not lie inside an output of {size[0]}x{size[1]} px")
+    return region
+
+
+def crop(image: Tensor, region: Region) -> Tensor:
+    """The pixels of a region of an image (batch, channels, height, width)."""
+    top, left, height, width = region
+    return image[..., top : top + height, left : left + width]
+
+
+def random_region(size: Size, side: int) -> Region:
+    """A square region of at most `side` pixels, uniform over its places, from the global random state."""
+    height, width = min(side, size[0]), min(side, size[1])
+    top = int(torch.randint(size[0] - height + 1, ()))
+    left = int(torch.randint(size[1] - width + 1, ()))
+    return (top, left, height, width)

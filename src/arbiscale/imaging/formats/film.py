@@ -1,0 +1,97 @@
+"""Films: GIF by Pillow, H.264 by ffmpeg."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from arbiscale.errors import UserError
+from arbiscale.files import atomic_file
+from arbiscale.imaging.coordinates import Size
+from arbiscale.inference.output import no_empty_folders
+
+Frame = NDArray[np.uint8]
+
+LARGEST_SIDE_PX = 8192  # of a frame, which is drawn as a whole; H.264 ends not far beyond
+_QUALITY = 18  # of x264, its constant rate factor: hardly to be told from the frames
+
+
+def check_encoder(path: Path) -> None:
+    """Refuse a film that could not be written, before the work.
+
+    Raises:
+        UserError: no encoder is installed for its suffix.
+    """
+    if path.suffix.lower() == ".mp4" and find_spec("imageio_ffmpeg") is None:
+        raise UserError(f"{path}: needs an encoder; pip install 'arbiscale[film]', or write a .gif")
+
+
+def check_frame(path: Path, size: Size) -> None:
+    """Refuse frames of (height, width) pixels that are too large for a film; raises UserError."""
+    if max(size) > LARGEST_SIDE_PX:
+        raise UserError(
+            f"{path}: a film holds at most {LARGEST_SIDE_PX:,} px a side, not {size[0]}x{size[1]}; "
+            f"give a smaller --size"
+        )
+
+
+def write_film(path: Path, frames: Iterator[Frame], size: Size, frames_per_second: int) -> None:
+    """Write frames (height, width, 3) of one size as H.264 or GIF, whole or not at all.
+
+    Args:
+        path: `.mp4` or `.gif`.
+        frames: in their order.
+        size: (height, width) of each, even for `.mp4`.
+        frames_per_second: of the film.
+
+    Raises:
+        UserError: as `check_encoder` and `check_frame`, or a place that cannot be written.
+    """
+    check_encoder(path)
+    check_frame(path, size)
+    with no_empty_folders(path), atomic_file(path) as temporary:
+        if path.suffix.lower() == ".gif":
+            _write_gif(temporary, frames, frames_per_second)
+        else:
+            _write_mp4(temporary, frames, size, frames_per_second)
+
+
+def _write_gif(path: Path, frames: Iterator[Frame], frames_per_second: int) -> None:
+    images = (Image.fromarray(frame).quantize(dither=Image.Dither.FLOYDSTEINBERG) for frame in frames)
+    milliseconds = max(20, round(1000 / frames_per_second))  # viewers slow down what is faster
+    next(images).save(path, save_all=True, append_images=images, duration=milliseconds, loop=0)
+
+
+def _write_mp4(path: Path, frames: Iterator[Frame], size: Size, frames_per_second: int) -> None:
+    """Feed frames to ffmpeg; raises OSError with its own words where it fails."""
+    import imageio_ffmpeg
+
+    raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[1]}x{size[0]}", "-r", str(frames_per_second)]
+    coded = ["-an", "-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", str(_QUALITY)]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", *raw, "-i", "-", *coded, str(path)]
+    with tempfile.TemporaryFile() as said:
+        # In a session of its own, so that Ctrl-C reaches only this process, which then ends that one.
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=said, start_new_session=True)
+        assert process.stdin is not None
+        try:
+            for frame in frames:
+                process.stdin.write(np.ascontiguousarray(frame).data)
+            process.stdin.close()
+            failed = process.wait() != 0
+        except BrokenPipeError:
+            failed = True
+        finally:
+            process.kill()
+            process.wait()
+        if failed:
+            said.seek(0)
+            first = said.readline().decode(errors="replace").strip()
+            raise OSError(re.sub(r"^(\[[^]]*\] *)+", "", first) or "ffmpeg failed")

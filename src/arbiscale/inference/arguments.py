@@ -1,0 +1,101 @@
+"""What is asked of a model from Python: sizes, regions, seeds and tensors, whatever callers gave for them."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from arbiscale.errors import UserError
+from arbiscale.imaging.coordinates import Region, Size, check_region
+
+
+def target_size(size: Size, scale: float | tuple[float, float] | None, wanted: Size | None) -> Size:
+    """The output size of an input of (height, width) pixels from a scale or a wanted size.
+
+    Raises:
+        UserError: neither or both given, no number, or an output below 1 px.
+    """
+    if (scale is None) == (wanted is None):
+        raise UserError("give either a scale or a size")
+    if scale is None:
+        return checked_size(wanted)
+    try:
+        vertical, horizontal = scale if isinstance(scale, tuple | list) else (scale, scale)
+        return checked_size((round(size[0] * vertical), round(size[1] * horizontal)))
+    except (TypeError, ValueError, OverflowError):  # not numbers, or not two of them; NaN, infinity
+        raise UserError(f"scale {scale!r}: must be a factor, or (vertical, horizontal)") from None
+
+
+def checked_size(size: Any, name: str = "the output") -> Size:
+    """(height, width) in pixels of what is named, as whole numbers.
+
+    Raises:
+        UserError: it is not that, or below 1 px.
+    """
+    try:
+        height, width = map(operator.index, size)
+    except (TypeError, ValueError):
+        raise UserError(f"size {size!r}: must be (height, width) in whole pixels") from None
+    if min(height, width) < 1:
+        raise UserError(f"{name} would be {height}x{width} px; ask for at least 1x1")
+    return (height, width)
+
+
+def checked_count(count: Any) -> int:
+    """How many pictures, as a whole number.
+
+    Raises:
+        UserError: it is none, or below 1.
+    """
+    try:
+        whole = operator.index(count)
+    except TypeError:
+        whole = 0
+    if whole < 1:
+        raise UserError(f"count {count!r}: must be a whole number from 1 on")
+    return whole
+
+
+def checked_region(region: Any, size: Size) -> Region:
+    """(top, left, height, width) inside a picture of (height, width) pixels, as whole numbers.
+
+    Raises:
+        UserError: it is not that.
+    """
+    try:
+        top, left, height, width = map(operator.index, region)
+    except (TypeError, ValueError):
+        raise UserError(f"region {region!r}: must be (top, left, height, width) in whole pixels") from None
+    try:
+        return check_region((top, left, height, width), size)
+    except ValueError:
+        raise UserError(f"region {region!r}: must lie inside the picture of {size[0]}x{size[1]} px") from None
+
+
+def checked_tensor(name: str, given: Any, channels: int, *, multiple: int = 1) -> Tensor:
+    """A tensor (batch, channels, height, width), sides multiples of a number of pixels.
+
+    Raises:
+        UserError: it is not that; by its name.
+    """
+    found = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
+    if not isinstance(given, Tensor) or given.ndim != 4 or given.shape[1] != channels:
+        raise UserError(f"{name}: must be a tensor (batch, {channels}, height, width), not {found}")
+    if not given.numel() or any(side % multiple for side in given.shape[2:]):
+        raise UserError(f"{name}: sides must be multiples of {multiple} px, and not 0; not {found}")
+    return given
+
+
+def noise_generator(seed: int) -> torch.Generator:
+    """The source of a seed's noise, the same on every device.
+
+    Raises:
+        UserError: the seed is no whole number of 64 bits.
+    """
+    try:
+        return torch.Generator().manual_seed(operator.index(seed))
+    except (TypeError, ValueError, RuntimeError):
+        raise UserError(f"seed {seed!r}: must be a whole number of at most 64 bits") from None

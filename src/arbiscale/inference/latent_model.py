@@ -1,0 +1,210 @@
+"""The façade of what the stages train: an autoencoder, with latent diffusion or alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from arbiscale.config.sampling import Sampler, SamplingSettings
+from arbiscale.errors import UserError
+from arbiscale.imaging.coordinates import Region, Size
+from arbiscale.inference.arguments import (
+    checked_count,
+    checked_region,
+    checked_size,
+    checked_tensor,
+    noise_generator,
+)
+from arbiscale.inference.model import Model, Precision
+from arbiscale.models.folder import DiffusionConfig, ModelConfig
+from arbiscale.models.latent_diffusion import LatentDiffusion
+from arbiscale.networks.autoencoder import Autoencoder
+
+if TYPE_CHECKING:
+    from arbiscale.inference.drawing import Drawing
+    from arbiscale.inference.features import FeatureRows
+    from arbiscale.inference.tiles import Tiling
+
+_DEFAULT_SAMPLING = SamplingSettings(steps=50, spacing="trailing", eta=0.0)
+
+
+class LatentModel(Model):
+    """Latents of an autoencoder, sampled by diffusion, or only encoded where it stands alone.
+
+    Attributes:
+        config: what the folder says of itself.
+        autoencoder: its encoder makes latents, its decoder draws them.
+        diffusion: what samples latents; None for an autoencoder alone.
+        sampling: how latents are drawn.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        network: Autoencoder | LatentDiffusion,
+        device: torch.device,
+        precision: Precision,
+        sampling: SamplingSettings | None = None,
+    ) -> None:
+        super().__init__(device, precision)
+        self.config = config
+        self.diffusion = network if isinstance(network, LatentDiffusion) else None
+        self.autoencoder = network.space.autoencoder if isinstance(network, LatentDiffusion) else network
+        self.sampling = sampling or config.sampling or _DEFAULT_SAMPLING
+        self.task = config.diffusion.task if config.diffusion else "reconstruction"
+        self.factor = config.factor
+        self.downsampling = self.autoencoder.downsampling
+        self.residual = config.autoencoder.residual
+        self.head = self.autoencoder.decoder.head
+
+    def networks(self) -> list[torch.nn.Module]:
+        """The convolutional networks: encoder, feature decoder and, where there is one, denoiser."""
+        found = [self.autoencoder.encoder, self.autoencoder.decoder.feature_decoder]
+        return [*found, self.diffusion.denoiser] if self.diffusion else found
+
+    def feature_rows(self, latent: Tensor, tiling: Tiling | None) -> FeatureRows:
+        """Decoded features of one latent, row by row; in tiles where the latent was made in tiles."""
+        from arbiscale.inference.features import make_features
+
+        with self.computing():
+            return make_features(latent, self.autoencoder.features, tiling)
+
+    def sample(
+        self,
+        image: Any,
+        *,
+        steps: int | None = None,
+        sampler: Sampler | None = None,
+        seed: int = 0,
+        eta: float | None = None,
+        tile: str | int = "auto",
+    ) -> Drawing:
+        """Run diffusion once, to draw the result at several sizes; see `Model.sample`."""
+        from arbiscale.imaging.picture import to_signed
+        from arbiscale.inference.conversion import to_picture
+        from arbiscale.inference.drawing import Drawing
+        from arbiscale.inference.memory import choose_tiling
+
+        picture = to_picture(image)
+        self.diffusion_for("super_resolution")
+        per_pixel = self.factor // self.downsampling
+        tiling = choose_tiling(self, (picture.size[0] * per_pixel, picture.size[1] * per_pixel), tile)
+        latent = self.sample_latents(
+            to_signed(picture.colour), steps=steps, sampler=sampler, seed=seed, eta=eta, tiling=tiling
+        )
+        return Drawing(self, latent, picture, tiling)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Latents (the posterior's mode) of images (batch, 3, height, width) in [-1, 1].
+
+        Raises:
+            UserError: other shapes, or sides that are no multiples of `downsampling`.
+        """
+        image = checked_tensor("images", image, 3, multiple=self.downsampling)
+        with self.computing():
+            return self.autoencoder.encode(image.to(self.device)).mode().float()
+
+    def decode(
+        self, latent: Tensor, size: Size, *, region: Region | None = None, base: Tensor | None = None
+    ) -> Tensor:
+        """Images (batch, 3, *size), not clamped, drawn from latents; see `ImplicitDecoder.forward`.
+
+        Raises:
+            UserError: no size, region or latents; a base where none is drawn on, or none where one is.
+        """
+        latent = checked_tensor("latents", latent, self.config.autoencoder.latent_channels)
+        size = checked_size(size)
+        region = checked_region(region, size) if region else None
+        base = self._checked_base(base, size, region)
+        with self.computing():
+            return self.autoencoder.decode(latent.to(self.device), size, region=region, base=base).float()
+
+    def _checked_base(self, base: Tensor | None, size: Size, region: Region | None) -> Tensor | None:
+        if not self.residual:
+            if base is not None:
+                raise UserError("this model draws on no low-resolution picture; leave base out")
+            return None
+        if base is None:
+            raise UserError("this model draws on the low-resolution picture: give base=model.base(low, size)")
+        base = checked_tensor("base", base, 3).to(self.device)
+        if tuple(base.shape[2:]) not in {size, (region or size)[-2:]}:
+            raise UserError(
+                f"base: must be of {size[0]}x{size[1]} px, or of the region's; not {tuple(base.shape)}"
+            )
+        return base
+
+    def sample_latents(
+        self,
+        low_resolution: Tensor,
+        *,
+        steps: int | None = None,
+        sampler: Sampler | None = None,
+        seed: int = 0,
+        eta: float | None = None,
+        tiling: Tiling | None = None,
+    ) -> Tensor:
+        """Latents of super-resolved images; see `Model.sample_latents`. `tiling`: in latent pixels."""
+        diffusion, config = self.diffusion_for("super_resolution")
+        height, width = low_resolution.shape[-2:]
+        per_pixel = self.factor // self.downsampling
+        padded = pad_to_multiple(low_resolution.to(self.device), config.denoiser.downsampling)
+        settings = self.sampling.but(steps=steps, sampler=sampler, eta=eta)
+        generator = noise_generator(seed)
+        with self.computing():
+            if tiling is None:
+                condition = diffusion.condition(padded)
+                assert condition is not None
+                noise = torch.randn(condition.shape, generator=generator).to(self.device)
+                latent = diffusion.sample(noise, condition, settings, generator=generator)
+            else:
+                from arbiscale.inference.latents import sample_tiled
+
+                latent = sample_tiled(diffusion, padded, settings, tiling, generator)
+            return diffusion.space.restore(latent)[..., : height * per_pixel, : width * per_pixel]
+
+    def latent_size_for(self, size: Size) -> Size:
+        """A latent size of about the training's area in the proportions of an image size."""
+        config = self.diffusion_for("generation")[1]
+        multiple = config.denoiser.downsampling
+        side = config.training_latent_px
+        stretch = (size[0] / size[1]) ** 0.5
+        stretch = min(max(stretch, multiple / side), side / multiple)  # no side vanishes, none explodes
+        height, width = (max(1, round(side * s / multiple)) * multiple for s in (stretch, 1 / stretch))
+        return (height, width)
+
+    def generate_latents(
+        self,
+        count: int,
+        latent_size: Size,
+        *,
+        steps: int | None = None,
+        sampler: Sampler | None = None,
+        seed: int = 0,
+        eta: float | None = None,
+    ) -> Tensor:
+        """Latents (count, channels, *latent_size) of generated images; see `Model.generate_latents`."""
+        diffusion, config = self.diffusion_for("generation")
+        multiple = config.denoiser.downsampling
+        height, width = (-(-side // multiple) * multiple for side in checked_size(latent_size, "the latent"))
+        generator = noise_generator(seed)
+        shape = (checked_count(count), diffusion.space.channels, height, width)
+        noise = torch.randn(shape, generator=generator).to(self.device)
+        settings = self.sampling.but(steps=steps, sampler=sampler, eta=eta)
+        with self.computing():
+            latent = diffusion.sample(noise, None, settings, generator=generator)
+            return diffusion.space.restore(latent)
+
+    def diffusion_for(self, task: str) -> tuple[LatentDiffusion, DiffusionConfig]:
+        """The diffusion model and its configuration; raises UserError where it was made for another task."""
+        if self.diffusion is None or self.config.diffusion is None or self.task != task:
+            raise self.refusal(task)
+        return self.diffusion, self.config.diffusion
+
+
+def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
+    """Repeat the last row and column until both sides are multiples."""
+    height, width = image.shape[-2:]
+    return functional.pad(image, (0, -width % multiple, 0, -height % multiple), mode="replicate")

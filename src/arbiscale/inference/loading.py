@@ -1,0 +1,108 @@
+"""Opening a model folder: which façade it gets, where it runs and in what precision."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+import torch
+from torch import nn
+
+from arbiscale.config.liif import LIIF_FORMAT
+from arbiscale.config.sampling import SamplingSettings
+from arbiscale.config.section import read_yaml
+from arbiscale.errors import UserError
+from arbiscale.inference.latent_model import LatentModel
+from arbiscale.inference.memory import keep_freed_memory
+from arbiscale.inference.model import Model, Precision
+from arbiscale.models.device import choose_device
+from arbiscale.models.folder import CONFIG, load_autoencoder, load_latent_diffusion, read_config
+from arbiscale.tracking.registry import SCHEME, check_registered
+
+
+def load_model(
+    where: str | Path,
+    device: str = "auto",
+    *,
+    precision: Precision = "float32",
+    compiled: bool = False,
+    sampling: SamplingSettings | None = None,
+) -> Model:
+    """Load a model from a folder (a stage's output, a packed or an imported model) or from the registry.
+
+    Args:
+        where: the folder, or `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+        device: auto, cpu, cuda, cuda:N or mps.
+        precision: of matrix products and convolutions; sums and norms stay in float32.
+        compiled: compile the networks on first use, for many pictures of one size.
+        sampling: how to draw, instead of the model's own; a LIIF has none.
+
+    Raises:
+        UserError: no model there, a damaged one, a device or compiler that this machine does not have, or
+            an unknown precision.
+    """
+    if not isinstance(where, str | Path):
+        raise UserError(f"model {where!r}: must be a folder or models:/NAME@ALIAS")
+    if str(where).startswith(SCHEME):
+        check_registered(str(where))
+        from arbiscale.tracking.registry import resolve
+
+        where = resolve(str(where))
+    folder = Path(where)
+    _refuse_file(folder)
+    chosen = choose_device(device)
+    if precision not in get_args(Precision):
+        raise UserError(f"precision {precision!r}: must be one of {', '.join(get_args(Precision))}")
+    if chosen.type == "cpu":
+        keep_freed_memory()
+    model = _open(folder, chosen, precision, sampling)
+    if chosen.type != "mps":  # as its convolutions read
+        for network in model.networks():
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if compiled:
+        from arbiscale.inference.loading import compile_networks
+
+        compile_networks(model.networks(), chosen)
+    return model
+
+
+def _refuse_file(path: Path) -> None:
+    if path.is_file():
+        raise UserError(
+            f"{path}: is a file, not a model folder; published weights become one by "
+            f"`arbiscale import-checkpoint {path} --to DIR`"
+        )
+
+
+def _open(
+    folder: Path, device: torch.device, precision: Precision, sampling: SamplingSettings | None
+) -> Model:
+    """What runs the model of a folder, by what its config.json says."""
+    path = folder / CONFIG
+    if path.is_file() and read_yaml(path).get("format") == LIIF_FORMAT:
+        from arbiscale.inference.liif_model import LIIFModel
+        from arbiscale.models.folder import load_liif
+
+        return LIIFModel(load_liif(folder).to(device).requires_grad_(False), device, precision)
+    config = read_config(folder)
+    network = (
+        load_latent_diffusion(folder) if config.diffusion else load_autoencoder(folder, config.autoencoder)
+    )
+    return LatentModel(config, network.to(device).requires_grad_(False), device, precision, sampling)
+
+
+def compile_networks(networks: Sequence[nn.Module], device: torch.device) -> None:
+    """Let torch compile each network when it is first called, once more where shapes change, then for any.
+
+    Raises:
+        UserError: what torch compiles with is missing.
+    """
+    if device.type == "cpu":
+        compilers = [os.environ.get("CXX"), "g++", "clang++", "cl"]
+        if not any(name and shutil.which(name) for name in compilers):
+            raise UserError("--compile: needs a C++ compiler (g++ or clang++); install one or leave it out")
+    for network in networks:
+        network.compile()

@@ -1,0 +1,234 @@
+"""The façade of every model: upscale a picture, or generate one, at any size."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from arbiscale.config.sampling import Sampler
+from arbiscale.errors import UserError
+from arbiscale.imaging.coordinates import Region, Size
+from arbiscale.imaging.pixels import to_array
+from arbiscale.imaging.resize import base_image
+from arbiscale.inference.arguments import checked_count, checked_size, target_size
+from arbiscale.networks.local_ensemble import multiplied_in
+
+if TYPE_CHECKING:
+    from arbiscale.inference.drawing import Drawing
+    from arbiscale.inference.features import FeatureRows
+    from arbiscale.inference.tiles import Tiling
+    from arbiscale.networks.implicit_head import ImplicitHead
+
+Precision = Literal["float32", "bfloat16", "float16"]
+Picture = TypeVar("Picture", Image.Image, np.ndarray, Tensor)
+
+
+class Model(ABC):
+    """A trained model, ready to draw; `arbiscale.load_model` makes one of a folder.
+
+    What is sampled, or encoded, is a latent: a kind of model says how, and how a latent is drawn.
+
+    Attributes:
+        device: where it runs.
+        precision: of matrix products and convolutions.
+        task: `super_resolution`, `generation`, or `reconstruction` (an autoencoder alone).
+        factor: the fixed training factor: high-resolution crop / low-resolution crop.
+        downsampling: image pixels per latent pixel, along one axis.
+        residual: whether what is drawn is the difference to the bicubic low-resolution image.
+        head: what draws colours from features.
+    """
+
+    task: str
+    factor: int
+    downsampling: int
+    residual: bool
+    head: ImplicitHead
+
+    def __init__(self, device: torch.device, precision: Precision) -> None:
+        self.device = device
+        self.precision = precision
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Without gradients, in the precision asked for; in float32 where a CPU would have to emulate it."""
+        dtype = multiplied_in(getattr(torch, self.precision), self.device)
+        with torch.no_grad(), torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+            yield
+
+    @abstractmethod
+    def networks(self) -> list[torch.nn.Module]:
+        """The convolutional networks."""
+
+    @abstractmethod
+    def feature_rows(self, latent: Tensor, tiling: Tiling | None) -> FeatureRows:
+        """What the head reads of one latent, row by row; in tiles where the latent was made in tiles."""
+
+    def upscale(
+        self,
+        image: Picture,
+        *,
+        scale: float | tuple[float, float] | None = None,
+        size: Size | None = None,
+        steps: int | None = None,
+        sampler: Sampler | None = None,
+        seed: int = 0,
+        eta: float | None = None,
+        tile: str | int = "auto",
+    ) -> Picture:
+        """Upscale a picture.
+
+        Args:
+            image: a PIL image; uint8 or uint16 (height, width, 3); or a tensor (3, height, width) or
+                (1, 3, height, width) in [-1, 1].
+            scale: output / input, one factor or (vertical, horizontal).
+            size: (height, width) of the output in pixels, instead of a scale.
+            steps: sampling steps; None = the model's own.
+            sampler: ddim, ddpm, dpm_solver, unipc or euler; None = the model's own.
+            seed: of the sampling noise.
+            eta: noise that ddim adds; None = the model's own.
+            tile: `auto`, `none`, or the side of a tile in pixels of the image; see `Drawing`.
+
+        Returns:
+            The picture at its new size, of the type given; a PIL image keeps alpha, profile and EXIF.
+
+        Raises:
+            UserError: a model without super-resolution; neither or both of scale and size; a size below
+                1 px; an image of another type, shape or range.
+        """
+        from arbiscale.inference.conversion import like, to_picture
+
+        picture = to_picture(image)
+        target = target_size(picture.size, scale, size)
+        drawing = self.sample(picture, steps=steps, sampler=sampler, seed=seed, eta=eta, tile=tile)
+        return like(image, drawing.draw(target), picture.metadata)
+
+    @abstractmethod
+    def sample(
+        self,
+        image: Any,
+        *,
+        steps: int | None = None,
+        sampler: Sampler | None = None,
+        seed: int = 0,
+        eta: float | None = None,
+        tile: str | int = "auto",
+    ) -> Drawing:
+        """Make a picture's latent once, to draw it at several sizes: `sample(image).draw((1080, 1920))`.
+
+        Arguments and errors are those of `upscale`; tensors are drawn as 16-bit arrays.
+        """
+
+    def generate(
+        self,
+        sizes: Sequence[Size],
+        *,
+        count: int = 1,
+        steps: int | None = None,
+        sampler: Sampler | None = None,
+        seed: int = 0,
+        eta: float | None = None,
+        latent_size: Size | None = None,
+    ) -> list[list[np.ndarray]]:
+        """Generate pictures; each latent is drawn at every size.
+
+        Args:
+            sizes: (height, width) of the outputs, in pixels.
+            count: how many latents.
+            steps: sampling steps; None = the model's own.
+            sampler: ddim, ddpm, dpm_solver, unipc or euler; None = the model's own.
+            seed: of the noise; picture i of a seed is the same whatever the count.
+            eta: noise that ddim adds; None = the model's own.
+            latent_size: (height, width) of the latents; None = as trained, in the first size's proportions.
+
+        Returns:
+            For each latent, for each size, a picture uint8 (height, width, 3).
+
+        Raises:
+            UserError: a model that does not generate; no sizes, or one that is none; no count.
+        """
+        sizes = [checked_size(size) for size in sizes]
+        if not sizes:
+            raise UserError("sizes: name at least one (height, width)")
+        latent_size = latent_size or self.latent_size_for(sizes[0])
+        pictures = []
+        for index in range(checked_count(count)):
+            latent = self.generate_latents(
+                1, latent_size, steps=steps, sampler=sampler, seed=seed + index, eta=eta
+            )
+            pictures.append([to_array(self.decode(latent, size)) for size in sizes])
+        return pictures
+
+    @abstractmethod
+    def encode(self, image: Tensor) -> Tensor:
+        """Latents of images (batch, 3, height, width) in [-1, 1]."""
+
+    @abstractmethod
+    def decode(
+        self, latent: Tensor, size: Size, *, region: Region | None = None, base: Tensor | None = None
+    ) -> Tensor:
+        """Images (batch, 3, *size), not clamped, drawn from latents; see `ImplicitDecoder.forward`.
+
+        Args:
+            latent: shape (batch, channels, height, width).
+            size: (height, width) of the whole picture in pixels.
+            region: (top, left, height, width) of the part that is drawn; None = all.
+            base: what a residual model draws on, `self.base(low_resolution, size)`.
+        """
+
+    def base(self, low_resolution: Tensor, size: Size) -> Tensor | None:
+        """What a residual decoder draws on; None for other decoders."""
+        return base_image(low_resolution.to(self.device), size) if self.residual else None
+
+    @abstractmethod
+    def sample_latents(
+        self,
+        low_resolution: Tensor,
+        *,
+        steps: int | None = None,
+        sampler: Sampler | None = None,
+        seed: int = 0,
+        eta: float | None = None,
+    ) -> Tensor:
+        """Latents of super-resolved images, for any output size.
+
+        Args:
+            low_resolution: images (batch, 3, height, width) in [-1, 1] of any size.
+            steps: sampling steps; None = the model's own.
+            sampler: ddim, ddpm, dpm_solver, unipc or euler; None = the model's own.
+            seed: of the noise.
+            eta: noise that ddim adds; None = the model's own.
+
+        Returns:
+            Latents (batch, channels, height * factor / f, width * factor / f), f the downsampling.
+        """
+
+    def latent_size_for(self, size: Size) -> Size:
+        """A latent size of about the training's area in the proportions of an image size."""
+        raise self.refusal("generation")
+
+    def generate_latents(
+        self,
+        count: int,
+        latent_size: Size,
+        *,
+        steps: int | None = None,
+        sampler: Sampler | None = None,
+        seed: int = 0,
+        eta: float | None = None,
+    ) -> Tensor:
+        """Latents (count, channels, *latent_size) of generated images.
+
+        Sizes are rounded up to what the network takes.
+        """
+        raise self.refusal("generation")
+
+    def refusal(self, task: str) -> UserError:
+        """What to say where another task is asked for than the model was made for."""
+        return UserError(f"this model was made for {self.task}, not for {task}; give another --model")

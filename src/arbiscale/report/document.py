@@ -1,0 +1,179 @@
+"""The page itself: everything of an evaluation in one file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from arbiscale.evaluation.intervals import Interval
+from arbiscale.evaluation.scores import Evaluation, Means
+from arbiscale.files import atomic_file
+from arbiscale.report import figures
+from arbiscale.report.album import Album
+from arbiscale.report.facts import Facts, shown_commit
+from arbiscale.report.measures import duration, label_of
+from arbiscale.report.strips import Gallery, hang
+from arbiscale.report.table import BASELINE, gains, group_of, places, tables
+
+_HERE = Path(__file__).parent
+
+
+def write_page(
+    path: Path, evaluation: Evaluation, found: Sequence[Interval], facts: Facts, last: str
+) -> None:
+    """Write an evaluation as one HTML file; the same for the same arguments.
+
+    Args:
+        path: of the file.
+        evaluation: what was found.
+        found: its means' intervals.
+        facts: where it came from.
+        last: the row that stands out, of the last model.
+    """
+    text = render(evaluation, found, facts, last)
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def render(evaluation: Evaluation, found: Sequence[Interval], facts: Facts, last: str) -> str:
+    """The page's text (see `write_page`)."""
+    means = evaluation.means()
+    rows = [*dict.fromkeys(row for group in means.values() for row in group)]
+    look = figures.styles(rows, last)
+    gained, gain_lines = gains(evaluation, last, facts.seed)
+    album = Album()
+    gallery = hang(evaluation.comparisons, evaluation.extremes, facts.credits, last, album)
+    style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    return (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            policy=_policy(style, script),
+            style=Markup(style),
+            script=Markup(script),
+            facts=facts,
+            known=_known(facts),
+            commit=shown_commit(facts.tags.get("git_commit"), facts.tags.get("git_dirty", "false") == "true"),
+            last=label_of(last),
+            baseline=BASELINE,
+            summary=_summary(means),
+            warnings=evaluation.problems(),
+            gained=gained,
+            gains=gain_lines,
+            tables=tables(evaluation, means, found),
+            planes=figures.planes(means, look),
+            scales=figures.against_scale(means, look),
+            gallery=gallery,
+            curves=[figure for training in facts.trainings for figure in figures.learning_curves(training)],
+            without_curves=[
+                training.missing or f"No curve of {label_of(training.stage)} was recorded."
+                for training in facts.trainings
+                if not training.curves
+            ],
+            stage_times=figures.stage_times(_stage_seconds(facts)),
+            drawing_times=figures.drawing_times(evaluation.times),
+            credits=_credits(gallery),
+            content={"pictures": album.uris, "strips": _for_the_slider(gallery)},
+            full_label=lambda name: group_of(name).full_label if group_of(name).scale else label_of(name),
+        )
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"duration": duration, "label": label_of, "parameter": _parameter}
+    return environment
+
+
+def _parameter(value: Any) -> str:
+    """A parameter as it would stand in params.yaml, about."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _policy(style: str, script: str) -> str:
+    """What the page may load: its own style and script, told by their hashes, and pictures inside it."""
+    own = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script))
+    style_hash, script_hash = own
+    return (
+        f"default-src 'none'; style-src 'sha256-{style_hash}'; script-src 'sha256-{script_hash}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _summary(means: Means) -> list[str]:
+    """What was evaluated: a line a place, and who drew."""
+    lines = []
+    for place, groups in places(means).items():
+        scales = [group.label for group in groups if group.scale]
+        rows = dict.fromkeys(label_of(row) for group in groups for row in means[group.name])
+        at = f" at {', '.join(scales)}" if scales else ""
+        lines.append(f"{label_of(place)}{at}: {', '.join(rows)}")
+    return lines
+
+
+def _known(facts: Facts) -> list[tuple[str, str]]:
+    """Facts that are told in one line each; those that are unknown are left out."""
+    tags = facts.tags
+    told = {
+        "written": facts.written,
+        "experiment": tags.get("dvc_experiment", ""),
+        "data": tags.get("data_hash", "")[:16],
+        "seed": str(facts.seed),
+        "device": facts.device,
+        "software": f"Python {tags['python']}, torch {tags['torch']}"
+        if {"python", "torch"} <= tags.keys()
+        else "",
+        "machine": tags.get("platform", ""),
+    }
+    return [(name, value) for name, value in told.items() if value]
+
+
+def _stage_seconds(facts: Facts) -> dict[str, float]:
+    known = {record.stage: record.seconds for record in facts.upstream if record.seconds is not None}
+    return known | {"evaluate": facts.seconds}
+
+
+def _credits(gallery: Gallery) -> list[tuple[str, str]]:
+    """Every picture that is shown, and whom to name."""
+    return sorted({(strip.title, strip.credit) for strip in gallery.strips() if strip.credit})
+
+
+def _for_the_slider(gallery: Gallery) -> list[dict[str, Any]]:
+    """What page.js needs to know of every strip."""
+    return [
+        {
+            "id": strip.identity,
+            "group": strip.group,
+            "title": strip.title,
+            "note": strip.note,
+            "credit": strip.credit,
+            "left": strip.left,
+            "right": strip.right,
+            "tiles": [
+                {
+                    "row": tile.row,
+                    "label": tile.label,
+                    "picture": tile.identity,
+                    "width": tile.width_px,
+                    "height": tile.height_px,
+                    "numbers": ", ".join(tile.numbers),
+                }
+                for tile in strip.tiles
+            ],
+        }
+        for strip in gallery.strips()
+    ]

@@ -1,0 +1,106 @@
+"""Where an evaluation came from: the stages before it, their runs, curves and times."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from arbiscale.tracking.recorded_run import read_run
+
+if TYPE_CHECKING:
+    from arbiscale.tracking.store import Store
+
+_CURVES = ("train/", "validation/")
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """What runs/STAGE.json says of a stage; None where it says nothing."""
+
+    stage: str
+    run_id: str | None = None
+    seconds: float | None = None
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+
+    @property
+    def commit(self) -> str:
+        """The commit as it is shown, with a word where files had been changed after it."""
+        return shown_commit(self.git_commit, self.git_dirty)
+
+
+def read_records(folder: Path, stages: Iterable[str]) -> list[StageRecord]:
+    """The records of stages as they are; one that is missing or damaged says nothing."""
+    return [_read_record(folder / f"{stage}.json", stage) for stage in stages]
+
+
+def _read_record(path: Path, stage: str) -> StageRecord:
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return StageRecord(
+            stage,
+            str(values["run_id"]),
+            float(values["seconds"]),
+            values.get("git_commit"),
+            values.get("git_dirty"),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return StageRecord(stage)
+
+
+def shown_commit(commit: str | None, dirty: bool | None) -> str:
+    """A commit's first characters, and whether files had been changed after it."""
+    if not commit:
+        return "unknown"
+    return f"{commit[:10]}, with uncommitted changes" if dirty else commit[:10]
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training stage's curves, (step, value) by name; `missing` says why there are none."""
+
+    stage: str
+    curves: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    missing: str = ""
+
+
+def read_training(record: StageRecord, store: Store) -> Training:
+    """The curves of a stage's run, where the store still has it."""
+    if record.run_id is None:
+        return Training(record.stage, missing=f"runs/{record.stage}.json does not name a run.")
+    run = read_run(store, record.run_id, curves=_CURVES)
+    if run is None:
+        return Training(record.stage, missing=f"The store has no run {record.run_id} any more.")
+    return Training(record.stage, run.curves)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a page says of where its numbers came from.
+
+    Attributes:
+        run_id: of the evaluation itself.
+        tags: of that run, as `arbiscale.pipeline.stage` sets them.
+        seed: of crops and noise.
+        written: when, as text.
+        device: what pictures were drawn on.
+        seconds: what the evaluation took until the page was written.
+        upstream: the stages before it.
+        trainings: those of them that train.
+        parameters: the whole of params.yaml, by dotted key.
+        credits: whom to name, by photograph.
+    """
+
+    run_id: str
+    tags: Mapping[str, str]
+    seed: int
+    written: str
+    device: str
+    seconds: float
+    upstream: Sequence[StageRecord]
+    trainings: Sequence[Training]
+    parameters: Mapping[str, Any]
+    credits: Mapping[str, str]

@@ -1,0 +1,243 @@
+"""The charts of a page: PSNR against LPIPS, every metric against the scale, learning curves, times."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from arbiscale.evaluation.scores import Means
+from arbiscale.report.charts import Labels, bar_chart, line_chart, plane
+from arbiscale.report.facts import Training
+from arbiscale.report.marks import Point, Series, Style
+from arbiscale.report.measures import Measure, duration, label_of, measures
+from arbiscale.report.table import Group, places
+
+_FIXED = {
+    "bicubic": Style("muted", "square", "2 3"),
+    "lanczos": Style("muted", "diamond", "6 2 2 2"),
+    "autoencoder": Style("ink", "cross", "6 3"),
+    "other_latent": Style("muted", "cross", "1 3"),
+}
+_MARKERS = ("circle", "square", "diamond", "triangle")
+_COLOURS = 6  # classes hue-1 to hue-6 of page.css; the first is the last model's
+_CURVE_POINTS = 240  # longer curves are shown as means of neighbours
+_RATIO_OF_LOGARITHMS = 8.0  # largest / smallest value from which a loss is drawn logarithmically
+_RATIO_OF_SCALES = 6.0
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart under its heading."""
+
+    heading: str
+    note: str
+    chart: Markup
+
+
+def styles(rows: Sequence[str], last: str) -> dict[str, Style]:
+    """A style for every row, the last model's the strongest; baselines and controls are grey."""
+    found = {row: style for row, style in _FIXED.items() if row in rows}
+    found[last] = Style("hue-1", "circle", strong=True)
+    others = [row for row in rows if row not in found]
+    for index, row in enumerate(others):
+        hue = 2 + index % (_COLOURS - 1)
+        dash = "" if index < _COLOURS - 1 else "5 2"
+        found[row] = Style(f"hue-{hue}", _MARKERS[(index + 1) % len(_MARKERS)], dash)
+    return found
+
+
+def planes(means: Means, look: Mapping[str, Style]) -> dict[str, list[Figure]]:
+    """PSNR against LPIPS, a chart a group, by place; groups without both are left out."""
+    psnr, lpips = measures(["psnr", "lpips"])
+    found: dict[str, list[Figure]] = {}
+    for place, groups in places(means).items():
+        for group in groups:
+            points = {
+                row: (metrics["psnr"], metrics["lpips"])
+                for row, metrics in means[group.name].items()
+                if metrics.get("psnr") is not None and metrics.get("lpips") is not None
+            }
+            if not points:
+                continue
+            series = [
+                Series(label_of(row), [(float(x or 0), float(y or 0))], look[row])
+                for row, (x, y) in points.items()
+            ]
+            said = "; ".join(
+                f"{each.name} {psnr.text(each.points[0][0])} dB, {lpips.text(each.points[0][1])}"
+                for each in series
+            )
+            labels = Labels(
+                f"plane-{_identifier(group.name)}",
+                f"LPIPS against PSNR, {group.full_label}",
+                said,
+                f"{psnr.words} {psnr.arrow}",
+                f"{lpips.words} {lpips.arrow}",
+            )
+            chart = plane(labels, series, y_upwards=False)
+            found.setdefault(place, []).append(Figure(group.label, "", chart))
+    return found
+
+
+def against_scale(means: Means, look: Mapping[str, Style]) -> dict[str, list[Figure]]:
+    """Every metric against the scale, a line a row, by place; places of one scale or none are left out."""
+    found: dict[str, list[Figure]] = {}
+    for place, groups in places(means).items():
+        scaled = sorted((each for each in groups if each.scale), key=lambda each: each.scale or 0)
+        if len(scaled) < 2:
+            continue
+        names = dict.fromkeys(
+            name for group in scaled for metrics in means[group.name].values() for name in metrics
+        )
+        for measure in measures(names):
+            series = _over_scales(means, scaled, measure, look)
+            if series:
+                chart = line_chart(
+                    Labels(
+                        f"scale-{_identifier(place)}-{measure.name}",
+                        f"{measure.label} against the scale, {place}",
+                        "; ".join(f"{each.name} {_ends(each, measure)}" for each in series),
+                        "scale (output / input)",
+                        measure.words,
+                    ),
+                    series,
+                    x_ticks=[each.scale or 0 for each in scaled],
+                    x_prefix="×",
+                    logarithmic_x=(scaled[-1].scale or 1) / (scaled[0].scale or 1) > _RATIO_OF_SCALES,
+                    logarithmic_y=measure.logarithmic,
+                )
+                found.setdefault(place, []).append(Figure(measure.label, measure.direction, chart))
+    return found
+
+
+def _over_scales(
+    means: Means, groups: Sequence[Group], measure: Measure, look: Mapping[str, Style]
+) -> list[Series]:
+    rows = dict.fromkeys(row for group in groups for row in means[group.name])
+    series = []
+    for row in rows:
+        values = [(group.scale or 0, means[group.name].get(row, {}).get(measure.name)) for group in groups]
+        points = [
+            (scale, value)
+            for scale, value in values
+            if value is not None and (value > 0 or not measure.logarithmic)
+        ]
+        if points:
+            series.append(Series(label_of(row), points, look[row]))
+    return series
+
+
+def _ends(series: Series, measure: Measure) -> str:
+    """A line's first and last value in words."""
+    first, last = (measure.text(series.points[index][1]) for index in (0, -1))
+    return first if len(series.points) == 1 else f"from {first} to {last}"
+
+
+def learning_curves(training: Training) -> list[Figure]:
+    """A stage's losses together, and its other curves one by one."""
+    names = sorted(training.curves, key=lambda name: (name != "train/loss", name))  # its terms on top of it
+    losses = {name: training.curves[name] for name in names if _is_loss(name)}
+    others = {name: points for name, points in training.curves.items() if name not in losses}
+    figures = []
+    if losses:
+        figures.append(_curves(training.stage, "loss", losses))
+    for name, points in others.items():
+        kind, _, metric = name.partition("/")
+        (measure,) = measures([metric])
+        figures.append(_curves(training.stage, f"{kind} {measure.words}", {name: points}))
+    return figures
+
+
+def _is_loss(name: str) -> bool:
+    return name.startswith("train/") or name.endswith("/loss")
+
+
+def _curves(stage: str, label: str, curves: Mapping[str, Sequence[Point]]) -> Figure:
+    finite = {
+        name: thinned([point for point in points if math.isfinite(point[1])])
+        for name, points in curves.items()
+    }
+    drawn = {name: points for name, points in finite.items() if points}
+    if not drawn:
+        return Figure(f"{label_of(stage)}: {label}", "", Markup("<p>No finite value was recorded.</p>"))
+    values = [value for points in drawn.values() for _, value in points]
+    logarithmic = min(values) > 0 and max(values) / min(values) > _RATIO_OF_LOGARITHMS
+    series = [
+        Series(_curve_name(name, curves), points, _curve_style(name, index))
+        for index, (name, points) in enumerate(drawn.items())
+    ]
+    said = "; ".join(
+        f"{each.name} from {each.points[0][1]:.3g} to {each.points[-1][1]:.3g}" for each in series
+    )
+    named = label_of(stage)
+    labels = Labels(
+        f"curve-{_identifier(stage)}-{_identifier(label)}",
+        f"{named}: {label} over training",
+        said,
+        "optimizer steps",
+        label,
+    )
+    chart = line_chart(labels, series, logarithmic_y=logarithmic, markers=len(values) <= 8, from_zero=True)
+    return Figure(f"{named}: {label}", "logarithmic" if logarithmic else "", chart)
+
+
+def _curve_name(name: str, curves: Mapping[str, Sequence[Point]]) -> str:
+    """`train/loss` as `loss`, unless validation has one beside it."""
+    kind, _, metric = name.partition("/")
+    return f"{metric}, {kind}" if len({other.partition("/")[0] for other in curves}) > 1 else metric
+
+
+def _curve_style(name: str, index: int) -> Style:
+    if name.startswith("validation/"):
+        return Style("hue-1", "circle", strong=True)
+    if name == "train/loss":
+        return Style("ink", strong=True)
+    return Style(f"hue-{2 + index % (_COLOURS - 1)}", "square", "3 3")
+
+
+def thinned(points: Sequence[Point], most: int = _CURVE_POINTS) -> list[Point]:
+    """At most so many points of a curve: means over neighbours of equal number."""
+    size = math.ceil(len(points) / most)
+    if size <= 1:
+        return list(points)
+    parts = [points[start : start + size] for start in range(0, len(points), size)]
+    return [(sum(x for x, _ in part) / len(part), sum(y for _, y in part) / len(part)) for part in parts]
+
+
+def stage_times(seconds: Mapping[str, float]) -> Markup:
+    """What every stage took, as bars."""
+    bars = [(label_of(stage), spent, duration(spent)) for stage, spent in seconds.items()]
+    said = "; ".join(f"{name} {text}" for name, _, text in bars)
+    return bar_chart(Labels("stage-times", "Time of every stage", said, "seconds", ""), bars)
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds a picture: a line a row, a cell a group."""
+
+    place: str
+    groups: list[str]
+    lines: list[tuple[str, list[str]]]
+
+
+def drawing_times(times: Mapping[tuple[str, str], tuple[int, float]]) -> list[Times]:
+    """What every row took for a picture, sampling included; a table a place."""
+    found = []
+    for place, groups in places(dict.fromkeys(group for group, _ in times)).items():
+        names = [group.name for group in groups]
+        rows = dict.fromkeys(row for group, row in times if group in names)
+        lines = []
+        for row in rows:
+            spent = [times.get((name, row), (0, 0.0)) for name in names]
+            cells = [duration(seconds / count) if count else "–" for count, seconds in spent]
+            lines.append((label_of(row), cells))
+        found.append(Times(place, [group.label for group in groups], lines))
+    return found
+
+
+def _identifier(name: str) -> str:
+    """A name as part of an element's id: letters, digits, and the code of whatever else there is."""
+    return "".join(each if each.isascii() and each.isalnum() else f"-{ord(each):x}-" for each in name)

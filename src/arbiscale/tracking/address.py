@@ -1,0 +1,159 @@
+"""Where runs and models are recorded, whether it answers, and MLflow's SQLite file; imports no MLflow."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import sqlite3
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from filelock import FileLock, Timeout
+
+from arbiscale.config.runtime import RuntimeSettings
+from arbiscale.config.section import load_section
+from arbiscale.errors import UnavailableError, UserError
+from arbiscale.files import atomic_file
+from arbiscale.workspace import repository_root
+
+PROBE_SECONDS = 5
+VARIABLE = "MLFLOW_TRACKING_URI"
+PORTS = {"postgresql": 5432, "postgres": 5432, "mysql": 3306, "mssql": 1433}
+REMEDY = "start it, or change MLFLOW_TRACKING_URI or runtime.mlflow_uri"
+
+
+def configured_uri() -> str:
+    """`runtime.mlflow_uri` of the repository's params.yaml; empty where there is no such file."""
+    params = repository_root() / "params.yaml"
+    return load_section(params, "runtime", RuntimeSettings).mlflow_uri if params.is_file() else ""
+
+
+def store_uri(configured: str) -> str:
+    """The tracking URI: MLFLOW_TRACKING_URI, else the configured one, else SQLite in the repository.
+
+    A relative SQLite file is taken from the repository's root, as DVC's temporary workspaces vanish.
+    """
+    uri = os.environ.get(VARIABLE) or configured or "sqlite:///mlflow.db"
+    file = database_file(uri)
+    return f"sqlite:///{repository_root() / file}" if file else uri
+
+
+def database_file(uri: str) -> Path | None:
+    """The file of an SQLite URI, None of any other."""
+    prefix = "sqlite:///"
+    return Path(uri.removeprefix(prefix)) if uri.startswith(prefix) else None
+
+
+def shown(uri: str) -> str:
+    """The URI without the name and password it may hold."""
+    parts = urlsplit(uri)
+    if parts.username is None and parts.password is None:
+        return uri
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def probe(uri: str) -> None:
+    """Ask for a sign of life, as MLflow itself retries for minutes.
+
+    Raises:
+        UnavailableError: a server that is not reachable within seconds, or is out of order.
+    """
+    parts = urlsplit(uri)
+    if parts.hostname is None:
+        return
+    try:
+        if parts.scheme in {"http", "https"}:
+            # Without name and password: any answer is a sign of life.
+            with urllib.request.urlopen(f"{shown(uri).rstrip('/')}/health", timeout=PROBE_SECONDS):
+                return
+        port = parts.port or PORTS.get(parts.scheme.partition("+")[0])
+        if port:
+            socket.create_connection((parts.hostname, port), timeout=PROBE_SECONDS).close()
+    except urllib.error.HTTPError as error:
+        if error.code >= 500:
+            raise UnavailableError(
+                f"{shown(uri)}: the tracking server is out of order (HTTP {error.code}); {REMEDY}"
+            ) from None
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        if not isinstance(reason, ssl.SSLError):  # its certificate is MLflow's to judge
+            raise UnavailableError(
+                f"{shown(uri)}: the tracking server cannot be reached ({reason}); {REMEDY}"
+            ) from None
+
+
+@contextmanager
+def as_default(uri: str) -> Iterator[None]:
+    """Make a store MLflow's default for a while.
+
+    Its registry on a database looks logged models up in the default store, whatever client asks. In one of
+    DVC's temporary workspaces that would be a new database.
+    """
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = uri
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
+
+
+CREATION_SECONDS = 120
+LOCK_TIMEOUT_SECONDS = 20
+
+
+def prepare_database(file: Path, revision: str, create: Callable[[Path], None]) -> None:
+    """Create the database where there is none, and refuse what this MLflow would fail on.
+
+    Args:
+        file: the database. It is made whole under another name, then put in place.
+        revision: the schema revision that the installed MLflow wants.
+        create: makes an empty database of that revision at a path.
+
+    Raises:
+        UserError: a place that cannot be written, a file that is no MLflow database, one of another version,
+            or one held by another process.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{file}.lock", timeout=CREATION_SECONDS):
+            if not file.exists():
+                with atomic_file(file) as partial:
+                    create(partial)
+    except Timeout:
+        raise UserError(
+            f"{file}.lock: another process has held it for {CREATION_SECONDS} s; end that one"
+        ) from None
+    except OSError as error:
+        raise UserError(f"{file}: cannot be created ({error.strerror})") from None
+    _check(file, revision)
+
+
+def _check(file: Path, revision: str) -> None:
+    """Refuse a file that this MLflow would fail on, or would migrate unasked."""
+    if not os.access(file, os.R_OK | os.W_OK):
+        raise UserError(f"{file}: cannot be written; change its permissions or set MLFLOW_TRACKING_URI")
+    address = f"{file.resolve().as_uri()}?mode=rw"  # also to undo what a killed process left half written
+    try:
+        with closing(sqlite3.connect(address, uri=True, timeout=LOCK_TIMEOUT_SECONDS)) as database:
+            rows = database.execute("SELECT version_num FROM alembic_version").fetchall()
+    except sqlite3.Error as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            raise UserError(
+                f"{file}: another process has held it for {LOCK_TIMEOUT_SECONDS} s; end that one"
+            ) from None
+        raise UserError(f"{file}: is not a usable MLflow database ({error}); move it away") from None
+    found = rows[0][0] if rows else None
+    if found != revision:
+        raise UserError(
+            f"{file}: is a database of another MLflow version (schema {found}, this one wants {revision}); "
+            f"copy it and run `mlflow db upgrade sqlite:///{file}`, or move it away"
+        )

@@ -1,0 +1,115 @@
+"""Versions of the registered model, their names, and the aliases that point at them.
+
+The challenger is the version of the latest executed register; promotion makes a champion.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from arbiscale.errors import UserError
+from arbiscale.files import content_hash
+from arbiscale.inference import serving
+from arbiscale.tracking import address as store_address
+from arbiscale.tracking.store import Store, open_store
+
+SCHEME = "models:/"
+
+
+def check_registered(name: str) -> None:
+    """Refuse `models:/...` that names no model, or a model of a registry that is not there.
+
+    MLflow would create the registry's database first, and then say that the model is not in it.
+
+    Raises:
+        UserError: as said.
+    """
+    if not re.fullmatch(SCHEME + r"[^/@:]+([/@][^/@:]+)?", name):
+        raise UserError(f"{name}: names no model; give models:/NAME@ALIAS or models:/NAME/VERSION")
+    uri = store_address.store_uri(store_address.configured_uri())
+    file = store_address.database_file(uri)
+    if file is not None and not file.exists():
+        raise UserError(f"{name}: there is no registry here ({file}); name a model folder")
+
+
+CHALLENGER, CHAMPION = "challenger", "champion"
+HASH_TAG = "model_sha256"  # of the model folder: weights and configuration
+
+
+def register(
+    store: Store, folder: Path, name: str, *, tags: Mapping[str, str], run_id: str | None = None
+) -> int:
+    """Make a model folder a new version of the registered model `name`, and the challenger.
+
+    A resumed run that has already made its version makes no second one.
+
+    Args:
+        store: where to.
+        folder: a complete model folder.
+        name: of the registered model.
+        tags: recorded with the version, besides the hash of the folder.
+        run_id: the run that makes it, None for none.
+
+    Returns:
+        The version's number.
+    """
+    made = [number for number, carried in _versions(store, name).items() if carried["run_id"] == run_id]
+    if made:
+        version = max(made)
+    else:
+        model_id = store.upload_model(folder, name, serving, run_id)
+        version = store.create_version(name, model_id, {**tags, HASH_TAG: content_hash(folder)}, run_id)
+    store.client.set_registered_model_alias(name, CHALLENGER, str(version))
+    return version
+
+
+def challenge(store: Store, folder: Path, name: str) -> tuple[int, bool]:
+    """Point the challenger at the newest version of a model folder's content, made anew if there is none.
+
+    Args:
+        store: where to; an empty one in a fresh clone.
+        folder: the workspace's model.
+        name: of the registered model.
+
+    Returns:
+        The version's number, and whether it was made now.
+    """
+    digest = content_hash(folder)
+    same = [number for number, tags in _versions(store, name).items() if tags.get(HASH_TAG) == digest]
+    if not same:
+        return register(store, folder, name, tags={"restored": "true"}), True
+    store.client.set_registered_model_alias(name, CHALLENGER, str(max(same)))
+    return max(same), False
+
+
+def promote(store: Store, name: str, version: int) -> None:
+    """Make a version the champion.
+
+    Raises:
+        UserError: there is no such version.
+    """
+    numbers = sorted(_versions(store, name))
+    if version not in numbers:
+        known = ", ".join(map(str, numbers)) or "none; `dvc repro register` makes one"
+        raise UserError(f"{name}: has no version {version}; versions: {known}")
+    store.client.set_registered_model_alias(name, CHAMPION, str(version))
+
+
+def resolve(uri: str) -> Path:
+    """The model folder of a registered model, downloaded where the store is not on this machine.
+
+    Args:
+        uri: `models:/NAME@ALIAS` or `models:/NAME/VERSION`, of the store that params.yaml names.
+
+    Raises:
+        UserError: the store cannot be reached or has no such model.
+    """
+    return open_store(store_address.configured_uri()).download_model(uri)
+
+
+def _versions(store: Store, name: str) -> dict[int, dict[str, str]]:
+    """The tags of every version, by its number; `run_id` among them."""
+    found = store.client.search_model_versions(f"name = '{name}'")
+    return {int(version.version): {**version.tags, "run_id": version.run_id or ""} for version in found}

@@ -1,0 +1,179 @@
+"""Presets change what they say, keep the rest of params.yaml to the byte, and lead back to the sample."""
+
+import re
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from arbiscale.config.params import load_params
+from arbiscale.config.presets import (
+    Change,
+    apply_preset,
+    find_preset,
+    list_presets,
+    preset_values,
+    preview_preset,
+)
+from arbiscale.config.section import flatten, read_yaml
+from arbiscale.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+PRESETS = ROOT / "presets"
+SHIPPED = (ROOT / "params.yaml").read_text()
+NAMES = sorted(list_presets(PRESETS))
+
+
+@pytest.fixture
+def params(tmp_path: Path) -> Path:
+    """A copy of the shipped params.yaml."""
+    path = tmp_path / "params.yaml"
+    path.write_text(SHIPPED)
+    return path
+
+
+def preset(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "own.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_presets_are_described() -> None:
+    assert {"sample", "sample-generation", "smoke"} <= set(NAMES)
+    assert all(list_presets(PRESETS).values())
+
+
+def test_params_are_shipped_as_the_sample(params: Path) -> None:
+    assert apply_preset(params, PRESETS / "sample.yaml") == []
+    assert params.read_text() == SHIPPED
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_preset_is_valid_and_sample_leads_back(params: Path, name: str) -> None:
+    before = flatten(read_yaml(params))
+    overrides = flatten(preset_values(PRESETS / f"{name}.yaml"))
+    preview = preview_preset(params, PRESETS / f"{name}.yaml")
+    assert params.read_text() == SHIPPED
+    changes = apply_preset(params, PRESETS / f"{name}.yaml")
+    assert load_params(params) == preview
+    after = flatten(read_yaml(params))
+    assert after == before | overrides
+    assert changes == [Change(key, before[key], after[key]) for key in after if before[key] != after[key]]
+    assert len(params.read_text().splitlines()) == len(SHIPPED.splitlines())
+    assert [line.partition("#")[2] for line in params.read_text().splitlines()] == [
+        line.partition("#")[2] for line in SHIPPED.splitlines()
+    ]
+    apply_preset(params, PRESETS / "sample.yaml")
+    assert params.read_text() == SHIPPED
+
+
+def test_sample_covers_every_other_preset() -> None:
+    covered = set(flatten(read_yaml(PRESETS / "sample.yaml")))
+    for name in NAMES:
+        assert set(flatten(preset_values(PRESETS / f"{name}.yaml"))) <= covered, name
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "smoke"])
+def test_a_preset_means_the_same_wherever_it_is_applied(params: Path, name: str) -> None:
+    apply_preset(params, PRESETS / f"{name}.yaml")
+    fresh = params.read_text()
+    for before in ("lsun-tower", "sample-generation", "smoke"):
+        apply_preset(params, PRESETS / f"{before}.yaml")
+    apply_preset(params, PRESETS / f"{name}.yaml")
+    assert flatten(read_yaml(params)) == flatten(YAML(typ="safe", pure=True).load(fresh))
+
+
+def test_generation_has_a_smoke_test(params: Path) -> None:
+    apply_preset(params, PRESETS / "sample-generation.yaml")
+    apply_preset(params, PRESETS / "smoke.yaml")
+    loaded = load_params(params)
+    assert (loaded.diffusion.task, loaded.data.augmentation.crop_px) == ("generation", 32)
+    apply_preset(params, PRESETS / "sample.yaml")
+    assert params.read_text() == SHIPPED
+
+
+def test_what_is_printed(params: Path, tmp_path: Path) -> None:
+    shipped = read_yaml(params)
+    own = preset(
+        tmp_path, "align: {lr: 1e-5}\nevaluate:\n  scales: [3]\ndata:\n  s3: {endpoint_url: http://a}\n"
+    )
+    assert [str(change) for change in apply_preset(params, own)] == [
+        "data.s3.endpoint_url: null -> http://a",
+        f"align.lr: {shipped['align']['lr']} -> 1e-05",
+        f"evaluate.scales: {shipped['evaluate']['scales']} -> [3]",
+    ]
+    assert "\n  lr: 1e-5                      # published configurations: 1e-6\n" in params.read_text()
+
+
+def test_the_users_own_comments_and_lists_stay(params: Path, tmp_path: Path) -> None:
+    text = re.sub(
+        r"  scales: .*\n", "  # mine\n  scales:        # many\n  - 2.7          # odd\n  - 4\n", SHIPPED
+    )
+    params.write_text(text)
+    apply_preset(params, preset(tmp_path, "register: {model_name: x}\n"))
+    assert params.read_text() == text.replace("model_name: arbiscale", "model_name: x")
+    apply_preset(params, preset(tmp_path, "evaluate: {scales: [3, 5]}\n"))
+    assert load_params(params).evaluate.scales == [3, 5]
+    assert "# mine" in params.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("align: {latent_weigth: 2}", "align.latent_weigth: unknown key; did you mean latent_weight?"),
+        ("bogus: 1", "bogus: unknown key; known keys: seed, data, "),
+        ("align: {timesteps: 5}", "align.timesteps: must be a section (got 5)"),
+        ("align: {lr: {a: 1}}", "align.lr: must be a value"),
+        ("align: {lr: 7}", "align.lr: must be a number, above 0 and at most 1 (got 7)"),
+        ("align: {lr: null}", "align.lr: must be a number, above 0 and at most 1 (got None)"),
+        ("data: {factor: 2}", "data.factor must be a multiple of the encoder"),
+        ("- 1", "must hold a mapping of sections"),
+        ("a: [", "is not valid YAML"),
+    ],
+)
+def test_a_wrong_preset_changes_nothing(params: Path, tmp_path: Path, text: str, said: str) -> None:
+    own = preset(tmp_path, text)
+    with pytest.raises(UserError) as error:
+        apply_preset(params, own)
+    assert said in str(error.value)
+    assert str(own) in str(error.value)
+    assert params.read_text() == SHIPPED
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["own.yaml", "params.yaml"]
+
+
+def test_a_preset_covers_those_it_extends(params: Path, tmp_path: Path) -> None:
+    (tmp_path / "first.yaml").write_text("align: {lr: 1e-5, decoder_lr: 1e-5}\nevaluate: {scales: [3]}\n")
+    (tmp_path / "second.yaml").write_text("extends: first\nalign: {lr: 2e-5}\n")
+    own = preset(tmp_path, "extends: second\nevaluate: {scales: [5, 6]}\n")
+    values = {"align": {"lr": 2e-5, "decoder_lr": 1e-5}, "evaluate": {"scales": [5, 6]}}
+    assert preset_values(own) == values
+    assert [(change.key, change.new) for change in apply_preset(params, own)] == list(flatten(values).items())
+    assert "extends" not in params.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("extends: frist", "own.yaml: extends: {folder}: has no preset 'frist'; did you mean first?"),
+        ("extends: [first]", "own.yaml: extends: {folder}: has no preset \"['first']\""),
+        ("extends: own", "own.yaml: extends: leads back to itself (own -> own)"),
+        ("extends: second", "second.yaml: extends: leads back to itself (own -> second -> own)"),
+        ("extends: broken", "broken.yaml: align.latent_weigth: unknown key; did you mean latent_weight?"),
+    ],
+)
+def test_what_a_preset_cannot_extend(params: Path, tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "first.yaml").write_text("align: {lr: 1e-5}\n")
+    (tmp_path / "second.yaml").write_text("extends: own\n")
+    (tmp_path / "broken.yaml").write_text("align: {latent_weigth: 1.0}\n")
+    with pytest.raises(UserError) as error:
+        apply_preset(params, preset(tmp_path, text))
+    assert said.format(folder=tmp_path) in str(error.value)
+    assert params.read_text() == SHIPPED
+
+
+def test_unknown_presets(tmp_path: Path) -> None:
+    assert find_preset(PRESETS, "smoke") == PRESETS / "smoke.yaml"
+    with pytest.raises(UserError, match=r"has no preset 'smok'; did you mean smoke\?"):
+        find_preset(PRESETS, "smok")
+    with pytest.raises(UserError, match="there are: none"):
+        find_preset(tmp_path, "../smoke")

@@ -1,0 +1,88 @@
+"""A LIIF's façade: any size, tiles, and what it refuses."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from arbiscale.config.autoencoder import HeadSettings
+from arbiscale.config.liif import LIIFNetworkSettings
+from arbiscale.errors import UserError
+from arbiscale.inference.liif_model import LIIFModel
+from arbiscale.inference.loading import load_model
+from arbiscale.inference.model import Model
+from arbiscale.models.folder import save_liif
+from arbiscale.models.liif import LIIF
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    liif = LIIF(LIIFNetworkSettings(width=8, blocks=2, head=HeadSettings(width=8, layers=2)))
+    folder = tmp_path_factory.mktemp("models") / "liif"
+    save_liif(folder, liif)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> Model:
+    return load_model(folder, "cpu")
+
+
+def picture(height_px: int, width_px: int, channels: int = 3) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height_px, width_px, channels), dtype=np.uint8)
+
+
+def test_the_folder_says_what_it_is(folder: Path, model: Model) -> None:
+    assert json.loads((folder / "config.json").read_text())["format"] == "arbiscale-liif-1"
+    assert isinstance(model, LIIFModel)
+    assert (model.task, model.factor, model.downsampling, model.residual) == ("super_resolution", 1, 1, False)
+    assert not any(parameter.requires_grad for parameter in model.liif.parameters())
+
+
+@pytest.mark.parametrize("size", [(48, 80), (12, 20), (5, 200), (31, 33), (1, 1)])
+def test_pictures_and_tensors_are_drawn_alike_at_any_size(model: Model, size: tuple[int, int]) -> None:
+    low = picture(12, 20)
+    image = torch.from_numpy(low).permute(2, 0, 1)[None] / 127.5 - 1
+    whole = model.decode(model.sample_latents(image), size)
+    assert model.base(image, size) is None
+    drawn = torch.from_numpy(model.upscale(low, size=size)).permute(2, 0, 1)[None] / 127.5 - 1
+    assert (drawn - whole.clamp(-1, 1)).abs().max() <= 0.5 / 127.5 + 1e-5
+
+
+def test_tiles_leave_no_seams(model: Model) -> None:
+    low = picture(90, 150)
+    whole = model.upscale(low, scale=1.7, tile="none").astype(int)
+    tiled = model.upscale(low, scale=1.7, tile=40).astype(int)
+    assert np.abs(whole - tiled).max() <= 1
+
+
+def test_one_encoding_serves_all_sizes(model: Model) -> None:
+    drawing = model.sample(picture(12, 20))
+    for size in ((30, 50), (24, 40)):
+        assert np.array_equal(drawing.draw(size), model.upscale(picture(12, 20), size=size))
+
+
+@pytest.mark.parametrize("option", [{"steps": 5}, {"sampler": "ddim"}, {"eta": 0.0}])
+def test_options_of_sampling_are_refused(model: Model, option: dict[str, object]) -> None:
+    with pytest.raises(UserError, match="samples nothing"):
+        model.upscale(picture(12, 20), scale=2, **option)
+    with pytest.raises(UserError, match="samples nothing"):
+        model.sample_latents(torch.zeros(1, 3, 4, 4), **option)
+
+
+def test_it_does_not_generate_and_takes_no_base(model: Model) -> None:
+    with pytest.raises(UserError, match="made for super_resolution, not for generation"):
+        model.generate([(8, 8)])
+    with pytest.raises(UserError, match="leave base out"):
+        model.decode(torch.zeros(1, 8, 4, 4), (8, 8), base=torch.zeros(1, 3, 8, 8))
+
+
+def test_a_damaged_configuration_is_named(folder: Path, tmp_path: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["network"]["depth"] = 3
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"config\.json: network\.depth"):
+        load_model(tmp_path, "cpu")

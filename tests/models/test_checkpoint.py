@@ -1,0 +1,162 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from arbiscale.config.autoencoder import AutoencoderNetworkSettings
+from arbiscale.errors import UserError
+from arbiscale.models.folder import (
+    AUTOENCODER,
+    CONFIG,
+    FirstStageConfig,
+    load_autoencoder,
+    load_tensors,
+    read_json_config,
+    save_autoencoder,
+    save_tensors,
+)
+from arbiscale.networks.autoencoder import Autoencoder
+
+
+@pytest.fixture
+def config(network_settings: Callable[..., AutoencoderNetworkSettings]) -> FirstStageConfig:
+    return FirstStageConfig(factor=4, autoencoder=network_settings())
+
+
+@pytest.fixture
+def folder(tmp_path: Path, config: FirstStageConfig) -> Path:
+    """A model folder with an autoencoder of random weights."""
+    torch.manual_seed(0)
+    save_autoencoder(tmp_path / "model", config, Autoencoder(config.autoencoder))
+    return tmp_path / "model"
+
+
+def change(path: Path, edit: Callable[[dict[str, Tensor]], object]) -> None:
+    tensors = load_file(path)
+    edit(tensors)
+    save_file(tensors, path)
+
+
+def test_weights_return_to_the_bit(folder: Path, config: FirstStageConfig) -> None:
+    torch.manual_seed(0)
+    expected = Autoencoder(config.autoencoder).state_dict()
+    assert read_json_config(folder, FirstStageConfig) == config
+    loaded = load_autoencoder(folder, config.autoencoder)
+    assert not loaded.training
+    assert loaded.state_dict().keys() == expected.keys()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in loaded.state_dict().items())
+
+
+def test_equal_weights_give_equal_bytes(tmp_path: Path, folder: Path, config: FirstStageConfig) -> None:
+    save_autoencoder(tmp_path / "again", config, load_autoencoder(folder, config.autoencoder))
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == [AUTOENCODER, CONFIG]
+    for name in names:
+        assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_weights_that_are_views_are_saved(tmp_path: Path) -> None:
+    network = torch.nn.Linear(3, 2)
+    network.weight = torch.nn.Parameter(torch.arange(6.0).reshape(3, 2).t())
+    save_tensors(network, tmp_path / "a.safetensors")
+    assert load_file(tmp_path / "a.safetensors")["weight"].tolist() == [[0, 2, 4], [1, 3, 5]]
+
+
+def test_tensors_that_do_not_fit_are_all_listed(folder: Path, config: FirstStageConfig) -> None:
+    def edit(tensors: dict[str, Tensor]) -> None:
+        del tensors["encoder.to_moments.bias"]
+        tensors["decoder.tail.weight"] = torch.zeros(1)
+        tensors["decoder.head.output.bias"] = torch.zeros(5)
+
+    change(folder / AUTOENCODER, edit)
+    with pytest.raises(UserError) as caught:
+        load_autoencoder(folder, config.autoencoder)
+    assert str(caught.value) == (
+        f"{folder / AUTOENCODER}: does not fit {CONFIG}: missing encoder.to_moments.bias; "
+        "unexpected decoder.tail.weight; decoder.head.output.bias is (5,), not (3,)"
+    )
+
+
+def test_a_long_list_is_cut(folder: Path, config: FirstStageConfig) -> None:
+    change(folder / AUTOENCODER, dict.clear)
+    network = Autoencoder(config.autoencoder)
+    count = len(network.state_dict().keys() - network.missing_allowed)
+    with pytest.raises(UserError, match=f" and {count - 5} more$") as caught:
+        load_autoencoder(folder, config.autoencoder)
+    assert str(caught.value).count("missing") == 5
+
+
+def test_a_first_stage_without_head_says_what_gives_it_one(folder: Path, config: FirstStageConfig) -> None:
+    def behead(tensors: dict[str, Tensor]) -> None:
+        for name in Autoencoder(config.autoencoder).missing_allowed:
+            del tensors[name]
+
+    change(folder / AUTOENCODER, behead)
+    with pytest.raises(UserError) as caught:
+        load_autoencoder(folder, config.autoencoder)
+    assert str(caught.value) == (
+        f"{folder}: its first stage has no implicit head, without which nothing is drawn; train one: "
+        f"set autoencoder.init_from: {folder} and run `dvc repro`"
+    )
+
+
+def test_a_network_that_does_not_fit_is_left_as_it_was(folder: Path) -> None:
+    network = torch.nn.Linear(2, 2)
+    before = network.weight.clone()
+    with pytest.raises(UserError, match="does not fit"):
+        load_tensors(network, folder / AUTOENCODER)
+    assert torch.equal(network.weight, before)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 5, b"not tensors, and longer than a header"])
+def test_a_damaged_file_is_one_line(folder: Path, config: FirstStageConfig, content: bytes) -> None:
+    (folder / AUTOENCODER).write_bytes(content)
+    with pytest.raises(UserError, match=f"{AUTOENCODER}: is not a readable safetensors file") as caught:
+        load_autoencoder(folder, config.autoencoder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_truncated_file_is_one_line(folder: Path, config: FirstStageConfig) -> None:
+    whole = (folder / AUTOENCODER).read_bytes()
+    (folder / AUTOENCODER).write_bytes(whole[:-100])
+    with pytest.raises(UserError, match="is not a readable safetensors file"):
+        load_autoencoder(folder, config.autoencoder)
+
+
+def test_missing_weights_are_named_with_the_remedy(folder: Path, config: FirstStageConfig) -> None:
+    (folder / AUTOENCODER).unlink()
+    with pytest.raises(UserError, match=f"{AUTOENCODER}: no such file; restore it with `dvc checkout`"):
+        load_autoencoder(folder, config.autoencoder)
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, Path.touch, lambda path: None], ids=["empty", "file", "none"])
+def test_no_model_folder_is_one_line(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "model")
+    with pytest.raises(UserError) as caught:
+        read_json_config(tmp_path / "model", FirstStageConfig)
+    assert str(caught.value) == (
+        f"{tmp_path / 'model'}: is not a model folder (no config.json); train one with `dvc repro`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"factor": 4', '"factor": 0', "factor: must be an integer, at least 1"),
+        ('"factor": 4', '"fctor": 4', "fctor: unknown key; did you mean factor?"),
+        ("arbiscale-1", "arbiscale-2", "format: must be 'arbiscale-1' (got 'arbiscale-2')"),
+        ('"factor": 4', '"factor" 4', "is not valid YAML"),
+    ],
+)
+def test_a_wrong_configuration_is_one_line(folder: Path, old: str, new: str, said: str) -> None:
+    text = (folder / CONFIG).read_text()
+    assert old in text
+    (folder / CONFIG).write_text(text.replace(old, new))
+    with pytest.raises(UserError) as caught:
+        read_json_config(folder, FirstStageConfig)
+    assert str(folder / CONFIG) in str(caught.value)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,160 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from arbiscale.config.autoencoder import AutoencoderNetworkSettings
+from arbiscale.imaging.resize import condition_image, resize, shrink
+from arbiscale.models.latent_space import (
+    ImagePair,
+    LatentSpace,
+    LatentStatistics,
+    make_pair,
+    measure_statistics,
+)
+from arbiscale.networks.autoencoder import Autoencoder
+from arbiscale.networks.posterior import Posterior
+
+STATISTICS = LatentStatistics(shift=[0.5, -1.0, 0.0, 2.0], scale=[2.0, 0.25, 1.0, 4.0])
+
+
+@pytest.fixture
+def images() -> Tensor:
+    return torch.rand(3, 3, 16, 24, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+@pytest.fixture
+def make_space(
+    network_settings: Callable[..., AutoencoderNetworkSettings],
+) -> Callable[..., LatentSpace]:
+    def make(**changes: object) -> LatentSpace:
+        torch.manual_seed(0)
+        return LatentSpace(Autoencoder(network_settings(**changes)), STATISTICS).requires_grad_(False)
+
+    return make
+
+
+def test_normalising_shifts_then_scales_each_channel(make_space: Callable[..., LatentSpace]) -> None:
+    space = make_space()
+    latent = torch.randn(2, 4, 3, 5)
+    normalised = space.normalise(latent)
+    assert_close(normalised[:, 0], (latent[:, 0] - 0.5) * 2)
+    assert_close(normalised[:, 3], (latent[:, 3] - 2) * 4)
+    assert_close(space.restore(normalised), latent)
+
+
+def test_statistics_are_configuration_and_stand_in_no_checkpoint(
+    make_space: Callable[..., LatentSpace],
+) -> None:
+    space = make_space()
+    assert all(name.startswith("autoencoder.") for name in space.state_dict())
+    assert space.channels == 4
+
+
+def test_encoding_takes_the_mode_unless_a_draw_is_asked_for(
+    make_space: Callable[..., LatentSpace], images: Tensor
+) -> None:
+    space = make_space(posterior="gaussian")
+    posterior = space.autoencoder.encode(images)
+    assert_close(space.encode(images), space.normalise(posterior.mean))
+    torch.manual_seed(5)
+    drawn = space.encode(images, sample=True)
+    torch.manual_seed(5)
+    assert_close(drawn, space.normalise(posterior.sample()))
+    assert not torch.allclose(drawn, space.encode(images))
+
+
+def test_decoding_restores_first(make_space: Callable[..., LatentSpace], images: Tensor) -> None:
+    space = make_space(residual=False)
+    latent = space.autoencoder.encode(images).mode()
+    expected = space.autoencoder.decode(latent, (10, 14), region=(1, 2, 5, 6))
+    assert_close(space.decode(space.normalise(latent), (10, 14), region=(1, 2, 5, 6)), expected)
+
+
+def test_the_condition_is_the_mode_of_the_enlarged_image(
+    make_space: Callable[..., LatentSpace], images: Tensor
+) -> None:
+    space = make_space(posterior="gaussian")
+    condition = space.condition(images, 4, "nearest")
+    assert condition.shape == (3, 4, 16, 24)  # a latent of the image enlarged by 4, which is 1/4 of it
+    assert_close(condition, space.encode(condition_image(images, 4, "nearest")))
+
+
+def latents_of(space: LatentSpace, batches: list[Tensor]) -> Tensor:
+    return torch.cat([space.autoencoder.encode(batch).mode() for batch in batches])
+
+
+def test_one_scale_for_all_channels_as_published(
+    make_space: Callable[..., LatentSpace], images: Tensor
+) -> None:
+    space, batches = make_space(), [images, images.flip(0)[:1]]
+    statistics = measure_statistics(space.autoencoder, batches, "scalar")
+    assert statistics.shift == [0.0] * 4
+    assert statistics.scale == pytest.approx([1 / float(latents_of(space, batches).std())] * 4)
+
+
+def test_statistics_by_channel_give_mean_zero_and_deviation_one(
+    make_space: Callable[..., LatentSpace], images: Tensor
+) -> None:
+    space, batches = make_space(posterior="gaussian"), [images, images.flip(0)]
+    statistics = measure_statistics(space.autoencoder, batches, "per_channel")
+    normalised = LatentSpace(space.autoencoder, statistics).normalise(latents_of(space, batches))
+    assert_close(normalised.mean((0, 2, 3)), torch.zeros(4), atol=1e-5, rtol=0)
+    assert_close(normalised.transpose(0, 1).flatten(1).std(1), torch.ones(4))
+
+
+def test_statistics_are_measured_where_the_autoencoder_is(
+    make_space: Callable[..., LatentSpace], images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    autoencoder = make_space().autoencoder.to("meta")
+    devices = []
+
+    def encode(batch: Tensor) -> Posterior:
+        devices.append(batch.device.type)
+        return Posterior(torch.tensor([-1.0, 1.0]).expand(1, 4, 3, 2))
+
+    monkeypatch.setattr(autoencoder, "encode", encode)
+    statistics = measure_statistics(autoencoder, [images], "per_channel")
+    assert devices == ["meta"]
+    assert statistics.shift == [0.0] * 4
+
+
+def test_a_dead_channel_keeps_a_finite_scale(make_space: Callable[..., LatentSpace], images: Tensor) -> None:
+    space = make_space()
+    space.autoencoder.encoder.to_moments.weight[1] = 0
+    statistics = measure_statistics(space.autoencoder, [images], "per_channel")
+    assert statistics.scale[1] == pytest.approx(1e6)
+
+
+def test_super_resolution_derives_base_and_condition_from_the_shrunk_crop(
+    make_space: Callable[..., LatentSpace], images: Tensor
+) -> None:
+    space = make_space()
+    pair = make_pair(space, images, 4, "bilinear")
+    assert pair.target is images
+    assert pair.base is not None
+    assert pair.condition is not None
+    assert_close(pair.base, resize(shrink(images, 4), (16, 24)))
+    assert_close(pair.condition, space.encode(resize(shrink(images, 4), (16, 24), "bilinear")))
+
+
+def test_a_decoder_that_draws_everything_gets_no_base(
+    make_space: Callable[..., LatentSpace], images: Tensor
+) -> None:
+    assert make_pair(make_space(residual=False), images, 4, "bicubic").base is None
+
+
+def test_generation_has_a_target_only(make_space: Callable[..., LatentSpace], images: Tensor) -> None:
+    assert make_pair(make_space(residual=False), images, None, "bicubic") == ImagePair(images, None, None)
+
+
+def test_a_part_cuts_target_and_base_but_not_the_condition() -> None:
+    target, base, condition = torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8), torch.rand(1, 4, 2, 2)
+    part = ImagePair(target, base, condition).part((1, 2, 3, 4))
+    assert torch.equal(part.target, target[..., 1:4, 2:6])
+    assert part.base is not None
+    assert torch.equal(part.base, base[..., 1:4, 2:6])
+    assert part.condition is condition
+    assert ImagePair(target, None, None).part((0, 0, 2, 2)).base is None

@@ -1,0 +1,243 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import Field
+
+from arbiscale.config.section import Section, look_up, read_yaml
+from arbiscale.errors import UserError
+from arbiscale.files import content_hash
+from arbiscale.pipeline.resume import fingerprint
+from arbiscale.pipeline.stage import Stage, run_stage
+from arbiscale.tracking.store import Store, open_store
+
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+DVC = "stages:\n  toy:\n    params: [seed, align.lr]\n    deps: [data]\n"
+SCRIPT = """
+import os, pathlib
+from arbiscale.pipeline.stage import run_stage
+
+def main(stage):
+    (stage.scratch / "attempts").open("a").write("x")
+    attempts = (stage.scratch / "attempts").read_text()
+    stage.run.log_metrics({"loss": 1.0}, step=len(attempts))
+    pathlib.Path(os.environ["SEEN"]).write_text(f"{stage.run.id} {attempts}")
+    if os.environ.get("DIE"):
+        os.killpg(os.getpgid(0), 9)
+
+run_stage("toy", main)
+"""
+
+
+class AlignRate(Section):
+    lr: float = Field(gt=0)
+
+
+@pytest.fixture
+def workspace(project: Path) -> Path:
+    shutil.copy(PARAMS, project / "params.yaml")
+    (project / "dvc.yaml").write_text(DVC)
+    (project / "data").mkdir()
+    (project / "data/a.txt").write_text("1")
+    (project / "toy.py").write_text(SCRIPT)
+    return project
+
+
+def execute(body: Callable[[Stage], None]) -> int:
+    """The exit code of a stage."""
+    try:
+        run_stage("toy", body, upstream=["crop", "download"])
+    except SystemExit as end:
+        return int(str(end.code))
+    return 0
+
+
+def runs(store: Store) -> list[tuple[str, str]]:
+    found = store.client.search_runs([store.experiment_id])
+    return [(run.info.run_id, run.info.status) for run in found]
+
+
+def states(workspace: Path) -> list[Path]:
+    return [path for path in (workspace / ".resume/toy").iterdir() if path.is_dir()]
+
+
+def test_a_stage_is_recorded(workspace: Path) -> None:
+    (workspace / "runs").mkdir()
+    (workspace / "runs/crop.json").write_text('{"run_id": "abc"}')
+    (workspace / "runs/download.json").write_text("damaged")
+    seen: list[Stage] = []
+    assert execute(seen.append) == 0
+    (stage,) = seen
+    record = json.loads((workspace / "runs/toy.json").read_text())
+    assert record["run_id"] == stage.run.id
+    assert record["fingerprint"] == stage.fingerprint == fingerprint("toy")
+    assert record["upstream"] == {"crop": "abc"}
+    assert record["seconds"] >= 0
+    assert states(workspace) == []
+    run = open_store().client.get_run(stage.run.id)
+    assert run.info.status == "FINISHED"
+    rate = look_up(read_yaml(PARAMS), "align.lr", PARAMS)
+    assert run.data.params == {"seed": "0", "align.lr": str(rate)}
+    wanted = {"stage": "toy", "upstream.crop": "abc", "fingerprint": stage.fingerprint, "device": "auto"}
+    assert wanted.items() <= run.data.tags.items()
+    assert {"python", "torch", "host", "data_hash"} <= run.data.tags.keys()
+    assert "upstream.download" not in run.data.tags
+
+
+def test_the_weights_started_from_are_recorded(workspace: Path) -> None:
+    (workspace / "dvc.yaml").write_text(DVC.replace("align.lr", "diffusion.init_from"))
+    text = (workspace / "params.yaml").read_text()
+    (workspace / "params.yaml").write_text(
+        text.replace("diffusion:\n  init_from: ''", "diffusion:\n  init_from: data")
+    )
+    seen: list[Stage] = []
+    assert execute(seen.append) == 0
+    tags = open_store().client.get_run(seen[0].run.id).data.tags
+    assert tags["diffusion.init_from.sha256"] == content_hash(workspace / "data")
+
+
+def test_the_body_gets_its_settings(workspace: Path) -> None:
+    def body(stage: Stage) -> None:
+        assert (stage.name, stage.seed, stage.runtime.device) == ("toy", 0, "auto")
+        assert stage.scratch.is_dir()
+        assert stage.settings("align.timesteps", TrainingSteps).steps > 0
+        stage.settings("align", AlignRate)
+
+    class TrainingSteps(Section, extra="ignore"):
+        steps: int
+
+    assert execute(body) == 2  # AlignRate knows one key of many
+
+
+def test_a_user_error_is_one_line(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def body(stage: Stage) -> None:
+        raise UserError("photo.png: is broken; mend it")
+
+    assert execute(body) == 2
+    assert capsys.readouterr().err.splitlines() == ["error: photo.png: is broken; mend it"]
+    assert [status for _, status in runs(open_store())] == ["FAILED"]
+    assert not (workspace / "runs/toy.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("params.yaml", "seed: 0", "seed: -1", "params.yaml: seed:"),
+        ("params.yaml", "seed: 0", "seed: 0.5", "params.yaml: seed:"),
+        ("params.yaml", "threads: 0", "thread: 0", "runtime.thread: unknown key; did you mean threads"),
+        (
+            "params.yaml",
+            "mlflow_uri: ''",
+            "mlflow_uri: http://127.0.0.1:9",
+            "127.0.0.1:9: the tracking server",
+        ),
+        ("dvc.yaml", "toy:", "other:", "dvc.yaml: stages.toy: is missing"),
+        ("data/a.txt", "1", None, "data: is missing"),
+        ("mlflow.db", None, "garbage", "mlflow.db: is not a usable MLflow database"),
+    ],
+)
+def test_no_work_is_done_on_a_bad_start(
+    workspace: Path,
+    capsys: pytest.CaptureFixture[str],
+    file: str,
+    old: str | None,
+    new: str | None,
+    message: str,
+) -> None:
+    path = workspace / file
+    if new is None:
+        shutil.rmtree(path.parent)
+    else:
+        path.write_text(new if old is None else path.read_text().replace(old, new, 1))
+    assert execute(lambda stage: pytest.fail("the body ran")) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+
+
+def test_a_crash_shows_itself_and_can_be_continued(workspace: Path) -> None:
+    seen: list[str] = []
+
+    def body(stage: Stage) -> None:
+        seen.append(stage.run.id)
+        (stage.scratch / f"attempt {len(seen)}").touch()
+        if len(seen) == 1:
+            raise RuntimeError("boom")
+        assert (stage.scratch / "attempt 1").exists()
+
+    with pytest.raises(RuntimeError, match="boom"):
+        run_stage("toy", body)
+    assert runs(open_store()) == [(seen[0], "FAILED")]
+    run_stage("toy", body)
+    assert runs(open_store()) == [(seen[0], "FINISHED")]
+    assert seen[0] == seen[1]
+
+
+def test_another_input_starts_anew(workspace: Path) -> None:
+    def fail(stage: Stage) -> None:
+        raise UserError("no")
+
+    assert execute(fail) == 2
+    (workspace / "data/a.txt").write_text("2")
+    assert execute(lambda stage: None) == 0
+    first, second = runs(open_store())
+    assert first[0] != second[0]
+    assert {first[1], second[1]} == {"FAILED", "FINISHED"}
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("disguised", [False, True])
+def test_a_signal_kills_the_run_and_keeps_its_state(
+    workspace: Path, capsys: pytest.CaptureFixture[str], signum: int, disguised: bool
+) -> None:
+    def body(stage: Stage) -> None:
+        try:
+            os.kill(os.getpid(), signum)
+        except KeyboardInterrupt:
+            if disguised:
+                sys.exit(1)  # as Lightning does
+            raise
+
+    assert execute(body) == 128 + signum
+    assert "the same command continues it" in capsys.readouterr().err
+    ((run_id, status),) = runs(open_store())
+    assert status == "KILLED"
+    assert len(states(workspace)) == 1
+    assert execute(lambda stage: None) == 0
+    assert runs(open_store()) == [(run_id, "FINISHED")]
+
+
+def start(workspace: Path, seen: Path, **environment: str) -> subprocess.Popen[bytes]:
+    source = Path(__file__).parents[2] / "src"
+    variables = {**os.environ, "PYTHONPATH": str(source), "SEEN": str(seen), **environment}
+    return subprocess.Popen([sys.executable, "toy.py"], cwd=workspace, env=variables, start_new_session=True)
+
+
+def test_a_killed_process_group_is_continued(workspace: Path) -> None:
+    seen = workspace / "seen"
+    assert start(workspace, seen, DIE="1").wait(60) == -signal.SIGKILL
+    first, attempts = seen.read_text().split()
+    assert attempts == "x"
+    assert runs(open_store()) == [(first, "RUNNING")]
+    assert start(workspace, seen).wait(60) == 0
+    assert seen.read_text().split() == [first, "xx"]
+    assert runs(open_store()) == [(first, "FINISHED")]
+    assert json.loads((workspace / "runs/toy.json").read_text())["run_id"] == first
+
+
+@pytest.mark.slow
+def test_processes_may_meet_on_a_fresh_store(workspace: Path) -> None:
+    (workspace / "mlflow.db").unlink()
+    seen = [workspace / f"seen{index}" for index in range(3)]
+    started = [start(workspace, path) for path in seen]
+    assert [process.wait(120) for process in started] == [0, 0, 0]
+    ids = {path.read_text().split()[0] for path in seen}
+    assert {run_id for run_id, _ in runs(open_store())} == ids
+    assert len(ids) == 3
+    assert states(workspace) == []

@@ -1,0 +1,135 @@
+"""Tables: means, and the files made of them."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from arbiscale.evaluation.intervals import Interval
+from arbiscale.evaluation.scores import Evaluation
+from arbiscale.report.tables import (
+    ALWAYS,
+    as_text,
+    flat_metrics,
+    write_intervals,
+    write_plots,
+    write_scores,
+)
+
+
+@pytest.fixture
+def evaluation() -> Evaluation:
+    found = Evaluation()
+    whole = torch.zeros(2, 3, 4, 4)
+    broken = whole.clone()
+    broken[1, 0, 0, 0] = torch.nan
+    for group, offset in (("x2.7", 0.0), ("x4", -2.0)):
+        metrics = {"psnr": [30 + offset, 20 + offset], "lpips": [math.nan, 0.5]}
+        found.add(group, "bicubic", ["a", "b"], whole, metrics)
+    found.add("x4", "diffusion", ["a", "b"], broken, {"psnr": [25.0, math.nan], "lpips": [0.25, 0.5]})
+    found.add_time("x4", "diffusion", 2, 0.5)
+    found.add_time("x4", "diffusion", 3, 1.5)
+    return found
+
+
+def test_means_are_missing_where_any_picture_has_no_value(evaluation: Evaluation) -> None:
+    assert evaluation.means() == {
+        "x2.7": {"bicubic": {"psnr": 25.0, "lpips": None}},
+        "x4": {
+            "bicubic": {"psnr": 23.0, "lpips": None},
+            "diffusion": {"psnr": None, "lpips": 0.375, "fps": 2.5},
+        },
+    }
+    assert evaluation.problems() == ["x4/diffusion: 1 of 2 pictures hold NaN or infinity"]
+
+
+def test_flat_metrics_leave_out_what_is_missing(evaluation: Evaluation) -> None:
+    assert flat_metrics(evaluation.means()) == {
+        "x2.7/bicubic/psnr": 25.0,
+        "x4/bicubic/psnr": 23.0,
+        "x4/diffusion/lpips": 0.375,
+        "x4/diffusion/fps": 2.5,
+    }
+
+
+def test_plots_have_a_line_a_scale_and_a_column_a_row(evaluation: Evaluation, tmp_path: Path) -> None:
+    write_plots(tmp_path, evaluation.means())
+    assert (tmp_path / "psnr.csv").read_text() == "scale,bicubic,diffusion\n2.7,25,\n4,23,\n"
+    assert (tmp_path / "lpips.csv").read_text() == "scale,bicubic,diffusion\n2.7,,\n4,,0.375\n"
+
+
+def test_generation_has_a_line_a_row(tmp_path: Path) -> None:
+    write_plots(tmp_path, {"generation": {"diffusion": {"self_ssim": 0.5}}})
+    assert {"generation.csv", "table.csv"} < {path.name for path in tmp_path.iterdir()}
+    for metric in ALWAYS:  # dvc.yaml plots some
+        assert (tmp_path / f"{metric}.csv").read_text() == "scale\n"
+    (line,) = csv.DictReader((tmp_path / "generation.csv").open())
+    assert (line["row"], line["self_ssim"], line["psnr"]) == ("diffusion", "0.5", "")
+
+
+def test_sizes_have_a_line_each_and_a_file_for_every_metric(tmp_path: Path) -> None:
+    means = {
+        f"generation/{size}": {"diffusion": {"fid": fid}} for size, fid in (("64x64", 9.5), ("64x96", None))
+    }
+    write_plots(tmp_path, means | {"generation": {"diffusion": {"self_ssim": 0.5}}})
+    assert (tmp_path / "generation/fid.csv").read_text() == "size,diffusion\n64x64,9.5\n64x96,\n"
+    assert {"generation", "generation.csv", "table.csv"} < {path.name for path in tmp_path.iterdir()}
+
+
+def test_one_table_holds_every_group_and_row(tmp_path: Path) -> None:
+    means = {"x4": {"bicubic": {"psnr": 20.0}}, "generation/64x64": {"diffusion": {"fid": 9.5}}}
+    write_plots(tmp_path, means)
+    lines = {line["row"]: line for line in csv.DictReader((tmp_path / "table.csv").open())}
+    assert {row: (line["psnr"], line["fid"]) for row, line in lines.items()} == {
+        "x4 bicubic": ("20", ""),
+        "generation/64x64 diffusion": ("", "9.5"),
+    }
+
+
+def test_a_protocols_plots_lie_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    rows = {"bicubic": {"psnr": 33.5}}
+    write_plots(tmp_path, {"x4": {"bicubic": {"psnr": 20.0}}, "benchmark/set5/x2": rows})
+    assert (tmp_path / "psnr.csv").read_text() == "scale,bicubic\n4,20\n"
+    assert (tmp_path / "benchmark/set5/psnr.csv").read_text() == "scale,bicubic\n2,33.5\n"
+
+
+def test_intervals_hold_mean_bounds_and_sample_size(tmp_path: Path) -> None:
+    found = [Interval("x4", "bicubic", "psnr", 25.0, 24.5, 25.25, 10, 5)]
+    write_intervals(tmp_path / "intervals.csv", found)
+    (line,) = csv.DictReader((tmp_path / "intervals.csv").open())
+    assert line == {
+        "group": "x4", "row": "bicubic", "metric": "psnr",
+        "mean": "25", "low": "24.5", "high": "25.25", "pictures": "10", "photographs": "5",
+    }  # fmt: skip
+
+
+def test_scores_hold_every_picture(evaluation: Evaluation, tmp_path: Path) -> None:
+    write_scores(tmp_path / "scores.csv", evaluation)
+    lines = list(csv.DictReader((tmp_path / "scores.csv").open()))
+    assert len(lines) == 6
+    assert lines[5] == {"group": "x4", "row": "diffusion", "photograph": "b", "psnr": "", "lpips": "0.5"}
+
+
+def test_the_table_shows_missing_values_as_dashes(evaluation: Evaluation) -> None:
+    last = as_text(evaluation.means()).splitlines()[-1].split()
+    assert last == ["x4", "diffusion", "-", "-", "0.375", "-", "-", "-", "2.500"]
+
+
+def test_the_table_shows_further_metrics_with_as_many_digits_as_they_need() -> None:
+    head, line = as_text({"generation/64x64": {"diffusion": {"fid": 12.3456, "kid": -0.00123}}}).splitlines()
+    assert head.split() == [
+        "psnr",
+        "ssim",
+        "lpips",
+        "consistency",
+        "self_ssim",
+        "grid_energy",
+        "fid",
+        "kid",
+        "fps",
+    ]
+    assert line.split()[-4:] == ["-", "12.346", "-0.00123", "-"]

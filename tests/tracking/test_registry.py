@@ -1,0 +1,117 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from arbiscale.config.section import read_yaml
+from arbiscale.errors import UserError
+from arbiscale.files import content_hash
+from arbiscale.tracking.registry import HASH_TAG, challenge, promote, register, resolve
+from arbiscale.tracking.store import Store, open_store
+
+
+@pytest.fixture
+def store(project: Path) -> Store:
+    return open_store()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Stands in for a model folder: the registry does not look inside."""
+    made = tmp_path / "models/packed"
+    made.mkdir(parents=True)
+    (made / "config.json").write_text("{}")
+    (made / "autoencoder.safetensors").write_bytes(b"weights")
+    return made
+
+
+def alias(store: Store, name: str) -> int:
+    return int(store.client.get_model_version_by_alias("m", name).version)
+
+
+def run_register(store: Store, folder: Path, resume_id: str | None = None) -> tuple[int, str]:
+    with store.run("register", tags={}, params={}, resume_id=resume_id) as run:
+        return register(store, folder, "m", tags={"fingerprint": "f"}, run_id=run.id), run.id
+
+
+def test_every_executed_register_makes_the_challenger(store: Store, folder: Path) -> None:
+    first, run_id = run_register(store, folder)
+    assert (first, alias(store, "challenger")) == (1, 1)
+    second, _ = run_register(store, folder)
+    assert (second, alias(store, "challenger")) == (2, 2)
+    version = store.client.get_model_version("m", "1")
+    assert version.run_id == run_id
+    assert version.tags == {"fingerprint": "f", HASH_TAG: content_hash(folder)}
+    (output,) = store.client.get_run(run_id).outputs.model_outputs
+    assert version.source == f"models:/{output.model_id}"
+
+
+def test_a_resumed_register_makes_no_second_version(store: Store, folder: Path) -> None:
+    first, run_id = run_register(store, folder)
+    assert run_register(store, folder, resume_id=run_id) == (first, run_id)
+
+
+def test_a_resolved_model_is_the_folder(store: Store, folder: Path) -> None:
+    run_register(store, folder)
+    for uri in ("models:/m@challenger", "models:/m/1"):
+        assert content_hash(resolve(uri)) == content_hash(folder)
+
+
+def test_temporary_workspaces_register_in_the_repository(
+    store: Store, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.chdir(elsewhere)
+    assert run_register(open_store(), folder)[0] == 1
+    (folder / "config.json").write_text('{"other": 1}')
+    assert challenge(open_store(), folder, "m") == (2, True)
+    assert content_hash(resolve("models:/m@challenger")) == content_hash(folder)
+    assert alias(store, "challenger") == 2
+    assert not [*elsewhere.iterdir()]
+
+
+def test_what_is_registered_can_be_deployed(store: Store, folder: Path) -> None:
+    run_register(store, folder)
+    pyfunc = resolve("models:/m/1").parents[1]
+    model = read_yaml(pyfunc / "MLmodel")
+    assert model["flavors"]["python_function"]["loader_module"] == "arbiscale.inference.serving"
+    assert (pyfunc / "code/arbiscale/inference/serving.py").is_file()
+    assert list(pyfunc.rglob("*.pkl")) == []
+    parameters = json.loads(model["signature"]["params"])
+    assert [entry["name"] for entry in parameters] == ["scale", "height", "width", "steps", "sampler", "seed"]
+
+
+@pytest.mark.parametrize("uri", ["models:/m@nobody", "models:/m/7", "models:/other/1", "models:/"])
+def test_a_missing_model_is_named(store: Store, folder: Path, uri: str) -> None:
+    with pytest.raises(UserError, match=f"{uri}: no such model"):
+        resolve(uri)
+
+
+def test_the_challenger_returns_to_the_workspaces_model(store: Store, folder: Path) -> None:
+    run_register(store, folder)
+    weights = folder / "autoencoder.safetensors"
+    weights.write_bytes(b"other")
+    run_register(store, folder)
+    weights.write_bytes(b"weights")
+    assert challenge(store, folder, "m") == (1, False)
+    assert alias(store, "challenger") == 1
+
+
+def test_an_empty_store_gets_the_version_anew(store: Store, folder: Path) -> None:
+    assert challenge(store, folder, "m") == (1, True)
+    assert store.client.get_model_version("m", "1").tags["restored"] == "true"
+    assert challenge(store, folder, "m") == (1, False)
+    assert content_hash(resolve("models:/m@challenger")) == content_hash(folder)
+
+
+def test_promotion_moves_the_champion_only(store: Store, folder: Path) -> None:
+    run_register(store, folder)
+    run_register(store, folder)
+    promote(store, "m", 1)
+    assert (alias(store, "champion"), alias(store, "challenger")) == (1, 2)
+    with pytest.raises(UserError, match=r"m: has no version 3; versions: 1, 2"):
+        promote(store, "m", 3)
+    with pytest.raises(UserError, match=r"none; `dvc repro register`"):
+        promote(store, "other", 1)
