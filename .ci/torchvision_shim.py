@@ -14,7 +14,7 @@ import sysconfig
 from pathlib import Path
 
 NAME = "_declare_torchvision_operators"
-HOOK = '''"""Written by arbiscale's make: declares the operators of torchvision that torch's CPU build lacks."""
+HOOK = '''"""Written by arbiscale's make: declares the operators that torch's CPU build lacks."""
 
 import sys
 
