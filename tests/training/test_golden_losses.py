@@ -45,19 +45,8 @@ pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the bits
 
 def test_losses_are_the_golden_ones(tmp_path: Path) -> None:
     out = tmp_path / "losses.txt"
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:xdist",
-        "-o",
-        "addopts=",
-    ]
-    command += ["--import-mode=importlib", f"{__file__}::test_twenty_steps"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    command.append(f"{__file__}::test_twenty_steps")
     environment = {**os.environ, **ANY_PROCESSOR, OUT: str(out)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
