@@ -52,7 +52,7 @@ def error_of_tiles(model: Model) -> tuple[float, float]:
     assert isinstance(model, LatentModel)
     per_pixel = model.factor // model.downsampling
     latent_px = TILED_PX * per_pixel
-    tiling = choose_tiling(model, (latent_px, latent_px), TILE_PX)
+    tiling = choose_tiling(model.config, model.device, (latent_px, latent_px), TILE_PX)
     assert tiling is not None
     meeting = np.zeros(size[0], dtype=bool)
     for before, after in pairwise(cut(latent_px, tiling)):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from arbiscale.config.register import RegisterSettings
 from arbiscale.config.sampling import SamplingSettings
+from arbiscale.inference import serving
 from arbiscale.models.folder import load_latent_diffusion, read_config, save_latent_diffusion
 from arbiscale.pipeline.stage import Stage, run_stage
 from arbiscale.tracking.registry import register
@@ -21,7 +22,7 @@ def main(stage: Stage) -> None:
     config = read_config(MODEL).model_copy(update={"sampling": sampling})
     save_latent_diffusion(PACKED, config, load_latent_diffusion(MODEL))
     tags = {"fingerprint": stage.fingerprint}
-    version = register(stage.store, PACKED, settings.model_name, tags=tags, run_id=stage.run.id)
+    version = register(stage.store, PACKED, settings.model_name, serving, tags=tags, run_id=stage.run.id)
     stage.run.set_tags({"model_name": settings.model_name, "model_version": str(version)})
 
 

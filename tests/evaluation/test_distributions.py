@@ -18,8 +18,7 @@ from arbiscale.evaluation.networks import MetricNetworks, load_metric_networks
 from arbiscale.evaluation.scores import Evaluation
 from arbiscale.imaging.coordinates import Size
 from arbiscale.imaging.pixels import to_tensor
-
-from .conftest import NO_NETWORKS, FirstValues, StandIn, texture
+from tests.stand_ins import NO_NETWORKS, FirstValues, StandIn, texture
 
 FEATURES = 4
 CROPS = [texture(32, seed) for seed in range(12)]

@@ -7,8 +7,7 @@ from arbiscale.evaluation.exhibits import EXHIBITED_PX, Exhibit
 from arbiscale.evaluation.pairs import Pairs
 from arbiscale.imaging.pixels import to_array, to_tensor
 from arbiscale.imaging.resize import resize
-
-from .conftest import texture
+from tests.stand_ins import texture
 
 
 def exhibited(side_px: int) -> tuple[torch.Tensor, dict[str, np.ndarray]]:

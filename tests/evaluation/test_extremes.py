@@ -15,8 +15,7 @@ from arbiscale.evaluation.extremes import KEPT, WINDOW_PX, Extremes, window
 from arbiscale.evaluation.scores import Comparison
 from arbiscale.evaluation.super_resolution import evaluate_super_resolution
 from arbiscale.imaging.detail import busiest_square
-
-from .conftest import NO_NETWORKS
+from tests.stand_ins import NO_NETWORKS
 
 Make = Callable[..., Any]
 

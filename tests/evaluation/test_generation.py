@@ -14,8 +14,7 @@ from arbiscale.evaluation.crops import HeldOutCrop
 from arbiscale.evaluation.drawn import parse_size
 from arbiscale.evaluation.generation import evaluate_generation
 from arbiscale.evaluation.scores import Evaluation
-
-from .conftest import NO_NETWORKS
+from tests.stand_ins import NO_NETWORKS
 
 Make = Callable[..., Any]
 SIZES = [(64, 64), (48, 80)]

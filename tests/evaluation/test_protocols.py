@@ -22,8 +22,7 @@ from arbiscale.imaging.coordinates import Size
 from arbiscale.inference.loading import load_model
 from arbiscale.inference.model import Model
 from arbiscale.interop import import_liif
-
-from .conftest import NO_NETWORKS, texture
+from tests.stand_ins import NO_NETWORKS, texture
 
 Make = Callable[..., Any]
 LITERATURE = [  # bicubic's PSNR in dB, as in LapSRN's, EDSR's and RCAN's tables

@@ -10,8 +10,7 @@ from PIL import Image
 from arbiscale.evaluation import references
 from arbiscale.evaluation.references import References, middle
 from arbiscale.imaging.pixels import to_array
-
-from .conftest import FirstValues, texture
+from tests.stand_ins import FirstValues, texture
 
 
 def test_a_crop_at_its_own_size_is_itself() -> None:

@@ -14,8 +14,7 @@ from arbiscale.errors import UserError
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.scores import Evaluation
 from arbiscale.evaluation.suite import evaluate_models
-
-from .conftest import NO_NETWORKS, texture
+from tests.stand_ins import NO_NETWORKS, texture
 
 Make = Callable[..., Any]
 

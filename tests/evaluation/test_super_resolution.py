@@ -18,8 +18,7 @@ from arbiscale.evaluation.rows import shift_to_others
 from arbiscale.evaluation.scores import Evaluation
 from arbiscale.evaluation.super_resolution import evaluate_super_resolution
 from arbiscale.metrics.structure_texture import DISTS
-
-from .conftest import NO_NETWORKS, StandIn
+from tests.stand_ins import NO_NETWORKS, StandIn
 
 Make = Callable[..., Any]
 

@@ -113,9 +113,9 @@ def test_tiles_come_by_themselves_where_memory_is_short(
     from arbiscale.inference import memory
 
     needed = memory.bytes_per_latent_pixel(upscaler.config)
-    assert memory.choose_tiling(upscaler, (512, 512), "auto") is None
+    assert memory.choose_tiling(upscaler.config, upscaler.device, (512, 512), "auto") is None
     monkeypatch.setattr(memory, "_WORKING_BYTES", 100 * 100 * needed)
-    tiling = memory.choose_tiling(upscaler, (512, 512), "auto")
+    tiling = memory.choose_tiling(upscaler.config, upscaler.device, (512, 512), "auto")
     assert tiling is not None
     assert (tiling.tile_px, tiling.multiple) == (100, 2)
-    assert memory.choose_tiling(upscaler, (100, 100), "auto") is None
+    assert memory.choose_tiling(upscaler.config, upscaler.device, (100, 100), "auto") is None

@@ -6,6 +6,7 @@ import pytest
 from arbiscale.config.section import read_yaml
 from arbiscale.errors import UserError
 from arbiscale.files import content_hash
+from arbiscale.inference import serving
 from arbiscale.tracking.registry import HASH_TAG, challenge, promote, register, resolve
 from arbiscale.tracking.store import Store, open_store
 
@@ -31,7 +32,7 @@ def alias(store: Store, name: str) -> int:
 
 def run_register(store: Store, folder: Path, resume_id: str | None = None) -> tuple[int, str]:
     with store.run("register", tags={}, params={}, resume_id=resume_id) as run:
-        return register(store, folder, "m", tags={"fingerprint": "f"}, run_id=run.id), run.id
+        return register(store, folder, "m", serving, tags={"fingerprint": "f"}, run_id=run.id), run.id
 
 
 def test_every_executed_register_makes_the_challenger(store: Store, folder: Path) -> None:
@@ -66,7 +67,7 @@ def test_temporary_workspaces_register_in_the_repository(
     monkeypatch.chdir(elsewhere)
     assert run_register(open_store(), folder)[0] == 1
     (folder / "config.json").write_text('{"other": 1}')
-    assert challenge(open_store(), folder, "m") == (2, True)
+    assert challenge(open_store(), folder, "m", serving) == (2, True)
     assert content_hash(resolve("models:/m@challenger")) == content_hash(folder)
     assert alias(store, "challenger") == 2
     assert not [*elsewhere.iterdir()]
@@ -95,14 +96,14 @@ def test_the_challenger_returns_to_the_workspaces_model(store: Store, folder: Pa
     weights.write_bytes(b"other")
     run_register(store, folder)
     weights.write_bytes(b"weights")
-    assert challenge(store, folder, "m") == (1, False)
+    assert challenge(store, folder, "m", serving) == (1, False)
     assert alias(store, "challenger") == 1
 
 
 def test_an_empty_store_gets_the_version_anew(store: Store, folder: Path) -> None:
-    assert challenge(store, folder, "m") == (1, True)
+    assert challenge(store, folder, "m", serving) == (1, True)
     assert store.client.get_model_version("m", "1").tags["restored"] == "true"
-    assert challenge(store, folder, "m") == (1, False)
+    assert challenge(store, folder, "m", serving) == (1, False)
     assert content_hash(resolve("models:/m@challenger")) == content_hash(folder)
 
 

@@ -81,9 +81,10 @@ def register() -> None:
             f"{folder}: is missing; `dvc repro` makes it, `dvc pull` and `dvc checkout` bring it back"
         )
     store, name = _registry()
+    from arbiscale.inference import serving
     from arbiscale.tracking.registry import challenge
 
-    version, created = challenge(store, folder, name)
+    version, created = challenge(store, folder, name, serving)
     print(f"{name} version {version} {'registered anew' if created else 'found'}: it is the challenger now")
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 import numpy as np
 import psutil
@@ -17,11 +18,23 @@ from arbiscale.imaging.picture import Picture, Pixels, to_samples, to_signed
 from arbiscale.inference.arguments import checked_region, checked_size
 from arbiscale.inference.features import FeatureRows, rows_read
 from arbiscale.inference.tiles import Tiling
-
-if TYPE_CHECKING:
-    from arbiscale.inference.model import Model
+from arbiscale.networks.implicit_head import ImplicitHead
 
 _BAND_PIXELS = 1 << 18  # drawn at once
+
+
+class LatentDecoder(Protocol):
+    """What a drawing needs of a model; `arbiscale.inference.model.Model` is one."""
+
+    device: torch.device
+    residual: bool
+    head: ImplicitHead
+
+    def computing(self) -> AbstractContextManager[None]:
+        """Without gradients, in the model's precision."""
+
+    def feature_rows(self, latent: Tensor, tiling: Tiling | None) -> FeatureRows:
+        """What the head reads of one latent, row by row."""
 
 
 class Drawing:
@@ -33,7 +46,7 @@ class Drawing:
     """
 
     def __init__(
-        self, model: Model, latent: Tensor, picture: Picture | None, tiling: Tiling | None = None
+        self, model: LatentDecoder, latent: Tensor, picture: Picture | None, tiling: Tiling | None = None
     ) -> None:
         self.latent = latent
         self.picture = picture

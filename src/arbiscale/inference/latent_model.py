@@ -91,7 +91,8 @@ class LatentModel(Model):
         picture = to_picture(image)
         self.diffusion_for("super_resolution")
         per_pixel = self.factor // self.downsampling
-        tiling = choose_tiling(self, (picture.size[0] * per_pixel, picture.size[1] * per_pixel), tile)
+        latent_size = (picture.size[0] * per_pixel, picture.size[1] * per_pixel)
+        tiling = choose_tiling(self.config, self.device, latent_size, tile)
         latent = self.sample_latents(
             to_signed(picture.colour), steps=steps, sampler=sampler, seed=seed, eta=eta, tiling=tiling
         )

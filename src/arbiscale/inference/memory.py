@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from typing import TYPE_CHECKING
 
 import psutil
 import torch
@@ -14,21 +13,20 @@ from arbiscale.imaging.coordinates import Size
 from arbiscale.inference.tiles import Tiling
 from arbiscale.models.folder import ModelConfig
 
-if TYPE_CHECKING:
-    from arbiscale.inference.latent_model import LatentModel
-
-
 SMALLEST_TILE_PX = 32  # of the latent
 _LARGEST_OVERLAP_PX = 32
 _WORKING_BYTES = 1 << 29  # that one pass of a network may take
 _COPIES = 8  # of the widest activation that live at once in a residual block, measured
 
 
-def choose_tiling(model: LatentModel, latent_size: Size, tile: str | int) -> Tiling | None:
+def choose_tiling(
+    config: ModelConfig, device: torch.device, latent_size: Size, tile: str | int
+) -> Tiling | None:
     """How a latent of (height, width) pixels is cut; None = not at all.
 
     Args:
-        model: whose networks' memory counts.
+        config: of the model whose networks' memory counts.
+        device: where it runs.
         latent_size: before padding.
         tile: `auto` (as large as memory allows; untiled where everything fits), `none`, or the side of a
             tile in pixels of the picture to upscale.
@@ -36,10 +34,10 @@ def choose_tiling(model: LatentModel, latent_size: Size, tile: str | int) -> Til
     Raises:
         UserError: a tile too small for its overlap, or another word.
     """
-    multiple = model.config.diffusion.denoiser.downsampling if model.config.diffusion else 1
-    per_pixel = model.factor // model.downsampling
-    needed = bytes_per_latent_pixel(model.config)
-    return fit_tiling(model.device, latent_size, tile, needed, multiple=multiple, per_pixel=per_pixel)
+    multiple = config.diffusion.denoiser.downsampling if config.diffusion else 1
+    per_pixel = config.factor // config.autoencoder.encoder.downsampling
+    needed = bytes_per_latent_pixel(config)
+    return fit_tiling(device, latent_size, tile, needed, multiple=multiple, per_pixel=per_pixel)
 
 
 def fit_tiling(

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 
 from arbiscale.errors import UserError
 from arbiscale.files import content_hash
-from arbiscale.inference import serving
 from arbiscale.tracking import address as store_address
 from arbiscale.tracking.store import Store, open_store
 
@@ -39,7 +39,13 @@ HASH_TAG = "model_sha256"  # of the model folder: weights and configuration
 
 
 def register(
-    store: Store, folder: Path, name: str, *, tags: Mapping[str, str], run_id: str | None = None
+    store: Store,
+    folder: Path,
+    name: str,
+    loader: ModuleType,
+    *,
+    tags: Mapping[str, str],
+    run_id: str | None = None,
 ) -> int:
     """Make a model folder a new version of the registered model `name`, and the challenger.
 
@@ -49,6 +55,7 @@ def register(
         store: where to.
         folder: a complete model folder.
         name: of the registered model.
+        loader: the module that MLflow loads it by; see `Store.upload_model`.
         tags: recorded with the version, besides the hash of the folder.
         run_id: the run that makes it, None for none.
 
@@ -59,19 +66,20 @@ def register(
     if made:
         version = max(made)
     else:
-        model_id = store.upload_model(folder, name, serving, run_id)
+        model_id = store.upload_model(folder, name, loader, run_id)
         version = store.create_version(name, model_id, {**tags, HASH_TAG: content_hash(folder)}, run_id)
     store.client.set_registered_model_alias(name, CHALLENGER, str(version))
     return version
 
 
-def challenge(store: Store, folder: Path, name: str) -> tuple[int, bool]:
+def challenge(store: Store, folder: Path, name: str, loader: ModuleType) -> tuple[int, bool]:
     """Point the challenger at the newest version of a model folder's content, made anew if there is none.
 
     Args:
         store: where to; an empty one in a fresh clone.
         folder: the workspace's model.
         name: of the registered model.
+        loader: as in `register`.
 
     Returns:
         The version's number, and whether it was made now.
@@ -79,7 +87,7 @@ def challenge(store: Store, folder: Path, name: str) -> tuple[int, bool]:
     digest = content_hash(folder)
     same = [number for number, tags in _versions(store, name).items() if tags.get(HASH_TAG) == digest]
     if not same:
-        return register(store, folder, name, tags={"restored": "true"}), True
+        return register(store, folder, name, loader, tags={"restored": "true"}), True
     store.client.set_registered_model_alias(name, CHALLENGER, str(max(same)))
     return max(same), False
 

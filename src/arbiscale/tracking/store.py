@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import tempfile
 import time
 import warnings
@@ -149,6 +150,12 @@ class StageRun:
             self.client.log_artifact(self.id, str(path), folder)
 
 
+def _package_of(module: ModuleType) -> Path:
+    """The folder of the package that a module belongs to."""
+    (folder,) = sys.modules[module.__name__.partition(".")[0]].__path__
+    return Path(folder)
+
+
 def _batches(entries: list[Entry], size: int) -> Iterator[list[Entry]]:
     return (entries[start : start + size] for start in range(0, len(entries), size))
 
@@ -247,7 +254,7 @@ class Store:
                 pyfunc,
                 loader_module=loader.__name__,
                 data_path=str(folder),
-                code_paths=[str(Path(str(loader.__file__)).parent)],
+                code_paths=[str(_package_of(loader))],
                 mlflow_model=Model(model_id=logged.model_id, run_id=run_id),
                 signature=ModelSignature(params=parameters),
                 pip_requirements=loader.requirements(),

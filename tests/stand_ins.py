@@ -1,4 +1,4 @@
-"""A model without training whose pictures are known: latents are pixels, rearranged."""
+"""Models without training whose pictures are known: latents are pixels, rearranged."""
 
 from __future__ import annotations
 
