@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from arbiscale.config.training import TrainingSettings
 from arbiscale.errors import UserError
 from arbiscale.training.averaging import WeightAveraging
-from arbiscale.training.callbacks import Checkpoints, DivergenceGuard, StepSeeds, Validations
+from arbiscale.training.callbacks import AtomicCheckpoints, DivergenceGuard, StepSeeds, Validations
 from arbiscale.training.module import TrainingModule, Validation
 
 
@@ -45,7 +45,6 @@ def at_step(step: int, max_steps: int = 10) -> Any:
     return SimpleNamespace(
         global_step=step,
         max_steps=max_steps,
-        save_checkpoint=lambda path: Path(path).write_text(f"step {step}"),
     )
 
 
@@ -65,14 +64,12 @@ def test_a_steps_draws_depend_on_seed_name_and_step_alone() -> None:
     assert draws(1, "a", range(6)) != uninterrupted
 
 
-def test_checkpoints_replace_each_other_at_their_steps(tmp_path: Path) -> None:
+def test_a_checkpoint_that_cannot_be_written_leaves_the_former_one(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
-    checkpoints = Checkpoints(path, 3)
-    contents = []
-    for step in range(1, 8):
-        checkpoints.on_train_batch_end(at_step(step), None, None, None, 0)
-        contents.append(path.read_text() if path.exists() else None)
-    assert contents == [None, None, "step 3", "step 3", "step 3", "step 6", "step 6"]
+    AtomicCheckpoints().save_checkpoint({"global_step": 3}, path)
+    with pytest.raises(Exception, match="pickle"):
+        AtomicCheckpoints().save_checkpoint({"global_step": lambda: 6}, path)
+    assert torch.load(path) == {"global_step": 3}
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -2,74 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from arbiscale.training.module import TrainingModule
 
 
 class WeightAveraging(Callback):
-    """Averages the weights after every step; the decay warms up as (1 + n) / (10 + n)."""
+    """Averages the weights after every step; the decay warms up as (1 + n) / (10 + n).
+
+    Lightning's callback of this name would copy the whole module, the frozen networks of the loss included,
+    and puts averages in place only around Lightning's own validation loop. Here torch averages the networks
+    that learn.
+    """
 
     def __init__(self, module: TrainingModule, decay: float) -> None:
-        self.decay = decay
-        self.updates = 0
-        self._live = [
-            parameter
-            for network, _ in module.learning().values()
-            for parameter in network.parameters()
-            if parameter.requires_grad
-        ]
-        self._average: list[Tensor] = [parameter.detach().clone() for parameter in self._live]
+        self._decay = decay
+        self._live = nn.ModuleList(network for network, _ in module.learning().values())
+        self._average = AveragedModel(self._live, multi_avg_fn=self._move)
+        self._average.n_averaged.fill_(1)  # the initial weights count: torch's first update would drop them
+
+    def _move(self, averages: Any, weights: Any, _: Any) -> None:
+        updates = int(self._average.n_averaged)
+        decay = min(self._decay, (1 + updates) / (10 + updates))
+        torch._foreach_lerp_(averages, weights, 1 - decay)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Follow the weights to their device."""
-        self._average = [
-            average.to(live.device) for average, live in zip(self._average, self._live, strict=True)
-        ]
+        """Follow the weights to their device; the counter stays on the CPU, where reading it is free."""
+        self._average.module.to(pl_module.device)
 
-    @torch.no_grad()
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Move the averages towards the weights."""
-        self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(self._average, [live.detach() for live in self._live], 1 - decay)
+        self._average.update_parameters(self._live)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """Put the averages in place of the weights for a while."""
-        self._swap()
+        kept = [weight.detach().clone() for weight in self._live.parameters()]
+        self.finish()
         try:
             yield
         finally:
-            self._swap()
+            _copy(kept, self._live.parameters())
 
-    @torch.no_grad()
-    def _swap(self) -> None:
-        for live, average in zip(self._live, self._average, strict=True):
-            kept = live.detach().clone()
-            live.copy_(average)
-            average.copy_(kept)
-
-    @torch.no_grad()
     def finish(self) -> None:
         """Make the averages the weights, for good."""
-        for live, average in zip(self._live, self._average, strict=True):
-            live.copy_(average)
+        _copy(self._average.parameters(), self._live.parameters())
 
     def state_dict(self) -> dict[str, Any]:
         """For checkpoints."""
-        return {"updates": self.updates, "average": self._average}
+        return self._average.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """From a checkpoint."""
-        self.updates = state_dict["updates"]
-        for average, loaded in zip(self._average, state_dict["average"], strict=True):
-            average.copy_(loaded)
+        self._average.load_state_dict(state_dict)
+
+
+@torch.no_grad()
+def _copy(sources: Iterable[Tensor], targets: Iterable[Tensor]) -> None:
+    for source, target in zip(sources, targets, strict=True):
+        target.copy_(source)

@@ -1,4 +1,4 @@
-"""What happens around the steps: seeds, checkpoints, validation, progress, the guard against divergence."""
+"""What happens around the steps: seeds, validation, progress, the guard against divergence; checkpoint files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from arbiscale.errors import UserError
@@ -32,20 +33,15 @@ class StepSeeds(Callback):
         torch.manual_seed(derive_seed(self.seed, self.name, trainer.global_step))
 
 
-class Checkpoints(Callback):
-    """Keeps one checkpoint to resume from, replaced atomically."""
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Replaces checkpoints atomically, on their own disk; Lightning writes them to the temporary folder first."""
 
-    def __init__(self, path: Path, every_steps: int) -> None:
-        self.path = path
-        self.every_steps = every_steps
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
-        """Save after every so many steps."""
-        if trainer.global_step % self.every_steps == 0:
-            with atomic_file(self.path) as temporary:
-                trainer.save_checkpoint(temporary)
+        """Write a checkpoint; a reader sees the former one or the whole new one."""
+        with atomic_file(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
 
 
 class DivergenceGuard(Callback):

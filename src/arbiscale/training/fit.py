@@ -10,14 +10,20 @@ from typing import Any, Literal
 
 import torch
 from pytorch_lightning import Trainer
-from pytorch_lightning.callbacks import Callback, LearningRateMonitor
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 from torch.utils.data import Dataset
 
 from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.models.device import choose_device
 from arbiscale.training.averaging import WeightAveraging
-from arbiscale.training.callbacks import Checkpoints, DivergenceGuard, StepProgress, StepSeeds, Validations
+from arbiscale.training.callbacks import (
+    AtomicCheckpoints,
+    DivergenceGuard,
+    StepProgress,
+    StepSeeds,
+    Validations,
+)
 from arbiscale.training.module import Recorder, TrainingModule
 from arbiscale.training.streams import training_batches
 
@@ -71,7 +77,12 @@ def fit(
         DivergenceGuard(runtime.log_every_steps),
         Validations(validation, averaging, recorder, runtime.validate_every_steps, seed),
         StepProgress(module.name, settings.batch_size, runtime.log_every_steps),
-        Checkpoints(checkpoint, runtime.checkpoint_every_steps),
+        ModelCheckpoint(
+            scratch,
+            filename=checkpoint.stem,
+            every_n_train_steps=runtime.checkpoint_every_steps,
+            enable_version_counter=False,
+        ),
         LearningRateMonitor("step"),
     ]
     recorder.set_tags(dict.fromkeys(module.left_out, "missing"))
@@ -84,8 +95,8 @@ def fit(
         gradient_clip_val=settings.gradient_clip or None,
         logger=RecorderLogger(recorder),
         callbacks=callbacks,
+        plugins=[AtomicCheckpoints()],
         log_every_n_steps=runtime.log_every_steps,
-        enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=str(scratch),
