@@ -27,6 +27,7 @@ test: lint types pytest
 lint: $(VENV)/.installed-all
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	PYTHONPATH=src $(BIN)/lint-imports
 
 types: $(VENV)/.installed-all
 	$(BIN)/mypy
