@@ -14,7 +14,7 @@ import torch
 
 from arbiscale import __version__
 from arbiscale.metrics.cost import now_seconds, peak_memory_mib
-from arbiscale.pipeline.environment import git_state, machine_state
+from arbiscale.tracking.environment import git_state, machine_state
 
 _MATMUL_SECONDS = 0.2  # how long the product's rate is measured each time
 

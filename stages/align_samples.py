@@ -29,7 +29,7 @@ def main(stage: Stage) -> None:
         runtime=stage.runtime,
         seed=stage.seed,
         scratch=stage.scratch,
-        recorder=stage.run,
+        recorder=stage.recorder,
     )
     config = read_config(ALIGNED).model_copy(update={"sampling": settings.samples.sampling})
     save_latent_diffusion(OUT, config, model)

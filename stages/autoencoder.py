@@ -42,7 +42,7 @@ def main(stage: Stage) -> None:
         runtime=stage.runtime,
         seed=stage.seed,
         scratch=stage.scratch,
-        recorder=stage.run,
+        recorder=stage.recorder,
     )
     save_autoencoder(
         OUT, FirstStageConfig(factor=data.factor, autoencoder=settings.network), module.autoencoder

@@ -63,7 +63,7 @@ def main(stage: Stage) -> None:
         runtime=stage.runtime,
         seed=stage.seed,
         scratch=stage.scratch,
-        recorder=stage.run,
+        recorder=stage.recorder,
     )
     save_latent_diffusion(OUT, config, model)
     stage.identify(OUT)

@@ -17,17 +17,18 @@ from arbiscale.data.shards import StoredCrops
 from arbiscale.evaluation.intervals import intervals
 from arbiscale.evaluation.networks import load_metric_networks
 from arbiscale.evaluation.suite import evaluate_models
+from arbiscale.evaluation.summary import summary
 from arbiscale.files import atomic_folder, write_json
 from arbiscale.imaging.picture_files import read_image, write_image
 from arbiscale.inference.loading import load_model
 from arbiscale.metrics.cost import peak_memory_mib
-from arbiscale.pipeline.environment import accelerator
 from arbiscale.pipeline.stage import Stage, run_stage
 from arbiscale.report.document import write_page
 from arbiscale.report.facts import Facts, read_records, read_training
 from arbiscale.report.sheets import draw_contact_sheet
 from arbiscale.report.tables import as_text, flat_metrics, write_intervals, write_plots, write_scores
 from arbiscale.tracking.address import shown
+from arbiscale.tracking.environment import accelerator
 from arbiscale.tracking.recorded_run import read_run
 
 CROPS = Path("data/crops")
@@ -35,16 +36,16 @@ MODELS = Path("models")
 RUNS = Path("runs")
 NAMES = ("autoencoder", "diffusion", "align_timesteps", "align_samples")
 BEFORE = ("download", "crop", *NAMES)
-METRICS, PLOTS, REPORTS = Path("metrics/evaluate.json"), Path("plots"), Path("reports")
+SUMMARY, PLOTS, REPORTS = Path("metrics/summary.json"), Path("plots"), Path("reports")
 
 
 def main(stage: Stage) -> None:
-    """Write metrics/evaluate.json, plots/ and reports/ from the models and the test photographs."""
+    """Write metrics/summary.json, plots/ and reports/ from the models and the test photographs."""
     begun = time.monotonic()
     settings = stage.settings("evaluate", EvaluateSettings)
     if stage.runtime.threads:
         torch.set_num_threads(stage.runtime.threads)
-    stage.run.log_params(flatten(read_yaml(stage.params_path)))
+    stage.run.log_params(_parameters(stage.params_path))
     manifest = read_manifest(CROPS)
     photographs = {Path(each.file).stem: read_image(CROPS / each.file) for each in manifest.photographs}
     models = {
@@ -79,7 +80,7 @@ def main(stage: Stage) -> None:
     _warn(problem for problem in evaluation.problems() if problem not in networks.unavailable)
 
     memory = {"peak_memory_mib": peak_memory_mib(device)}
-    write_json(METRICS, means | memory)
+    write_json(SUMMARY, summary(means, NAMES[-1]))
     with atomic_folder(PLOTS) as folder:
         write_plots(folder, means)
     credits = {
@@ -89,6 +90,7 @@ def main(stage: Stage) -> None:
     }
     found = [*intervals(evaluation, stage.seed)]
     with atomic_folder(REPORTS) as folder:
+        write_json(folder / "evaluate.json", means | memory)
         write_scores(folder / "scores.csv", evaluation)
         write_intervals(folder / "intervals.csv", found)
         for group, comparisons in evaluation.comparisons.items():
@@ -102,6 +104,12 @@ def main(stage: Stage) -> None:
     stage.run.log_artifact(REPORTS)
 
 
+def _parameters(path: Path) -> dict[str, object]:
+    """All of params.yaml, without the password that the store's address may hold."""
+    parameters = flatten(read_yaml(path))
+    return {key: shown(value) if isinstance(value, str) else value for key, value in parameters.items()}
+
+
 def _warn(problems: Iterable[str]) -> None:
     """Say what is missing from the table."""
     for problem in problems:
@@ -112,7 +120,6 @@ def _facts(stage: Stage, credits: Mapping[str, str], device: str, seconds: float
     """Where the numbers come from."""
     own = read_run(stage.store, stage.run.id)
     before = read_records(RUNS, BEFORE)
-    parameters = flatten(read_yaml(stage.params_path))
     return Facts(
         run_id=stage.run.id,
         tags=own.tags if own else {},
@@ -122,9 +129,7 @@ def _facts(stage: Stage, credits: Mapping[str, str], device: str, seconds: float
         seconds=seconds,
         upstream=before,
         trainings=[read_training(record, stage.store) for record in before if record.stage in NAMES],
-        parameters={
-            key: shown(value) if isinstance(value, str) else value for key, value in parameters.items()
-        },
+        parameters=_parameters(stage.params_path),
         credits=credits,
     )
 

@@ -118,5 +118,5 @@ def test_refusals(crops: Path, tmp_path: Path):
     with pytest.raises(IndexError, match="begins at 0"):
         dataset[-1]
     (crops / "train/00000.npy").write_bytes(b"short")
-    with pytest.raises(UserError, match=r"00000\.npy: cannot be read .*; run `dvc repro --force crop`"):
+    with pytest.raises(UserError, match=r"00000\.npy: cannot be read .*; run `dvc repro -f -s crop`"):
         dataset[0]

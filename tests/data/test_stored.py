@@ -41,5 +41,5 @@ def test_a_damaged_shard_is_named(tmp_path: Path, manifest: Manifest) -> None:
     (tmp_path / "train/00001.npy").write_bytes(b"damaged")
     crops = StoredCrops(tmp_path, manifest, "train")
     assert crops[0][0, 0, 0] == 0
-    with pytest.raises(UserError, match=r"train/00001\.npy: cannot be read .*; run `dvc repro --force crop`"):
+    with pytest.raises(UserError, match=r"train/00001\.npy: cannot be read .*; run `dvc repro -f -s crop`"):
         crops[2]

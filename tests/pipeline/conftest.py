@@ -9,7 +9,6 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -68,13 +67,13 @@ class Project:
         files = (self.folder / "models").rglob("*.safetensors")
         return {file.relative_to(self.folder).as_posix(): file.read_bytes() for file in files}
 
-    def used(self, stage: str) -> dict[str, Any]:
-        """What a stage used when it last ran: `modules`, parameters `read`, files `opened`."""
+    def parameters_read(self, stage: str) -> list[str]:
+        """The parameters that a stage has read whenever it ran."""
         return json.loads((self.recorded / f"{stage}.json").read_text())
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The project before its first run."""
     folder = tmp_path_factory.mktemp("project")
     for name in FILES:
@@ -106,19 +105,19 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture(scope="session")
-def first_run(project: Project) -> str:
+def first_run(pipeline: Project) -> str:
     """The output of `dvc repro` from scratch, committed."""
-    output = project.run("dvc", "repro")
-    project.run("git", "add", "-A")
-    project.run("git", "commit", "-qm", "first run")
+    output = pipeline.run("dvc", "repro")
+    pipeline.run("git", "add", "-A")
+    pipeline.run("git", "commit", "-qm", "first run")
     return output
 
 
 @pytest.fixture(scope="session")
-def generation(project: Project, first_run: str) -> str:
+def generation(pipeline: Project, first_run: str) -> str:
     """The output of an experiment in a workspace of its own: the pipeline trained to generate."""
     changes = ("-S", "diffusion.task=generation", "-S", "autoencoder.network.residual=false")
-    return project.run("dvc", "exp", "run", "--temp", "--name", "generation", *changes)
+    return pipeline.run("dvc", "exp", "run", "--temp", "--name", "generation", *changes)
 
 
 def _random_metric_network(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Notes what a stage under test uses: its modules, the parameters it reads, the files it opens.
+"""Notes which parameters a stage under test reads.
 
 Copied as sitecustomize.py to where a stage's Python looks first, it starts with every process.
 """
@@ -11,16 +11,14 @@ from pathlib import Path
 
 
 def record(script: Path, folder: Path) -> None:
-    """Watch this process from now on; at its end add what it used to folder/STAGE.json."""
+    """Watch this process from now on; at its end add what it read to folder/STAGE.json."""
     from pydantic import BaseModel
 
     from arbiscale.config import section
 
-    root = Path.cwd()
     keys: dict[int, str] = {}  # of the loaded sections, by identity
     kept: list[BaseModel] = []  # so that no identity is used twice
     read: set[str] = set()
-    opened: set[str] = set()
     load, get, dump = section.load_section, BaseModel.__getattribute__, BaseModel.model_dump
 
     def name_sections(value: object, key: str) -> None:
@@ -50,24 +48,14 @@ def record(script: Path, folder: Path) -> None:
         read_all(self)
         return dump(self, **options)
 
-    def see(event: str, arguments: tuple) -> None:
-        if event == "open" and isinstance(arguments[0], str | os.PathLike):
-            path = Path(os.path.abspath(arguments[0]))  # noqa: PTH100  (resolve() would follow links)
-            if path.is_relative_to(root):
-                opened.add(path.relative_to(root).as_posix())
-
     def write() -> None:
-        ours = [module for name, module in sys.modules.items() if name.split(".")[0] == "arbiscale"]
-        modules = {Path(str(module.__file__)).relative_to(root).as_posix() for module in ours}
-        used = {"modules": modules, "read": read, "opened": opened}
         note = folder / f"{script.stem}.json"
-        before = json.loads(note.read_text()) if note.is_file() else {}
-        note.write_text(json.dumps({kind: sorted(used[kind] | {*before.get(kind, [])}) for kind in used}))
+        before = json.loads(note.read_text()) if note.is_file() else []
+        note.write_text(json.dumps(sorted(read | {*before})))
 
     section.load_section = load_section
     section.Section.__getattribute__ = read_attribute
     section.Section.model_dump = dump_and_read
-    sys.addaudithook(see)
     atexit.register(write)
 
 

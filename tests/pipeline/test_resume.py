@@ -2,16 +2,19 @@ import os
 import shutil
 import subprocess
 import sys
-import time
+import threading
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from arbiscale.errors import UserError
 from arbiscale.files import content_hash
 from arbiscale.pipeline import resume
-from arbiscale.pipeline.resume import fingerprint, scratch, stage_inputs
+from arbiscale.pipeline.resume import StageInputs, discard, find_states, resumable, stage_inputs
 
 PARAMS = "seed: 3\nalign:\n  lr: 1e-6\n  training: {steps: 4, batch_size: 2}\nruntime: {threads: 0}\n"
 DVC = """
@@ -19,7 +22,7 @@ stages:
   align:
     cmd: python stages/align.py
     params: [seed, align.lr, align.training]
-    deps: [code.py, models, data/crops]
+    deps: [src/code.py, stages/align.py, models, data/crops]
 """
 
 
@@ -29,12 +32,17 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text(PARAMS)
     (tmp_path / "dvc.yaml").write_text(DVC)
-    (tmp_path / "code.py").write_text("x = 1\n")
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/code.py").write_text("x = 1\n")
     (tmp_path / "models").mkdir()
     (tmp_path / "models/a.bin").write_bytes(b"abc")
     (tmp_path / "data/crops/train").mkdir(parents=True)
     (tmp_path / "data/crops/manifest.json").write_text('{"sha256": "1"}')
     return tmp_path
+
+
+def fingerprint(stage: str, root: Path | None = None) -> str:
+    return stage_inputs(stage, root).fingerprint
 
 
 def test_inputs_are_the_tracked_ones(workspace: Path) -> None:
@@ -45,7 +53,7 @@ def test_inputs_are_the_tracked_ones(workspace: Path) -> None:
         "align.training.steps": 4,
         "align.training.batch_size": 2,
     }
-    assert list(inputs.dependencies) == ["code.py", "data/crops", "models"]
+    assert list(inputs.data) == ["data/crops", "models"]
     assert inputs.fingerprint == fingerprint("align", workspace) == fingerprint("align")
 
 
@@ -54,7 +62,6 @@ def test_inputs_are_the_tracked_ones(workspace: Path) -> None:
     [
         ("params.yaml", PARAMS.replace("1e-6", "2e-6")),
         ("params.yaml", PARAMS.replace("steps: 4", "steps: 5")),
-        ("code.py", "x = 2\n"),
         ("models/a.bin", "abd"),
         ("models/b.bin", ""),
         ("data/crops/manifest.json", '{"sha256": "2"}'),
@@ -89,10 +96,9 @@ def test_renaming_a_file_changes_the_fingerprint(workspace: Path) -> None:
     assert fingerprint("align") != before
 
 
-def test_versions_change_the_fingerprint(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = fingerprint("align")
-    monkeypatch.setattr(resume.metadata, "version", lambda _: "0.0")
-    assert fingerprint("align") != before
+def test_a_term_that_cannot_take_part_changes_the_fingerprint(workspace: Path) -> None:
+    inputs = stage_inputs("align")
+    assert replace(inputs, left_out=("lpips",)).fingerprint != inputs.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -122,12 +128,12 @@ def test_data_hash_concerns_data_only(workspace: Path) -> None:
 def test_other_forms_of_params_and_deps(workspace: Path) -> None:
     (workspace / "other.yaml").write_text("a: 1\nb: {c: 2}\n")
     (workspace / "dvc.yaml").write_text(
-        "stages:\n  x:\n    params: [{other.yaml: null}, {params.yaml: [seed]}]\n    deps: [{code.py: {}}]\n"
+        "stages:\n  x:\n    params: [{other.yaml: null}, {params.yaml: [seed]}]\n    deps: [{models: {}}]\n"
         "  bare: {cmd: ls}\n"
     )
     inputs = stage_inputs("x")
     assert inputs.flat_parameters() == {"a": 1, "b.c": 2, "seed": 3}
-    assert inputs.dependencies == {"code.py": content_hash(workspace / "code.py")}
+    assert inputs.data == {"models": content_hash(workspace / "models")}
     assert inputs.data_hash is None
     assert stage_inputs("bare").parameters == {}
 
@@ -138,12 +144,12 @@ def test_other_forms_of_params_and_deps(workspace: Path) -> None:
         ("other", None, "dvc.yaml: stages.other: is missing"),
         ("align", "dvc.yaml", "dvc.yaml: no such file"),
         ("align", "params.yaml", "params.yaml: no such file"),
-        ("align", "code.py", "code.py: is missing; `dvc repro`"),
+        ("align", "models", "models: is missing; `dvc repro`"),
     ],
 )
 def test_missing_inputs_are_named(workspace: Path, stage: str, remove: str | None, message: str) -> None:
     if remove:
-        (workspace / remove).unlink()
+        (workspace / remove).rename(workspace / "elsewhere")
     with pytest.raises(UserError, match=message):
         fingerprint(stage)
 
@@ -154,73 +160,108 @@ def test_a_missing_parameter_is_named(workspace: Path) -> None:
         fingerprint("align")
 
 
-def test_scratch_survives_failure_and_goes_on_success(workspace: Path) -> None:
-    with suppress(RuntimeError), scratch("s", "f") as first:
-        (first / "state").write_text("half")
+@pytest.fixture
+def inputs(workspace: Path) -> Callable[..., StageInputs]:
+    """Makes inputs that differ in one parameter."""
+    return lambda rate: StageInputs({"params.yaml:lr": rate}, {})
+
+
+def interrupt(inputs: StageInputs, **arguments: Any) -> Path:
+    with suppress(RuntimeError), resumable("s", inputs, **arguments) as folder:
+        (folder / "last.ckpt").write_text("half")
         raise RuntimeError
-    assert first == workspace / ".resume/s/f"
-    with scratch("s", "f") as second:
-        assert (second / "state").read_text() == "half"
-    assert list((workspace / ".resume/s").iterdir()) == []
-    with scratch("s", "f") as third:
-        assert list(third.iterdir()) == []
+    return folder
 
 
-def test_scratch_lies_in_the_real_repository(
-    workspace: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+def test_a_state_survives_failure_and_goes_on_success(inputs: Callable[..., StageInputs]) -> None:
+    first = interrupt(inputs(1))
+    with resumable("s", inputs(1)) as second:
+        assert second == first
+        assert (second / "last.ckpt").read_text() == "half"
+    assert not first.exists()
+    assert find_states() == []
+
+
+def test_states_outlast_dvcs_temporary_workspaces(
+    inputs: Callable[..., StageInputs],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     root = tmp_path_factory.mktemp("root")
     monkeypatch.setenv("DVC_ROOT", str(root))
-    with scratch("s", "f") as folder:
-        assert folder == root / ".resume/s/f"
+    assert interrupt(inputs(1)).parents[2] == root
 
 
-def test_a_second_holder_gets_a_private_folder(workspace: Path) -> None:
+def test_eight_interrupted_experiments_outlast_the_ninth(inputs: Callable[..., StageInputs]) -> None:
+    folders = [interrupt(inputs(rate)) for rate in range(8)]
+    os.utime(folders[0], (0, 0))
+    with resumable("s", inputs(3)):
+        pass
+    with resumable("s", inputs(9)):
+        pass
+    assert [folder.exists() for folder in folders] == [rate != 3 for rate in range(8)]
+    assert len(find_states()) == 7
+
+
+def test_another_commit_is_a_warning(
+    inputs: Callable[..., StageInputs], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(inputs(1), commit="old")
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(resume.metadata, "version", lambda _: "0.0")
+    interrupt(inputs(1), commit="new")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "warning" in line
+    assert "commit old -> new" in line
+    assert "-> 0.0" in line
+
+
+def test_a_second_process_waits(
+    inputs: Callable[..., StageInputs], workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     command = (
-        "import sys; from arbiscale.pipeline.resume import scratch\n"
-        "with scratch('s', 'f') as folder: print(folder, flush=True); (folder / 'x').touch()"
+        "from arbiscale.pipeline.resume import StageInputs, resumable\n"
+        "with resumable('s', StageInputs({'params.yaml:lr': 1}, {})) as folder:\n"
+        "    (folder / 'x').touch(); print('held', flush=True); input()\n"
     )
-    with suppress(RuntimeError), scratch("s", "f") as held:
-        done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
-        assert not Path(done.stdout.strip()).exists()
-        assert Path(done.stdout.strip()) != held
-        assert list(held.iterdir()) == []
-        raise RuntimeError
-    assert held.is_dir()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", command], **pipes) as other:
+        assert other.stdout.readline() == "held\n"
+        threading.Timer(0.5, lambda: other.communicate("go on\n")).start()
+        with resumable("s", inputs(1)) as folder:
+            assert other.wait(10) == 0
+            assert not (folder / "x").exists()  # the first has finished: nothing is left to continue
+    assert "another process" in capsys.readouterr().out
 
 
-def test_a_killed_holder_lets_go(workspace: Path) -> None:
+def test_a_killed_process_lets_go(inputs: Callable[..., StageInputs], workspace: Path) -> None:
     command = (
-        "import os; from arbiscale.pipeline.resume import scratch\n"
-        "with scratch('s', 'f') as folder: (folder / 'x').touch(); os.kill(os.getpid(), 9)"
+        "import os\nfrom arbiscale.pipeline.resume import StageInputs, resumable\n"
+        "with resumable('s', StageInputs({'params.yaml:lr': 1}, {})) as folder:\n"
+        "    (folder / 'x').touch(); os.kill(os.getpid(), 9)\n"
     )
     assert subprocess.run([sys.executable, "-c", command], check=False).returncode == -9
-    with scratch("s", "f") as folder:
-        assert [file.name for file in folder.iterdir()] == ["x"]
+    with resumable("s", inputs(1)) as folder:
+        assert (folder / "x").exists()
 
 
-def test_old_and_many_states_are_pruned(workspace: Path) -> None:
-    base = workspace / ".resume/s"
-    days = {"new": 0.1, "newer": 0.05, "third": 0.2, "old": 8.0}
-    for name, age in days.items():
-        (base / name).mkdir(parents=True)
-        os.utime(base / name, (time.time() - age * 86400,) * 2)
-    with scratch("s", "now"):
-        assert {folder.name for folder in base.iterdir() if folder.is_dir()} == {"now", "newer", "new"}
-    shutil.rmtree(base / "newer")
-    os.utime(base / "new", (time.time() - 8 * 86400,) * 2)
-    with scratch("s", "now"):
-        assert {folder.name for folder in base.iterdir() if folder.is_dir()} == {"now"}
+def test_states_are_listed_and_discarded(inputs: Callable[..., StageInputs]) -> None:
+    interrupt(inputs(1))
+    interrupt(inputs(2))
+    first, second = find_states()
+    assert (first.stage, first.parameters) == ("s", {"lr": 1})
+    assert first.bytes > 4
+    with resumable("s", inputs(2)), pytest.raises(UserError, match="a running process holds it"):
+        discard(second.name)
+    interrupt(inputs(2))
+    assert discard(first.name).folder == first.folder
+    assert [state.folder for state in find_states()] == [second.folder]
+    for name in ("", "no such state"):
+        with pytest.raises(UserError, match="`arbiscale resume list`"):
+            discard(name)
 
 
-def test_held_states_are_not_pruned(workspace: Path) -> None:
-    with scratch("s", "busy") as busy:
-        os.utime(busy, (0, 0))
-        with resume._try_lock(busy.with_name("other")), scratch("s", "now"):
-            assert busy.is_dir()
-
-
-def test_an_unwritable_place_is_named(workspace: Path) -> None:
+def test_an_unwritable_place_is_named(inputs: Callable[..., StageInputs], workspace: Path) -> None:
     (workspace / ".resume").write_text("a file stands here")
-    with pytest.raises(UserError, match=r"\.resume.*cannot be written"), scratch("s", "f"):
+    with pytest.raises(UserError, match=r"\.resume.*cannot be written"), resumable("s", inputs(1)):
         pass

@@ -13,7 +13,7 @@ from pydantic import Field
 from arbiscale.config.section import Section, look_up, read_yaml
 from arbiscale.errors import UserError
 from arbiscale.files import content_hash
-from arbiscale.pipeline.resume import fingerprint
+from arbiscale.pipeline.resume import stage_inputs
 from arbiscale.pipeline.stage import Stage, run_stage
 from arbiscale.tracking.store import Store, open_store
 
@@ -76,7 +76,7 @@ def test_a_stage_is_recorded(workspace: Path) -> None:
     (stage,) = seen
     record = json.loads((workspace / "runs/toy.json").read_text())
     assert record["run_id"] == stage.run.id
-    assert record["fingerprint"] == stage.fingerprint == fingerprint("toy")
+    assert record["fingerprint"] == stage.fingerprint == stage_inputs("toy").fingerprint
     assert record["upstream"] == {"crop": "abc"}
     assert record["seconds"] >= 0
     assert states(workspace) == []
@@ -92,6 +92,7 @@ def test_a_stage_is_recorded(workspace: Path) -> None:
 
 def test_the_weights_started_from_are_recorded(workspace: Path) -> None:
     (workspace / "dvc.yaml").write_text(DVC.replace("align.lr", "diffusion.init_from"))
+    (workspace / "data/config.json").write_text("{}")
     text = (workspace / "params.yaml").read_text()
     (workspace / "params.yaml").write_text(
         text.replace("diffusion:\n  init_from: ''", "diffusion:\n  init_from: data")

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from arbiscale import __version__
-from arbiscale.cli import drawing, film, presets, project, registry
+from arbiscale.cli import drawing, film, presets, project, registry, resume
 from arbiscale.cli import published as checkpoints
 from arbiscale.errors import UserError
 
@@ -31,6 +31,7 @@ app.command()(checkpoints.import_checkpoint)
 app.command()(checkpoints.export_checkpoint)
 app.command()(registry.runs)
 app.command()(registry.ui)
+app.add_typer(resume.app, name="resume")
 app.command()(registry.register)
 app.command()(registry.promote)
 

@@ -7,26 +7,15 @@ from typing import Annotated
 
 import typer
 
-from arbiscale.cli.requests import is_model
-from arbiscale.errors import UserError
-from arbiscale.workspace import find_folder, repository_root
+from arbiscale.workspace import repository_root
 
 
 def check() -> None:
     """Validate the whole of params.yaml, as every stage does before it starts."""
-    from arbiscale.config.params import load_params
+    from arbiscale.config.params import check_params
 
     path = params_path()
-    params = load_params(path)
-    for section, folder in (
-        ("autoencoder", params.autoencoder.init_from),
-        ("diffusion", params.diffusion.init_from),
-    ):
-        if folder and not is_model(find_folder(folder)):
-            raise UserError(
-                f"{path}: {section}.init_from: {folder}: no model there (no config.json); "
-                "`arbiscale import-checkpoint` makes one"
-            )
+    check_params(path)
     print(f"{path}: ok")
 
 

@@ -14,6 +14,8 @@ from arbiscale.config.evaluate import EvaluateSettings
 from arbiscale.config.register import RegisterSettings
 from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.config.section import Section, read_yaml, validate
+from arbiscale.errors import UserError
+from arbiscale.workspace import find_folder
 
 
 class Params(Section):
@@ -63,3 +65,20 @@ class Params(Section):
 def load_params(path: Path) -> Params:
     """Load and validate the whole params file; raises UserError naming every wrong key."""
     return validate(Params, read_yaml(path), path)
+
+
+def check_params(path: Path) -> Params:
+    """The whole params file, whose `init_from` name model folders that exist.
+
+    Raises:
+        UserError: naming every wrong key.
+    """
+    params = load_params(path)
+    for section in ("autoencoder", "diffusion"):
+        folder = getattr(params, section).init_from
+        if folder and not (find_folder(folder) / "config.json").is_file():
+            raise UserError(
+                f"{path}: {section}.init_from: {folder}: no model there (no config.json); "
+                "`arbiscale import-checkpoint` makes one"
+            )
+    return params

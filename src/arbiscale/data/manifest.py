@@ -147,4 +147,4 @@ def read_manifest(folder: Path) -> Manifest:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run `dvc repro crop`") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); run `dvc repro --force crop`") from None
+        raise UserError(f"{path}: cannot be read ({error}); run `dvc repro -f -s crop`") from None

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from arbiscale.evaluation.scores import Comparison
 
 DETAIL_FRACTION = 4  # of a picture's shorter side
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom lie outside
 
 
-def detail_box(comparison: Comparison) -> Box | None:
-    """The busiest square of the `ground truth`, a quarter of its shorter side wide.
+def detail_box(truth: NDArray[np.uint8] | None, others: Iterable[NDArray[np.uint8]]) -> Box | None:
+    """The busiest square of a picture (height, width, 3), a quarter of its shorter side wide.
 
-    None where there is no truth, or the pictures of the comparison differ in size.
+    None where there is no such picture, or one that is compared with it differs in size.
     """
-    truth = comparison.pictures.get("ground truth")
-    if truth is None or any(pixels.shape != truth.shape for pixels in comparison.pictures.values()):
+    if truth is None or any(pixels.shape != truth.shape for pixels in others):
         return None
     side_px = min(truth.shape[:2]) // DETAIL_FRACTION
     return busiest_square(truth, side_px) if side_px else None

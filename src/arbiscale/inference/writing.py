@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from arbiscale.files import new_file, standard_output
 from arbiscale.imaging.coordinates import Size
 from arbiscale.imaging.formats import find_format
 from arbiscale.imaging.formats.layout import Layout
 from arbiscale.imaging.picture import Metadata, Pixels
 from arbiscale.inference.drawing import Drawing
-from arbiscale.inference.output import new_file, standard_output
 
 STANDARD_OUTPUT = Path("-")
 

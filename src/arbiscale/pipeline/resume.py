@@ -1,16 +1,18 @@
-"""Taking up an interrupted stage where it was: what identifies its inputs, and where its state waits.
+"""Resuming an interrupted stage: what identifies it, where its state waits, and who holds it.
 
-The state lies outside DVC's outputs, as those are removed or checked out anew before every execution.
+The state lies outside DVC's outputs, which are removed or checked out again before every execution, in
+`.resume/STAGE/FINGERPRINT/` of the repository. Success removes a stage's own state, `arbiscale resume
+discard` removes one by hand, and nothing else ever does.
 """
 
 from __future__ import annotations
 
+import json
 import platform
 import shutil
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -20,38 +22,41 @@ from filelock import FileLock, Timeout
 
 from arbiscale.config.section import flatten, look_up, read_yaml
 from arbiscale.errors import UserError
-from arbiscale.files import content_hash, sha256_of_json
+from arbiscale.files import content_hash, named_errors, sha256_of_json, write_json
 from arbiscale.workspace import find_folder, repository_root
 
-KEPT_STATES = 3  # a stage, the one in use among them
-KEPT_SECONDS = 7 * 24 * 3600
+FORMAT = 2  # of what a state holds; another number is another fingerprint
+NOTE = "state.json"  # in a state's folder: what it was begun with
+CODE = ("src", "stages")  # dependencies that a fingerprint leaves out
 
 
 @dataclass(frozen=True)
 class StageInputs:
-    """What a stage's result depends on.
+    """What identifies the result of a stage.
 
     Attributes:
         parameters: the tracked ones, by tracked key.
-        dependencies: those in dvc.yaml: sha256 by path.
-        initial_weights: model folders that a parameter `init_from` names: sha256 by the parameter's key.
-            DVC does not watch them.
+        data: dependencies that are not code (crops, upstream models): sha256 by path.
+        initial_weights: model folders that a parameter `init_from` names, which DVC does not watch: sha256 by
+            the parameter's key.
+        left_out: terms of the loss that cannot take part, as their network is not available.
     """
 
     parameters: dict[str, Any]
-    dependencies: dict[str, str]
+    data: dict[str, str]
     initial_weights: dict[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
-        """One hash of the inputs and of the versions of Python and torch."""
+        """One hash of all of it. Code and versions are no part: a paused training survives their changes."""
         return sha256_of_json(
             {
+                "format": FORMAT,
                 "parameters": self.parameters,
-                "dependencies": self.dependencies,
+                "data": self.data,
                 "initial_weights": self.initial_weights,
-                "python": platform.python_version(),
-                "torch": metadata.version("torch"),
+                "left_out": self.left_out,
             }
         )
 
@@ -64,13 +69,13 @@ class StageInputs:
 
     @property
     def data_hash(self) -> str | None:
-        """One hash of the dependencies under data/, None if there is none."""
-        data = {path: digest for path, digest in self.dependencies.items() if Path(path).parts[0] == "data"}
+        """One hash of the dependencies under data/; None if there is none."""
+        data = {path: digest for path, digest in self.data.items() if Path(path).parts[0] == "data"}
         return sha256_of_json(data) if data else None
 
 
 def stage_inputs(stage: str, root: Path | None = None) -> StageInputs:
-    """Read a stage's tracked parameters and dependencies.
+    """Read a stage's tracked parameters and hash its dependencies.
 
     Args:
         stage: its name in dvc.yaml.
@@ -90,11 +95,12 @@ def stage_inputs(stage: str, root: Path | None = None) -> StageInputs:
             for key in keys or values:
                 parameters[f"{file}:{key}"] = look_up(values, key, root / file)
     paths = [next(iter(entry)) if isinstance(entry, dict) else entry for entry in definition.get("deps", [])]
-    inputs = StageInputs(parameters, {path: content_hash(root / path) for path in sorted(paths)})
+    data = sorted(path for path in paths if Path(path).parts[0] not in CODE)
+    inputs = StageInputs(parameters, {path: content_hash(root / path) for path in data})
     return replace(inputs, initial_weights=_initial_weights(inputs.flat_parameters()))
 
 
-def _initial_weights(parameters: dict[str, Any]) -> dict[str, str]:
+def _initial_weights(parameters: Mapping[str, Any]) -> dict[str, str]:
     named = {key: path for key, path in parameters.items() if key.endswith(".init_from") and path}
     for key, path in named.items():
         if not find_folder(path).is_dir():
@@ -102,65 +108,131 @@ def _initial_weights(parameters: dict[str, Any]) -> dict[str, str]:
     return {key: content_hash(find_folder(path)) for key, path in named.items()}
 
 
-def fingerprint(stage: str, root: Path | None = None) -> str:
-    """The hash that changes with anything a stage's result depends on (see `stage_inputs`)."""
-    return stage_inputs(stage, root).fingerprint
+@contextmanager
+def resumable(stage: str, inputs: StageInputs, commit: str | None = None) -> Iterator[Path]:
+    """The folder of a stage's state: found again by the next process with the same inputs.
+
+    It is removed on success and kept otherwise. A second process with the same inputs waits for the first.
+    A state of another commit, Python or torch is taken up, with a line that says so.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    folder = states_folder() / stage / inputs.fingerprint
+    with named_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with _held(folder, stage):
+        with named_errors(folder):
+            folder.mkdir(exist_ok=True)  # the process that held it may have finished and removed it
+            _take_up(folder, stage, inputs, commit)
+        yield folder
+        shutil.rmtree(folder)
+
+
+def states_folder() -> Path:
+    """Where the states of interrupted stages lie."""
+    return repository_root() / ".resume"
 
 
 @contextmanager
-def scratch(stage: str, fingerprint: str) -> Iterator[Path]:
-    """A folder for a stage's state: found again by the next process with the same fingerprint.
-
-    It is removed on success and kept otherwise. While another process holds it (two experiments with
-    equal inputs), this one gets a private folder that does not outlast it.
-    """
-    folder = repository_root() / ".resume" / stage / fingerprint
+def _held(folder: Path, stage: str) -> Iterator[None]:
+    """Hold a state's folder; the operating system releases it however the process ends."""
+    lock = FileLock(_lock_file(folder))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written ({error.strerror})") from None
-    with _try_lock(folder) as held:
-        if held:
-            _prune(folder)
-            folder.mkdir(exist_ok=True)  # a finishing holder may have removed it just now
-            yield folder
-            shutil.rmtree(folder)
-            _lock_file(folder).unlink(missing_ok=True)
-        else:
-            with tempfile.TemporaryDirectory(prefix=f"arbiscale-{stage}-") as private:
-                yield Path(private)
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{stage}: another process runs it with the same inputs; waiting for that one", flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _lock_file(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.lock")
 
 
-@contextmanager
-def _try_lock(folder: Path) -> Iterator[bool]:
-    """Whether this process now holds the folder; the operating system lets go of it on any end."""
-    lock = FileLock(_lock_file(folder))
+def _take_up(folder: Path, stage: str, inputs: StageInputs, commit: str | None) -> None:
+    """Note what a new state begins with, or report what is different from what an old one began with."""
+    now = {
+        "commit": commit or "",
+        "python": platform.python_version(),
+        "torch": metadata.version("torch"),
+    }
+    try:
+        begun = json.loads((folder / NOTE).read_text(encoding="utf-8"))["begun_with"]
+    except (OSError, ValueError, KeyError, TypeError):
+        note = {
+            "stage": stage,
+            "begun": time.time(),
+            "begun_with": now,
+            "parameters": inputs.flat_parameters(),
+        }
+        write_json(folder / NOTE, note)
+        return
+    changed = [
+        f"{name} {begun.get(name)} -> {value}" for name, value in now.items() if begun.get(name) != value
+    ]
+    if changed:
+        print(f"{stage}: warning: continues a state begun with {'; '.join(changed)}", flush=True)
+
+
+@dataclass(frozen=True)
+class State:
+    """An interrupted stage's state on disk.
+
+    Attributes:
+        stage: which stage.
+        folder: where it lies.
+        begun: seconds since the epoch.
+        parameters: the tracked ones, by dotted key.
+        bytes: its size.
+    """
+
+    stage: str
+    folder: Path
+    begun: float
+    parameters: dict[str, Any]
+    bytes: int
+
+    @property
+    def name(self) -> str:
+        """What `arbiscale resume` calls it: the beginning of the fingerprint."""
+        return self.folder.name[:12]
+
+
+def find_states() -> list[State]:
+    """Every state, the oldest first."""
+    states = []
+    for folder in states_folder().glob("*/*/"):
+        try:
+            note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            note = {}
+        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        begun = float(note.get("begun", folder.stat().st_mtime))
+        states.append(State(folder.parent.name, folder, begun, note.get("parameters", {}), size))
+    return sorted(states, key=lambda state: state.begun)
+
+
+def discard(name: str) -> State:
+    """Remove the state of a name (the beginning of its fingerprint is enough).
+
+    Raises:
+        UserError: none or several have that name, or a process holds it.
+    """
+    found = [state for state in find_states() if state.folder.name.startswith(name)] if name else []
+    if len(found) != 1:
+        known = ", ".join(state.name for state in find_states()) or "there is none"
+        raise UserError(f"resume: {len(found)} states are called {name!r}; `arbiscale resume list`: {known}")
+    (state,) = found
+    lock = FileLock(_lock_file(state.folder))
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
-
-
-def _prune(current: Path) -> None:
-    """Remove the stage's states that are old or many, unless a process holds them."""
-    by_age: list[tuple[float, Path]] = []
-    for other in current.parent.iterdir():
-        with suppress(FileNotFoundError):  # another process prunes or finishes at this moment
-            if other.is_dir() and other != current:
-                by_age.append((other.stat().st_mtime, other))
-    for rank, (changed, other) in enumerate(sorted(by_age, reverse=True), start=1):
-        if rank < KEPT_STATES and time.time() - changed < KEPT_SECONDS:
-            continue
-        with _try_lock(other) as held:
-            if held:
-                shutil.rmtree(other, ignore_errors=True)
-                _lock_file(other).unlink(missing_ok=True)
+        raise UserError(f"{state.folder}: a running process holds it; end that one first") from None
+    with lock:
+        shutil.rmtree(state.folder)
+    lock.release()
+    return state

@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field
-
+from arbiscale.config.params import check_params
 from arbiscale.config.runtime import RuntimeSettings
-from arbiscale.config.section import Section, SectionType, load_section, look_up, read_yaml, validate
-from arbiscale.errors import UserError
+from arbiscale.config.section import SectionType, load_section
+from arbiscale.errors import UnavailableError, UserError
 from arbiscale.files import content_hash, write_json
-from arbiscale.pipeline.environment import experiment_state, git_state, machine_state
-from arbiscale.pipeline.resume import StageInputs, scratch, stage_inputs
+from arbiscale.pipeline.curves import CurveRecorder
+from arbiscale.pipeline.resume import StageInputs, resumable, stage_inputs
 from arbiscale.pipeline.signals import Stopped, stop_signals
+from arbiscale.tracking.environment import experiment_state, git_state, machine_state
 from arbiscale.tracking.store import StageRun, Store, open_store
 
 RUN_NOTE = "run.json"  # in the scratch folder: the run to continue
@@ -34,6 +35,7 @@ class Stage:
     runtime: RuntimeSettings
     store: Store
     run: StageRun
+    recorder: CurveRecorder  # where a training reports to
     scratch: Path  # survives a crash, for the next process with the same fingerprint
     fingerprint: str
 
@@ -44,10 +46,6 @@ class Stage:
     def identify(self, folder: Path) -> None:
         """Tag the run with what it made: the hash of a model folder, as registered versions carry it."""
         self.run.set_tags({"model_sha256": content_hash(folder)})
-
-
-class _Seed(Section):
-    seed: int = Field(ge=0, le=2**31 - 1)
 
 
 def run_stage(name: str, body: Callable[[Stage], None], *, upstream: Sequence[str] = ()) -> None:
@@ -77,25 +75,40 @@ def _execute(
     name: str, body: Callable[[Stage], None], upstream: Sequence[str], check_signals: Callable[[], None]
 ) -> None:
     params_path = Path("params.yaml")
-    runtime = load_section(params_path, "runtime", RuntimeSettings)
-    seed = validate(_Seed, {"seed": look_up(read_yaml(params_path), "seed", params_path)}, params_path).seed
-    store = open_store(runtime.mlflow_uri)
+    params = check_params(params_path)  # all of it: a mistake in another stage's section is found now
+    store = open_store(params.runtime.mlflow_uri)
     inputs = stage_inputs(name)
+    left_out = _left_out(inputs.flat_parameters(), params.runtime.weights_dir)
+    inputs = replace(inputs, left_out=left_out)
     upstream_ids = {stage: run_id for stage in upstream if (run_id := _recorded_run(stage))}
     git = git_state(Path.cwd())
-    tags = _tags(name, inputs, upstream_ids) | git | {"device": runtime.device}
+    tags = _tags(name, inputs, upstream_ids) | git | {"device": params.runtime.device}
     begun = time.monotonic()
     with (
-        scratch(name, inputs.fingerprint) as folder,
+        resumable(name, inputs, git.get("git_commit")) as folder,
         store.run(
             name, tags=tags, params=inputs.flat_parameters(), resume_id=_read_run_id(folder / RUN_NOTE)
         ) as run,
     ):
         write_json(folder / RUN_NOTE, {"run_id": run.id})
+        recorder = CurveRecorder(run, folder)
         try:
-            body(Stage(name, params_path, seed, runtime, store, run, folder, inputs.fingerprint))
+            body(
+                Stage(
+                    name,
+                    params_path,
+                    params.seed,
+                    params.runtime,
+                    store,
+                    run,
+                    recorder,
+                    folder,
+                    inputs.fingerprint,
+                )
+            )
         finally:
             check_signals()
+        recorder.write(_record_path(name).with_suffix(".tsv"))
         record = {
             "stage": name,
             "run_id": run.id,
@@ -109,6 +122,19 @@ def _execute(
             "git_dirty": git.get("git_dirty") == "true",
         }
         write_json(_record_path(name), record)
+
+
+def _left_out(parameters: Mapping[str, Any], weights_dir: str) -> tuple[str, ...]:
+    """Terms that a tracked parameter gives a weight and whose network is not available: `lpips`, or none."""
+    if not any(weight for key, weight in parameters.items() if key.endswith(".lpips_weight")):
+        return ()
+    from arbiscale.pretrained.files import ALEXNET, obtain
+
+    try:
+        obtain(ALEXNET, weights_dir)
+    except UnavailableError:
+        return ("lpips",)
+    return ()
 
 
 def _record_path(stage: str) -> Path:

@@ -50,7 +50,7 @@ def draw_contact_sheet(
 
 def _strip(comparison: Comparison) -> Image.Image:
     """The pictures of one comparison under their labels, and their details."""
-    box = detail_box(comparison)
+    box = detail_box(comparison.pictures.get("ground truth"), comparison.pictures.values())
     columns = []
     for label, pixels in comparison.pictures.items():
         picture = Image.fromarray(pixels)

@@ -148,7 +148,17 @@ def _strip(
     note = ", ".join(filter(None, (note, part)))
     credit = credits.get(comparison.title, "")
     label = group_of(group).full_label if group_of(group).scale else label_of(group)
-    return Strip(identity, label, comparison.title, note, tiles, detail_box(shown), credit, left, right)
+    return Strip(
+        identity,
+        label,
+        comparison.title,
+        note,
+        tiles,
+        detail_box(shown.pictures.get("ground truth"), shown.pictures.values()),
+        credit,
+        left,
+        right,
+    )
 
 
 def _within_window(comparison: Comparison) -> tuple[Comparison, str]:

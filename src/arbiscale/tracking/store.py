@@ -9,7 +9,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from arbiscale.errors import UserError
-from arbiscale.pipeline.environment import accelerator, installed_packages
 from arbiscale.tracking import address as store_address
 from arbiscale.tracking.address import prepare_database
+from arbiscale.tracking.environment import accelerator, installed_packages
 from arbiscale.workspace import repository_root
 
 if TYPE_CHECKING:
@@ -206,10 +206,13 @@ class Store:
                 if device := accelerator():
                     run.set_tags({"accelerator": device})
                 self.client.log_text(run.id, installed_packages(), "environment/packages.txt")
-                self.client.set_terminated(run.id, status)
             except Exception:
                 if status == "FINISHED":
+                    status = "FAILED"
                     raise
+            finally:  # also where the artifacts cannot be written
+                with suppress(Exception) if status != "FINISHED" else nullcontext():
+                    self.client.set_terminated(run.id, status)
 
     def _create(self, stage: str, experiment: str | None) -> StageRun:
         name = f"{stage} {experiment}" if experiment else stage

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from arbiscale.errors import UserError
-from arbiscale.files import atomic_file
+from arbiscale.files import atomic_file, no_empty_folders
 from arbiscale.imaging.coordinates import Size
-from arbiscale.inference.output import no_empty_folders
 
 Frame = NDArray[np.uint8]
 

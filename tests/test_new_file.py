@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from arbiscale import files as output
 from arbiscale.errors import UserError
-from arbiscale.inference import output
-from arbiscale.inference.output import new_file
+from arbiscale.files import new_file
 
 
 @pytest.fixture(params=["nameless", "named"])

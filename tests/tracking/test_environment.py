@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from arbiscale.pipeline.environment import (
+from arbiscale.tracking.environment import (
     accelerator,
     experiment_state,
     git_state,
