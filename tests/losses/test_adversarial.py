@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from arbiscale.losses.adversarial import discriminator_loss, generator_loss
+from arbiscale.config.autoencoder import DiscriminatorSettings
+from arbiscale.losses.adversarial import PatchDiscriminator, discriminator_loss, generator_loss
 
 
 @pytest.fixture
@@ -60,3 +61,25 @@ def test_learning_to_tell_lowers_the_loss(discriminator: nn.Module) -> None:
         optimizer.step()
     assert loss.item() < 0.1
     assert discriminator(real).mean() > 0 > discriminator(drawn).mean()
+
+
+@pytest.mark.parametrize(("layers", "logits"), [(1, (8, 12)), (2, (4, 6)), (3, (2, 3))])
+def test_each_layer_halves_the_rows_and_columns_of_patches(layers: int, logits: tuple[int, int]) -> None:
+    discriminator = PatchDiscriminator(DiscriminatorSettings(width=8, layers=layers, start_step=0))
+    assert discriminator(torch.rand(2, 3, 16, 24)).shape == (2, 1, *logits)
+
+
+def test_images_of_a_batch_do_not_mix() -> None:
+    torch.manual_seed(0)
+    discriminator = PatchDiscriminator(DiscriminatorSettings(width=8, layers=2, start_step=0))
+    images = torch.rand(2, 3, 16, 16)
+    torch.testing.assert_close(discriminator(images)[:1], discriminator(images[:1]))
+
+
+def test_autocast_changes_nothing() -> None:
+    discriminator = PatchDiscriminator(DiscriminatorSettings(width=8, layers=2, start_step=0))
+    real, drawn = torch.rand(2, 2, 3, 16, 16)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = generator_loss(discriminator, drawn), discriminator_loss(discriminator, real, drawn)
+    assert torch.equal(mixed[0], generator_loss(discriminator, drawn))
+    assert torch.equal(mixed[1], discriminator_loss(discriminator, real, drawn))

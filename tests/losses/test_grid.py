@@ -94,3 +94,14 @@ def test_where_no_frequency_has_neighbours_of_its_own_there_is_nothing_to_see(
 ) -> None:
     picture = torch.rand(1, 3, *size)
     assert grid_loss(picture, latent, size, (0, 0, *size)).item() == 0
+
+
+def test_autocast_changes_neither_value_nor_gradient() -> None:
+    picture = (0.4 * stripes(1) + stripes(LATENT[1], 0.01)).requires_grad_()
+    value = grid_loss(picture, LATENT, SIZE, WHOLE)
+    (gradient,) = torch.autograd.grad(value.sum(), picture)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed_value = grid_loss(picture, LATENT, SIZE, WHOLE)
+    (mixed_gradient,) = torch.autograd.grad(mixed_value.sum(), picture)
+    assert torch.equal(mixed_value, value)
+    assert torch.equal(mixed_gradient, gradient)

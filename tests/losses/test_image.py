@@ -51,3 +51,26 @@ def test_a_network_that_cannot_be_had_is_said_aloud_and_left_out(
     )
     assert loss(DRAWN, TARGET).tolist() == [0.25, 4]
     assert loss.left_out == ["lpips"]
+
+
+class Convolution(nn.Module):
+    """Enough of LPIPS for autocast to change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.features = nn.Conv2d(3, 8, 3)
+
+    def forward(self, drawn: Tensor, target: Tensor) -> Tensor:
+        return (self.features(drawn) - self.features(target)).square().mean((1, 2, 3))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_autocast_changes_nothing(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
+    monkeypatch.setattr(image, "load_lpips", lambda folder: Convolution())
+    loss = ImageLoss("l2", 0.1, "")
+    drawn, target = torch.rand(2, 2, 3, 16, 16).to(dtype)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = loss(drawn, target)
+    assert mixed.dtype == torch.float32
+    assert torch.equal(mixed, loss(drawn.float(), target.float()))

@@ -1,1 +1,1 @@
-"""Losses, each a function of tensors or a frozen network."""
+"""Losses: functions of tensors, and frozen networks; always in float32."""

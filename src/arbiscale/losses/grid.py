@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import math
-
-import torch
 from torch import Tensor
 from torch.nn import functional
 
 from arbiscale.imaging.coordinates import Region, Size
+from arbiscale.imaging.spectrum import NEIGHBOUR_BINS, geometric_mean, wave_power
+from arbiscale.losses.reduction import in_float32
 
-_NEIGHBOURS = (2, 3, 4, 5)  # in bins: a Hann window spreads a peak to the bins at distance 1
-_ROUNDING_VARIANCE = (2 / 255) ** 2 / 12  # of 8-bit pixels in [-1, 1]: fainter than that cannot be seen
 
-
+@in_float32
 def grid_loss(drawn: Tensor, latent_size: Size, size: Size, region: Region) -> Tensor:
     """Amplitude at the latent grid's frequency and its harmonics beyond that of their neighbours.
 
-    One function draws every latent pixel, which tempts it to repeat a pattern in each; pixel losses hardly
-    see it, and LPIPS may even like it. It stands out of the spectrum at n, 2n, ... cycles for n latent
-    pixels. What the neighbouring frequencies have as well is texture and costs nothing; nor does what
-    drowns in the rounding to 8 bits, without which a decoder that draws nothing yet would never begin.
+    One function draws every latent pixel, so it tends to repeat a pattern in each; pixel losses hardly see
+    the pattern, and LPIPS may even reward it. It stands out of the spectrum at n, 2n, ... cycles for n
+    latent pixels. What the neighbouring frequencies have as well is texture and costs nothing. Nor does
+    what is lost in the rounding to 8 bits: otherwise a decoder that draws nothing yet would stay there.
 
     Args:
         drawn: shape (batch, channels, *region size).
@@ -34,24 +31,13 @@ def grid_loss(drawn: Tensor, latent_size: Size, size: Size, region: Region) -> T
     loss = drawn.new_zeros(len(drawn))
     for axis, lines in enumerate((drawn.transpose(-1, -2), drawn)):  # the axis in question comes last
         length, grid = region[axis + 2], latent_size[axis] / size[axis]  # cycles per pixel
-        distances = [bins for bins in _NEIGHBOURS if bins <= length * grid - 2]  # of this peak alone
+        distances = [bins for bins in NEIGHBOUR_BINS if bins <= length * grid - 2]  # of this peak alone
         if not distances:
             continue
         offsets = [0, *distances, *(-bins for bins in distances)]
         for harmonic in range(1, int(0.5 / grid) + 1):
             frequencies = [harmonic * grid + bins / length for bins in offsets]
-            amplitude = _amplitudes(lines, frequencies)  # (batch, 1 + neighbours)
-            expected = amplitude[:, 1:].detach().log().mean(1).exp()
+            amplitude = wave_power(lines, frequencies, value_range=2).sqrt()  # (batch, 1 + neighbours)
+            expected = geometric_mean(amplitude[:, 1:].detach())
             loss = loss + functional.relu(amplitude[:, 0] - expected)
     return loss
-
-
-def _amplitudes(lines: Tensor, frequencies: list[float]) -> Tensor:
-    """Half the amplitude of waves along the last axis, root mean square over lines: (batch, frequencies)."""
-    length = lines.shape[-1]
-    position = torch.arange(length, device=lines.device, dtype=lines.dtype)
-    angle = 2 * math.pi * position[:, None] * lines.new_tensor(frequencies)  # (length, frequencies)
-    window = torch.hann_window(length, device=lines.device, dtype=lines.dtype)[:, None] * (2 / length)
-    power = (lines @ (window * angle.cos())).square() + (lines @ (window * angle.sin())).square()
-    rounding = _ROUNDING_VARIANCE * window.square().sum()
-    return (power.flatten(1, -2).mean(1) + rounding).sqrt()

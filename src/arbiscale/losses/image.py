@@ -1,4 +1,4 @@
-"""The image loss: pixel differences, and LPIPS where its network is to be had."""
+"""The image loss: pixel differences, and LPIPS where its network is available."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from arbiscale.errors import UnavailableError
-from arbiscale.losses.weighting import per_sample
+from arbiscale.losses.reduction import in_float32, per_sample
 from arbiscale.pretrained.lpips import load_lpips
 
 
@@ -23,9 +23,10 @@ class ImageLoss(nn.Module):
 
     @property
     def left_out(self) -> list[str]:
-        """`lpips`, where it has a weight and its network is not at hand."""
+        """`lpips`, where it has a weight and its network is missing."""
         return ["lpips"] if self.lpips_weight and self.perceptual is None else []
 
+    @in_float32
     def forward(self, drawn: Tensor, target: Tensor) -> Tensor:
         """Losses (batch,) of images (batch, 3, height, width) in [-1, 1]."""
         loss = per_sample(drawn - target, self.norm)
@@ -35,7 +36,7 @@ class ImageLoss(nn.Module):
 
 
 def _perceptual(weights_dir: str) -> nn.Module | None:
-    """The LPIPS network; says loudly that training goes on without it where it cannot be had."""
+    """The LPIPS network; None, with a warning, where it is not available."""
     try:
         return load_lpips(weights_dir)
     except UnavailableError as error:

@@ -6,9 +6,7 @@ import torch
 from torch import Tensor
 
 from arbiscale.imaging.coordinates import Size
-
-NEIGHBOUR_BINS = (2, 3, 4, 5)  # a Hann window spreads a peak to the bins at distance 1
-ROUNDING_VARIANCE = 1 / 12 / 255**2  # of 8-bit pixels in [0, 1]: a grid far below it cannot be seen
+from arbiscale.imaging.spectrum import NEIGHBOUR_BINS, geometric_mean, wave_power
 
 
 def grid_energy(images: Tensor, latent_size: Size) -> Tensor:
@@ -37,15 +35,10 @@ def grid_energy(images: Tensor, latent_size: Size) -> Tensor:
 def _peak_ratio(images: Tensor, grid_px: int) -> Tensor:
     """Energy at the grid's frequencies along the last axis over the energy expected, shape (batch,)."""
     length_px = images.shape[-1]
-    signal = images.cpu().double()  # MPS has no double
-    centred = signal - signal.mean(dim=-1, keepdim=True)
-    window = torch.hann_window(length_px, dtype=torch.float64)
-    power = torch.fft.rfft(centred * window).abs().square().mean(dim=(1, 2))  # (batch, frequency)
-    power = power + ROUNDING_VARIANCE * window.square().sum()
-
+    lines = images.cpu().double()  # MPS has no double
     highest = (length_px - 1) // 2
     harmonics = range(grid_px, highest + 1, grid_px)
-    found, expected = power.new_zeros(len(power)), power.new_zeros(len(power))
+    found, expected = lines.new_zeros(len(lines)), lines.new_zeros(len(lines))
     for harmonic in harmonics:
         neighbours = [
             frequency
@@ -54,6 +47,8 @@ def _peak_ratio(images: Tensor, grid_px: int) -> Tensor:
             if 1 < frequency <= highest and all(abs(frequency - other) > 1 for other in harmonics)
         ]
         if neighbours:
-            found += power[:, harmonic]
-            expected += power[:, neighbours].log().mean(dim=1).exp()
+            frequencies = [cycles / length_px for cycles in (harmonic, *neighbours)]
+            power = wave_power(lines, frequencies, value_range=1)  # (batch, 1 + neighbours)
+            found += power[:, 0]
+            expected += geometric_mean(power[:, 1:])
     return found / expected

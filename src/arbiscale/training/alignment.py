@@ -11,7 +11,7 @@ from arbiscale.config.training import TrainingSettings
 from arbiscale.imaging.coordinates import random_region
 from arbiscale.losses.grid import grid_loss
 from arbiscale.losses.image import ImageLoss
-from arbiscale.losses.weighting import clamped_snr_weight, per_sample, weighted_mean
+from arbiscale.losses.reduction import clamped_snr_weight, per_sample, weighted_mean
 from arbiscale.models.latent_diffusion import LatentDiffusion
 from arbiscale.models.latent_space import ImagePair
 from arbiscale.training.module import TrainingModule, Validation
@@ -56,7 +56,7 @@ class AlignmentTraining(TrainingModule):
 
     @property
     def left_out(self) -> list[str]:
-        """`lpips`, where its network is not at hand."""
+        """`lpips`, where its network is missing."""
         return self.image_loss.left_out
 
     def encode(self, images: Tensor) -> tuple[ImagePair, Tensor]:

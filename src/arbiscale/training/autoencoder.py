@@ -9,12 +9,11 @@ from arbiscale.config.autoencoder import AutoencoderSettings
 from arbiscale.imaging.coordinates import crop, random_region
 from arbiscale.imaging.resize import base_image, resize, shrink
 from arbiscale.imaging.sheets import comparison
-from arbiscale.losses.adversarial import discriminator_loss, generator_loss
+from arbiscale.losses.adversarial import PatchDiscriminator, discriminator_loss, generator_loss
 from arbiscale.losses.grid import grid_loss
 from arbiscale.losses.image import ImageLoss
-from arbiscale.losses.weighting import per_sample
+from arbiscale.losses.reduction import per_sample
 from arbiscale.networks.autoencoder import Autoencoder
-from arbiscale.networks.discriminator import PatchDiscriminator
 from arbiscale.networks.posterior import Posterior
 from arbiscale.training.module import TrainingModule, Validation
 
@@ -40,7 +39,7 @@ class AutoencoderTraining(TrainingModule):
 
     @property
     def left_out(self) -> list[str]:
-        """`lpips`, where its network is not at hand."""
+        """`lpips`, where its network is missing."""
         return self.image_loss.left_out
 
     def losses(self, images: Tensor) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""What happens around the steps: seeds, validation, progress, the guard against divergence; checkpoint files."""
+"""What happens around the steps: seeds, checkpoints, validation, progress, divergence."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class StepSeeds(Callback):
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Replaces checkpoints atomically, on their own disk; Lightning writes them to the temporary folder first."""
+    """Replaces checkpoints atomically; Lightning would write them to the temporary folder first."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None

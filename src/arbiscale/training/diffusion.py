@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from arbiscale.config.training import TrainingSettings
-from arbiscale.losses.weighting import per_sample
+from arbiscale.losses.reduction import per_sample
 from arbiscale.models.latent_diffusion import LatentDiffusion
 from arbiscale.models.latent_space import ImagePair
 from arbiscale.training.module import TrainingModule, Validation

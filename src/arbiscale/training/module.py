@@ -51,7 +51,7 @@ class TrainingModule(LightningModule):
 
     @property
     def left_out(self) -> list[str]:
-        """Terms of the loss that the settings ask for, and whose network is not at hand."""
+        """Terms of the loss that the settings ask for, and whose network is missing."""
         return []
 
     @abstractmethod

@@ -7,7 +7,7 @@ import torch
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.diffusion.process import DiffusionProcess
 from arbiscale.imaging.sheets import comparison
-from arbiscale.losses.weighting import per_sample
+from arbiscale.losses.reduction import per_sample
 from arbiscale.models.latent_diffusion import LatentDiffusion
 from arbiscale.models.latent_space import ImagePair
 from arbiscale.training.module import Validation

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from arbiscale.losses.weighting import clamped_snr_weight, per_sample, weighted_mean
+from arbiscale.losses.reduction import clamped_snr_weight, per_sample, weighted_mean
 
 
 def test_each_sample_keeps_its_own_weight() -> None:
@@ -30,3 +30,12 @@ def test_differences_by_sample() -> None:
     difference = torch.tensor([[1.0, -3.0], [0.0, 2.0]]).reshape(2, 1, 1, 2)
     assert per_sample(difference, "l1").tolist() == [2, 1]
     assert per_sample(difference, "l2").tolist() == [5, 2]
+
+
+def test_short_types_are_averaged_in_float32() -> None:
+    difference = torch.rand(2, 3, 64, 64).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = per_sample(difference, "l2")
+        mean = weighted_mean(torch.rand(2).bfloat16(), losses)
+    assert losses.dtype == mean.dtype == torch.float32
+    assert torch.equal(losses, per_sample(difference.float(), "l2"))
