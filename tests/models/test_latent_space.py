@@ -15,7 +15,7 @@ from arbiscale.models.latent_space import (
     measure_statistics,
 )
 from arbiscale.networks.autoencoder import Autoencoder
-from arbiscale.networks.posterior import Posterior
+from arbiscale.networks.encoder import Posterior
 
 STATISTICS = LatentStatistics(shift=[0.5, -1.0, 0.0, 2.0], scale=[2.0, 0.25, 1.0, 4.0])
 

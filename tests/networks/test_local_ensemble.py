@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from arbiscale.networks import local_ensemble
 from arbiscale.networks.local_ensemble import Queries, blend, chunk_queries, multiplied_in
 
 WIDTH, PIXELS, COUNT = 5, 6, 7
@@ -119,19 +118,20 @@ def test_chunks_are_equal_and_filled_with_queries_of_no_area() -> None:
     assert torch.equal(chunks.index[1].view(4, 3), queries(7).index.view(4, 7)[:, 3:6])
 
 
-def test_a_chunks_activations_fit_the_caches_of_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_hold_equal_memory_for_each_thread_of_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = set()
     for threads in (1, 2, 16):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
         for width, dtype in ((64, torch.float32), (256, torch.float32), (256, torch.float64)):
-            rows = 4 * chunk_queries(width, dtype, CPU, count=1)
-            assert rows * width * dtype.itemsize == threads * local_ensemble._CHUNK_BYTES
+            held.add(chunk_queries(width, dtype, CPU, count=1) * width * dtype.itemsize / threads)
+    assert len(held) == 1
     assert chunk_queries(10**6, torch.float32, CPU, count=1) >= 1
 
 
 def test_an_accelerators_chunks_are_as_large_as_asked_within_a_bound() -> None:
     accelerator = torch.device("cuda")
     assert chunk_queries(256, torch.bfloat16, accelerator, count=100) == 100
-    assert chunk_queries(256, torch.bfloat16, accelerator, count=10**7) == 1 << 16
+    assert chunk_queries(256, torch.bfloat16, accelerator, count=10**7) < 10**6
 
 
 def test_short_types_are_multiplied_in_float32_where_they_would_be_emulated(

@@ -7,10 +7,37 @@ from torch.nn import functional
 
 from arbiscale.config.liif import LIIFNetworkSettings
 from arbiscale.imaging.coordinates import Region, Size, check_region
-from arbiscale.networks.edsr import EDSR
 from arbiscale.networks.implicit_head import ImplicitHead
 
 _NEIGHBOURHOOD_PX = 3  # side of the window whose features the head reads together
+
+
+class ResidualBlock(nn.Module):
+    """Convolution, ReLU, convolution, added to the input as they are (EDSR-baseline's scale of 1)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (batch, width, height, width_px) to features of the same shape."""
+        return features + self.second(self.first(features).relu())
+
+
+class EDSR(nn.Module):
+    """EDSR-baseline (arXiv 1707.02921) as LIIF's encoder: no mean colour, no normalisation, no upsampling."""
+
+    def __init__(self, width: int, blocks: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 3, padding=1)
+        self.blocks = nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
+        self.last = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Images (batch, 3, height, width) in [-1, 1] to features (batch, width, height, width_px)."""
+        shallow = self.stem(image)
+        return shallow + self.last(self.blocks(shallow))
 
 
 class LIIF(nn.Module):

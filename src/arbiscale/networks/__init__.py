@@ -1,1 +1,1 @@
-"""The networks: autoencoder (encoder, posterior, feature decoder, implicit head), denoiser, discriminator."""
+"""The networks, tensors in and tensors out: autoencoder and its parts, denoiser."""

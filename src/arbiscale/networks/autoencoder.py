@@ -6,10 +6,9 @@ from torch import Tensor, nn
 
 from arbiscale.config.autoencoder import AutoencoderNetworkSettings
 from arbiscale.imaging.coordinates import Region, Size, check_region, crop
-from arbiscale.networks.encoder import Encoder
+from arbiscale.networks.encoder import Encoder, Posterior
 from arbiscale.networks.feature_decoder import FeatureDecoder
 from arbiscale.networks.implicit_head import ImplicitHead
-from arbiscale.networks.posterior import Posterior
 
 
 class ImplicitDecoder(nn.Module):

@@ -1,7 +1,10 @@
-"""The encoder of the first stage: image -> moments of the latent."""
+"""The encoder of the first stage: images to the distribution of their latents."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import torch
 from diffusers.models.autoencoders.vae import Encoder as ResidualEncoder
 from torch import Tensor, nn
 
@@ -35,4 +38,46 @@ class Encoder(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Image (batch, 3, height, width) in [-1, 1] to moments (batch, moments, height / f, width / f)."""
-        return self.to_moments(self.network(self.unshuffle(image)))
+        pixels = self.unshuffle(image)  # (batch, 3 * unshuffle**2, height / unshuffle, width / unshuffle)
+        return self.to_moments(self.network(pixels))
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """The distribution of the latent given an image.
+
+    Attributes:
+        mean: shape (batch, channels, height, width).
+        logvar: logarithm of the variance, same shape; None for a point (deterministic encoder).
+    """
+
+    mean: Tensor
+    logvar: Tensor | None = None
+
+    @staticmethod
+    def from_moments(moments: Tensor, gaussian: bool) -> Posterior:
+        """Split the encoder's output (batch, channels or 2 channels, height, width)."""
+        if not gaussian:
+            return Posterior(moments)
+        mean, logvar = moments.chunk(2, dim=1)
+        return Posterior(mean, logvar.clamp(-30.0, 20.0))
+
+    def mode(self) -> Tensor:
+        """The most likely latent."""
+        return self.mean
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """A draw; the point itself for a deterministic encoder."""
+        if self.logvar is None:
+            return self.mean
+        noise = torch.randn(
+            self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype
+        )
+        return self.mean + noise * torch.exp(0.5 * self.logvar)
+
+    def kl(self) -> Tensor:
+        """KL divergence to the standard normal, mean over dimensions, shape (batch,)."""
+        if self.logvar is None:
+            return self.mean.new_zeros(len(self.mean))
+        mean, logvar = self.mean.float(), self.logvar.float()  # a loss: float32 under autocast too
+        return 0.5 * (mean.square() + logvar.exp() - 1 - logvar).flatten(1).mean(1)

@@ -14,7 +14,7 @@ from arbiscale.losses.grid import grid_loss
 from arbiscale.losses.image import ImageLoss
 from arbiscale.losses.reduction import per_sample
 from arbiscale.networks.autoencoder import Autoencoder
-from arbiscale.networks.posterior import Posterior
+from arbiscale.networks.encoder import Posterior
 from arbiscale.training.module import TrainingModule, Validation
 
 

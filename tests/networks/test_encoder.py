@@ -2,7 +2,7 @@ import torch
 from torch.distributions import Normal, kl_divergence
 from torch.testing import assert_close
 
-from arbiscale.networks.posterior import Posterior
+from arbiscale.networks.encoder import Posterior
 
 MOMENTS = torch.randn(2, 8, 3, 5, generator=torch.Generator().manual_seed(0))
 
