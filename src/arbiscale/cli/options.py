@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from arbiscale.cli.lean_imports import lean_imports
 from arbiscale.cli.requests import check_device, find_model
 from arbiscale.errors import UserError
 
@@ -76,11 +75,7 @@ def open_model(where: str, device: str, precision: Precision, compiled: bool, th
     """Load a model the way that was asked for."""
     import torch
 
-    try:
-        with nullcontext() if compiled else lean_imports():
-            from arbiscale.inference.loading import load_model
-    except (ImportError, RuntimeError):  # of another release of diffusers, which wants what was left out
-        from arbiscale.inference.loading import load_model
+    from arbiscale.inference.loading import load_model
 
     if threads:
         torch.set_num_threads(threads)

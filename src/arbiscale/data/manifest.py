@@ -57,7 +57,7 @@ def read_record(folder: Path) -> list[Photograph]:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run `dvc repro download`") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); run `dvc repro --force download`") from None
+        raise UserError(f"{path}: cannot be read ({error}); run `dvc repro -f -s download`") from None
 
 
 MANIFEST = "manifest.json"

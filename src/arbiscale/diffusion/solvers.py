@@ -19,13 +19,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import diffusers  # imports a scheduler when it is first named, and scipy with some of them
 import torch
-from diffusers import (
-    DDPMScheduler,
-    DPMSolverMultistepScheduler,
-    EulerDiscreteScheduler,
-    UniPCMultistepScheduler,
-)
 from torch import Tensor
 
 from arbiscale.config.sampling import SamplingSettings
@@ -62,8 +57,9 @@ def make_step(
         return _ddpm(starts, ends, generator)
     if sampling.sampler == "euler":
         return _euler(starts, ends, first_step)
-    kind = DPMSolverMultistepScheduler if sampling.sampler == "dpm_solver" else UniPCMultistepScheduler
-    return _multistep(kind, starts, ends, first_step)
+    if sampling.sampler == "dpm_solver":
+        return _multistep(diffusers.DPMSolverMultistepScheduler, starts, ends, first_step)
+    return _multistep(diffusers.UniPCMultistepScheduler, starts, ends, first_step)
 
 
 def _ddim(starts: Tensor, ends: Tensor, eta: float, generator: torch.Generator | None) -> Step:
@@ -86,7 +82,9 @@ def _ddim(starts: Tensor, ends: Tensor, eta: float, generator: torch.Generator |
 def _ddpm(starts: Tensor, ends: Tensor, generator: torch.Generator | None) -> Step:
     """Draws from the posterior of the next latent given this one and z_0; the last step is its mean."""
     steps = len(starts)
-    scheduler = DDPMScheduler(num_train_timesteps=steps, prediction_type="sample", clip_sample=False)
+    scheduler = diffusers.DDPMScheduler(
+        num_train_timesteps=steps, prediction_type="sample", clip_sample=False
+    )
     scheduler.alphas_cumprod = starts.flip(0)  # by timestep, the cleanest first
     scheduler.one = ends[-1]  # what follows timestep 0
     scheduler.set_timesteps(steps)
@@ -110,7 +108,7 @@ def _multistep(kind: type[Any], starts: Tensor, ends: Tensor, first_step: int) -
 
 def _euler(starts: Tensor, ends: Tensor, first_step: int) -> Step:
     """Euler's method on z / sqrt(a) as a function of sigma = sqrt((1 - a) / a)."""
-    scheduler = _on_sigmas(EulerDiscreteScheduler, starts, ends, first_step)
+    scheduler = _on_sigmas(diffusers.EulerDiscreteScheduler, starts, ends, first_step)
     growth = (scheduler.sigmas.square() + 1).sqrt()  # 1 / sqrt(a)
 
     def step(index: int, noisy: Tensor, clean: Tensor) -> Tensor:

@@ -15,8 +15,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
 from arbiscale.errors import UserError
 from arbiscale.tracking import address as store_address
 from arbiscale.tracking.address import prepare_database
@@ -24,6 +22,7 @@ from arbiscale.tracking.environment import accelerator, installed_packages
 from arbiscale.workspace import repository_root
 
 if TYPE_CHECKING:
+    import numpy as np
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
