@@ -4,24 +4,10 @@ import torch
 from PIL import Image
 
 from arbiscale.errors import UserError
-from arbiscale.imaging.picture import Metadata, to_samples, to_signed
+from arbiscale.imaging.picture import Metadata
 from arbiscale.imaging.pixels import to_array, to_tensor
 from arbiscale.inference.conversion import like, to_picture
 from arbiscale.inference.model import Model
-
-
-@pytest.mark.parametrize("bits", [8, 16])
-def test_every_sample_survives_the_way_there_and_back(bits: int) -> None:
-    samples = np.arange(2**bits, dtype=np.uint8 if bits == 8 else np.uint16).reshape(-1, 16, 1)
-    np.testing.assert_array_equal(to_samples(to_signed(samples), bits), samples)
-    assert to_signed(samples).min() == -1
-    assert to_signed(samples).max() == 1
-
-
-def test_eight_bits_are_those_of_the_pipeline(photo: np.ndarray) -> None:
-    torch.testing.assert_close(to_signed(photo), to_tensor(photo), atol=2e-7, rtol=0)
-    image = torch.randn(1, 3, 20, 30, generator=torch.Generator().manual_seed(0))
-    np.testing.assert_array_equal(to_samples(image, 8), to_array(image))
 
 
 def test_a_tensor_is_upscaled_as_a_tensor(upscaler: Model, photo: np.ndarray) -> None:

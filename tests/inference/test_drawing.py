@@ -6,7 +6,7 @@ import torch
 
 from arbiscale.errors import UserError
 from arbiscale.imaging.kernels import resize_region
-from arbiscale.imaging.picture import Picture, to_samples, to_signed
+from arbiscale.imaging.picture import Picture
 from arbiscale.imaging.pixels import to_array, to_tensor
 from arbiscale.inference import drawing as drawing_module
 from arbiscale.inference.latent_model import LatentModel
@@ -81,8 +81,8 @@ def test_alpha_is_the_resized_alpha_whatever_the_latent(upscaler: LatentModel, p
     drawn = drawing.draw((99, 200))
     assert drawn.shape == (99, 200, 4)
     np.testing.assert_array_equal(drawn[..., :3], upscaler.sample(photo).draw((99, 200)))
-    resized = resize_region(to_signed(alpha[..., None]), (99, 200), (0, 0, 99, 200))
-    np.testing.assert_array_equal(drawn[..., 3:], to_samples(resized, 8))
+    resized = resize_region(to_tensor(alpha[..., None]), (99, 200), (0, 0, 99, 200))
+    np.testing.assert_array_equal(drawn[..., 3:], to_array(resized, 8))
 
 
 def test_without_alpha_transparency_is_white(upscaler: LatentModel, photo: np.ndarray) -> None:

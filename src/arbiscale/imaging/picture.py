@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from arbiscale.errors import UserError
 from arbiscale.imaging.coordinates import Size
@@ -60,22 +58,6 @@ class Picture:
     def bits(self) -> int:
         """Bits of a sample: 8 or 16."""
         return 8 * self.colour.itemsize
-
-
-def to_signed(pixels: Pixels) -> Tensor:
-    """Samples (height, width, channels) as a tensor (1, channels, height, width) in [-1, 1]."""
-    half = np.iinfo(pixels.dtype).max / 2
-    planes = torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)[None]
-    return planes.contiguous().div_(half).sub_(1)
-
-
-def to_samples(image: Tensor, bits: int) -> Pixels:
-    """A tensor (1, channels, height, width) in [-1, 1] as samples (height, width, channels), clamped."""
-    half = (2**bits - 1) / 2
-    rounded = image[0].float().nan_to_num(-1).clamp(-1, 1).add(1).mul(half).round().permute(1, 2, 0)
-    if bits == 8:
-        return np.ascontiguousarray(rounded.to(torch.uint8).cpu().numpy())
-    return np.ascontiguousarray(rounded.to(torch.int32).cpu().numpy().astype(np.uint16))
 
 
 class StoredText(str):

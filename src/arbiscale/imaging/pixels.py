@@ -1,4 +1,4 @@
-"""Between 8-bit pictures and tensors in [-1, 1]."""
+"""Between pixels (uint8 or uint16 arrays) and images (tensors in [-1, 1])."""
 
 from __future__ import annotations
 
@@ -6,19 +6,33 @@ import numpy as np
 import torch
 from torch import Tensor
 
-
-def to_tensor(array: np.ndarray) -> Tensor:
-    """An 8-bit picture (height, width, 3) as a tensor (1, 3, height, width) in [-1, 1]."""
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
-        raise ValueError(f"expected uint8 (height, width, 3), got {array.dtype} {array.shape}")
-    pixels = torch.from_numpy(np.array(array)).permute(2, 0, 1)[None].float()
-    return pixels.div_(127.5).sub_(1).contiguous()
+from arbiscale.imaging.picture import Pixels
 
 
-def to_array(image: Tensor) -> np.ndarray:
-    """A tensor (3, height, width) or (1, 3, height, width) in [-1, 1] as an 8-bit picture, clamped."""
-    pixels = image.detach()
-    if pixels.ndim == 4:
-        (pixels,) = pixels
-    pixels = pixels.float().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
-    return np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy())
+def to_tensor(pixels: Pixels) -> Tensor:
+    """Pixels (height, width, channels) as an image (1, channels, height, width) in [-1, 1]."""
+    if pixels.dtype not in (np.uint8, np.uint16) or pixels.ndim != 3:
+        raise ValueError(f"expected pixels (height, width, channels), got {pixels.dtype} {pixels.shape}")
+    image = torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)[None].contiguous()
+    return image.div_(np.iinfo(pixels.dtype).max / 2).sub_(1)
+
+
+def to_array(image: Tensor, bits: int = 8) -> Pixels:
+    """An image (channels, height, width) or (1, ...) as pixels (height, width, channels).
+
+    Values beyond [-1, 1] are clamped; NaN is black.
+
+    Args:
+        image: values in [-1, 1].
+        bits: 8 or 16.
+
+    Raises:
+        ValueError: more than one image.
+    """
+    if image.ndim == 4:
+        (image,) = image
+    half = (2**bits - 1) / 2
+    rounded = image.detach().float().nan_to_num(-1).clamp(-1, 1).add(1).mul(half).round().permute(1, 2, 0)
+    if bits == 8:
+        return np.ascontiguousarray(rounded.to(torch.uint8).cpu().numpy())
+    return np.ascontiguousarray(rounded.to(torch.int32).cpu().numpy().astype(np.uint16))

@@ -10,7 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from arbiscale.errors import UserError
-from arbiscale.imaging.picture import Metadata, Picture, Pixels, to_samples, to_signed
+from arbiscale.imaging.picture import Metadata, Picture, Pixels
+from arbiscale.imaging.pixels import to_array, to_tensor
 from arbiscale.imaging.reading import from_pil
 
 _ROUNDING = 1e-3  # by which a tensor may leave [-1, 1]
@@ -34,14 +35,14 @@ def to_picture(image: Any) -> Picture:
             raise UserError(f"the picture: must hold pixels, not be {tuple(image.shape)}")
         if not (batch.abs().max() <= 1 + _ROUNDING):  # written so that NaN fails too
             raise UserError("the picture: a tensor must lie in [-1, 1]")
-        return Picture(to_samples(batch.detach(), bits=16))
+        return Picture(to_array(batch.detach(), bits=16))
     return Picture(image)
 
 
 def like(image: Any, samples: Pixels, metadata: Metadata) -> Any:
     """Samples (height, width, 3 or 4) as what an image is: a tensor, a PIL image or an array."""
     if isinstance(image, Tensor):
-        signed = to_signed(samples).to(image.device, torch.float32)
+        signed = to_tensor(samples).to(image.device, torch.float32)
         return signed if image.ndim == 4 else signed[0]
     if not isinstance(image, Image.Image):
         return samples

@@ -14,7 +14,8 @@ from torch import Tensor
 from arbiscale.errors import UserError
 from arbiscale.imaging.coordinates import Region, Size
 from arbiscale.imaging.kernels import resize_region
-from arbiscale.imaging.picture import Picture, Pixels, to_samples, to_signed
+from arbiscale.imaging.picture import Picture, Pixels
+from arbiscale.imaging.pixels import to_array, to_tensor
 from arbiscale.inference.arguments import checked_region, checked_size
 from arbiscale.inference.features import FeatureRows, rows_read
 from arbiscale.inference.tiles import Tiling
@@ -53,10 +54,10 @@ class Drawing:
         self._model = model
         self._tiling = tiling
         self._features: FeatureRows | None = None
-        self._base = to_signed(picture.colour).to(model.device) if picture and model.residual else None
+        self._base = to_tensor(picture.colour).to(model.device) if picture and model.residual else None
         self._alpha = None
         if picture is not None and picture.alpha is not None:
-            self._alpha = to_signed(picture.alpha[..., None])
+            self._alpha = to_tensor(picture.alpha[..., None])
 
     @property
     def channels(self) -> int:
@@ -107,19 +108,19 @@ class Drawing:
             region = (top, 0, min(rows, size[0] - top), size[1])
             colours = self._colours(features, size, region).clamp(-1, 1)
             if self._alpha is None:
-                yield to_samples(colours, bits)
+                yield to_array(colours, bits)
                 continue
             opacity = resize_region(self._alpha, size, region).clamp(-1, 1).to(colours)
             if alpha:
-                yield to_samples(torch.cat([colours, opacity], dim=1), bits)
+                yield to_array(torch.cat([colours, opacity], dim=1), bits)
             else:
-                yield to_samples(1 - (1 - colours) * (opacity + 1) / 2, bits)
+                yield to_array(1 - (1 - colours) * (opacity + 1) / 2, bits)
 
     def region(self, size: Size, region: Region, *, bits: int | None = None) -> Pixels:
         """A part (top, left, height, width) of the picture at a size, without alpha."""
         size = checked_size(size)
         region = checked_region(region, size)
-        return to_samples(self._colours(self._feature_rows(), size, region), bits or self.bits)
+        return to_array(self._colours(self._feature_rows(), size, region), bits or self.bits)
 
     def _feature_rows(self) -> FeatureRows:
         """The features from their first row on; computed once where they are held whole."""

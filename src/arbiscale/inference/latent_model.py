@@ -83,7 +83,7 @@ class LatentModel(Model):
         tile: str | int = "auto",
     ) -> Drawing:
         """Run diffusion once, to draw the result at several sizes; see `Model.sample`."""
-        from arbiscale.imaging.picture import to_signed
+        from arbiscale.imaging.pixels import to_tensor
         from arbiscale.inference.conversion import to_picture
         from arbiscale.inference.drawing import Drawing
         from arbiscale.inference.memory import choose_tiling
@@ -94,7 +94,7 @@ class LatentModel(Model):
         latent_size = (picture.size[0] * per_pixel, picture.size[1] * per_pixel)
         tiling = choose_tiling(self.config, self.device, latent_size, tile)
         latent = self.sample_latents(
-            to_signed(picture.colour), steps=steps, sampler=sampler, seed=seed, eta=eta, tiling=tiling
+            to_tensor(picture.colour), steps=steps, sampler=sampler, seed=seed, eta=eta, tiling=tiling
         )
         return Drawing(self, latent, picture, tiling)
 

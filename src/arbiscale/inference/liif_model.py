@@ -65,7 +65,7 @@ class LIIFModel(Model):
         Raises:
             UserError: options of sampling, and what `Model.upscale` names.
         """
-        from arbiscale.imaging.picture import to_signed
+        from arbiscale.imaging.pixels import to_tensor
         from arbiscale.inference.conversion import to_picture
         from arbiscale.inference.drawing import Drawing
         from arbiscale.inference.liif_model import encode_picture
@@ -73,7 +73,7 @@ class LIIFModel(Model):
         _refuse_sampling(steps, sampler, eta)
         picture = to_picture(image)
         with self.computing():
-            low_resolution = to_signed(picture.colour).to(self.device)
+            low_resolution = to_tensor(picture.colour).to(self.device)
             features = encode_picture(self.liif, low_resolution, tile).float()
         return Drawing(self, features, picture)
 
