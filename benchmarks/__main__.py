@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 
 from arbiscale.config.params import load_params
-from arbiscale.config.presets import find_preset, preview_preset
+from arbiscale.config.preset import find_preset, preview_preset
 from arbiscale.errors import UserError
 from arbiscale.models.device import choose_device
 from arbiscale.pretrained.lpips import load_lpips
@@ -26,7 +26,7 @@ from benchmarks.training import training_steps
 from benchmarks.upscale import upscaling, upscaling_at_random
 
 ROOT = Path(__file__).parents[1]
-PARAMS, PRESETS = ROOT / "params.yaml", ROOT / "presets"
+PARAMS = ROOT / "params.yaml"
 PARTS = ("decode", "backward", "upscale", "training")
 SLOW_PARTS = ("large", "evaluation", "steps")  # minutes; run when asked for
 
@@ -64,7 +64,7 @@ def _measure(options: argparse.Namespace, device: torch.device) -> Iterator[Figu
     if "upscale" in options.only and options.model:
         yield from upscaling(options.model, options.model.name, options.upscale_px, device, runs)
     elif "upscale" in options.only:
-        params = preview_preset(PARAMS, find_preset(PRESETS, options.preset))
+        params = preview_preset(PARAMS, find_preset(options.preset))
         yield from upscaling_at_random(params, options.preset, options.upscale_px, device, runs)
     if "large" in options.only:
         yield from large(_trained(options, "large"), options.large_px, device)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["tests.stand_ins"]
 
-PRESETS = Path(__file__).parents[1] / "presets"
+PRESETS = Path(__file__).parents[1] / "src" / "arbiscale" / "config" / "presets"
 PUBLISHED = [path for path in sorted(PRESETS.glob("*.yaml")) if path.read_text().startswith("# Published: ")]
 
 

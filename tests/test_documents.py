@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from arbiscale.config.presets import list_presets
+from arbiscale.config.preset import list_presets
 from arbiscale.config.section import flatten, read_yaml
 
 ROOT = Path(__file__).parents[1]
@@ -32,4 +32,4 @@ def test_the_methods_parameters_exist() -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_named_presets_exist(document: Path) -> None:
     named = re.findall(r"preset apply ([a-z0-9-]+)", document.read_text())
-    assert set(named) <= set(list_presets(ROOT / "presets"))
+    assert set(named) <= set(list_presets())

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from arbiscale.config.params import Params
-from arbiscale.config.presets import preview_preset
+from arbiscale.config.preset import find_preset, preview_preset
 from benchmarks import training, upscale
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def params() -> Params:
-    return preview_preset(ROOT / "params.yaml", ROOT / "presets" / "smoke.yaml")
+    return preview_preset(ROOT / "params.yaml", find_preset("smoke"))
 
 
 def test_a_step_of_every_stage_is_measured(params: Params) -> None:

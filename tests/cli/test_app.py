@@ -10,6 +10,7 @@ import pytest
 
 from arbiscale import __version__
 from arbiscale.cli.app import main
+from arbiscale.config.preset import find_preset, list_presets
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = ["upscale", "generate", "zoom", "check", "preset", "weights", "runs", "ui", "register", "promote"]
@@ -18,10 +19,9 @@ COMMANDS += ["import-checkpoint", "export-checkpoint"]
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project's parameters and presets, as the working directory."""
+    """A project's parameters, as the working directory."""
     monkeypatch.delenv("DVC_ROOT", raising=False)
     shutil.copy(ROOT / "params.yaml", tmp_path)
-    shutil.copytree(ROOT / "presets", tmp_path / "presets")
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -65,8 +65,7 @@ def test_the_installed_command_ends_with_code_2_and_no_traceback(workspace: Path
     )
     assert done.returncode == 2
     assert done.stderr == (
-        f"error: {workspace.resolve()}/presets: has no preset 'nothing'; "
-        f"there are: {', '.join(sorted(path.stem for path in (ROOT / 'presets').iterdir()))}\n"
+        f"error: preset 'nothing': does not exist; available: {', '.join(list_presets())}\n"
     )
 
 
@@ -144,7 +143,8 @@ def test_check_reads_the_copy_that_dvc_runs_in(
 def test_check_works_in_a_subfolder(
     workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(workspace / "presets")
+    (workspace / "photos").mkdir()
+    monkeypatch.chdir(workspace / "photos")
     assert run("check") == 0
     assert capsys.readouterr().out == f"{workspace.resolve()}/params.yaml: ok\n"
 
@@ -153,7 +153,7 @@ def test_presets(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("preset", "list") == 0
     assert "\nsmoke " in capsys.readouterr().out
     assert run("preset", "show", "smoke") == 0
-    assert capsys.readouterr().out == (ROOT / "presets" / "smoke.yaml").read_text()
+    assert capsys.readouterr().out == find_preset("smoke").read_text()
     assert run("preset", "apply", "smoke") == 0
     assert "evaluate.generation_count: " in capsys.readouterr().out
     assert run("preset", "apply", "smoke") == 0
@@ -162,7 +162,20 @@ def test_presets(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (workspace / "params.yaml").read_text() == (ROOT / "params.yaml").read_text()
     capsys.readouterr()
     assert run("preset", "show", "../params") == 2
-    assert "has no preset '../params'" in error_line(capsys)
+    assert "preset '../params': does not exist" in error_line(capsys)
+
+
+def test_a_projects_own_presets_come_first(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (workspace / "presets").mkdir()
+    (workspace / "presets" / "smoke.yaml").write_text("# Ours.\nseed: 77\n")
+    (workspace / "presets" / "faces-77.yaml").write_text("# Faces.\nextends: faces\nseed: 77\n")
+    assert run("preset", "list") == 0
+    lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    assert ["smoke", "Ours."] in lines
+    assert ["faces-77", "Faces."] in lines
+    assert run("preset", "apply", "faces-77") == 0
+    assert "data.folder.path: " in capsys.readouterr().out
+    assert "\nseed: 77 " in (workspace / "params.yaml").read_text()
 
 
 def test_weights_come_from_a_folder(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:

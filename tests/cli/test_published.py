@@ -12,7 +12,7 @@ from torch import Tensor
 
 from arbiscale.cli.app import main
 from arbiscale.config.params import Params
-from arbiscale.config.presets import preview_preset
+from arbiscale.config.preset import preview_preset
 from arbiscale.interop.first_stage_names import first_stage_pairs
 from arbiscale.interop.tensors import table_of, to_published
 from arbiscale.interop.unet_names import unet_pairs
@@ -38,7 +38,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with a small published preset, as the working directory."""
     monkeypatch.delenv("DVC_ROOT", raising=False)
     shutil.copy(ROOT / "params.yaml", tmp_path)
-    shutil.copytree(ROOT / "presets", tmp_path / "presets")
+    (tmp_path / "presets").mkdir()
     (tmp_path / "presets" / "small.yaml").write_text(SMALL)
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     monkeypatch.chdir(tmp_path)

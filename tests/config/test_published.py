@@ -10,7 +10,7 @@ from torch import nn
 
 from arbiscale.config.diffusion import DenoiserSettings
 from arbiscale.config.params import Params
-from arbiscale.config.presets import list_presets, preview_preset
+from arbiscale.config.preset import find_preset, list_presets, preview_preset
 from arbiscale.networks.autoencoder import Autoencoder
 from arbiscale.networks.denoiser import Denoiser
 
@@ -28,7 +28,7 @@ COUNTED = {
 
 
 def load(name: str) -> Params:
-    return preview_preset(ROOT / "params.yaml", ROOT / "presets" / f"{name}.yaml")
+    return preview_preset(ROOT / "params.yaml", find_preset(name))
 
 
 def parameters(network: nn.Module) -> int:
@@ -60,7 +60,7 @@ def test_networks_are_as_large_as_the_published_ones(name: str) -> None:
     assert sizes(load(name))[: len(COUNTED[name])] == COUNTED[name]
 
 
-@pytest.mark.parametrize("name", sorted(list_presets(ROOT / "presets")))
+@pytest.mark.parametrize("name", sorted(list_presets()))
 def test_every_preset_builds_its_networks(name: str) -> None:
     assert min(sizes(load(name))) > 0
 

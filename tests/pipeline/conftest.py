@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from arbiscale.tracking.store import open_store
 
 REPOSITORY = Path(__file__).parents[2]
-FILES = ("params.yaml", "dvc.yaml", ".dvcignore", ".gitignore", ".dvc", "src", "stages", "presets")
+FILES = ("params.yaml", "dvc.yaml", ".dvcignore", ".gitignore", ".dvc", "src", "stages")
 PRODUCTS = shutil.ignore_patterns("__pycache__", "cache", "tmp", "config.local")
 INTERRUPTIBLE = """# Long enough to be killed in mid-run.
 autoencoder: {training: {steps: 20}}
@@ -82,6 +82,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Project:
         else:
             shutil.copy(REPOSITORY / name, folder / name)
     shutil.copy(Path(__file__).with_name("recorder.py"), folder / "src/sitecustomize.py")
+    (folder / "presets").mkdir()
     (folder / "presets/interruptible.yaml").write_text(INTERRUPTIBLE)
     alien = ("MLFLOW_", "DVC_", "GIT_", "ARBISCALE_", "PYTHONPATH")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(alien)} | {

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from arbiscale.config.params import Params
-from arbiscale.config.presets import list_presets, preview_preset
+from arbiscale.config.preset import find_preset, list_presets, preview_preset
 from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.models.folder import DiffusionConfig, ModelConfig, build_latent_diffusion
 from arbiscale.models.latent_diffusion import LatentDiffusion
@@ -23,7 +23,7 @@ from arbiscale.training.fit import fit
 from arbiscale.training.module import TrainingModule
 
 ROOT = Path(__file__).parents[2]
-NAMES = sorted(list_presets(ROOT / "presets"))
+NAMES = sorted(list_presets())
 
 
 def narrow(params: Params) -> Params:
@@ -62,7 +62,7 @@ def build(params: Params, autoencoder: Autoencoder, images: torch.Tensor) -> Lat
 def test_one_step_of_each_stage(
     name: str, crops: Callable[..., Any], runtime: RuntimeSettings, recorder: Any, tmp_path: Path
 ) -> None:
-    params = narrow(preview_preset(ROOT / "params.yaml", ROOT / "presets" / f"{name}.yaml"))
+    params = narrow(preview_preset(ROOT / "params.yaml", find_preset(name)))
     train = crops(side_px=params.data.augmentation.crop_px)
     images = torch.stack([train[10_000], train[10_001]])
 

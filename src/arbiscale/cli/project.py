@@ -41,3 +41,8 @@ def params_path() -> Path:
     """The workspace's params.yaml: here (also in DVC's copies), else at the root."""
     here = Path("params.yaml")
     return here if here.is_file() else repository_root() / here
+
+
+def own_presets() -> Path:
+    """The folder of the project's own presets, beside its params.yaml; it may be missing."""
+    return params_path().parent / "presets"

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from arbiscale.cli.project import params_path
+from arbiscale.cli.project import own_presets, params_path
 from arbiscale.cli.requests import check_model_folder, check_place, find_model
 from arbiscale.errors import UserError
-from arbiscale.workspace import repository_root
 
 if TYPE_CHECKING:
     from arbiscale.interop import Imported
@@ -38,9 +37,9 @@ def import_checkpoint(
     if preset is None:
         _import_liif(source, to, first_stage)
         return
-    from arbiscale.config.presets import find_preset, preview_preset
+    from arbiscale.config.preset import find_preset, preview_preset
 
-    params = preview_preset(params_path(), find_preset(repository_root() / "presets", preset))
+    params = preview_preset(params_path(), find_preset(preset, own_presets()))
     check_model_folder(to)
     if first_stage is not None:
         find_model(str(first_stage))

@@ -1,8 +1,9 @@
 """Presets: files of overrides, merged into params.yaml so that its comments and order stay.
 
-`extends: NAME` puts another preset of the folder below a preset's own values. `sample` holds a value for
-every key that any other preset changes: applying it leads back, and a preset that extends it means the same
-whatever was applied before.
+The package ships presets (`presets/` beside this module); a project may have its own, which come first.
+`extends: NAME` puts another preset below a preset's own values. `sample` holds a value for every key that
+any shipped preset changes: applying it restores the original file, and a preset that extends it gives the
+same result whichever preset was applied before.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import io
 import json
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from arbiscale.errors import UserError
 from arbiscale.files import atomic_file
 
 EXTENDS = "extends"
+SHIPPED = Path(str(files("arbiscale.config") / "presets"))
 
 
 @dataclass(frozen=True)
@@ -39,21 +42,32 @@ class Change:
         return f"{self.key}: {_as_yaml(self.old)} -> {_as_yaml(self.new)}"
 
 
-def list_presets(folder: Path) -> dict[str, str]:
-    """The presets of a folder: each name with the comment on its file's first line."""
-    return {
-        path.stem: _first_comment(path) for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem)
-    }
+def list_presets(own: Path | None = None) -> dict[str, str]:
+    """Every preset's name with the comment on its file's first line.
+
+    Args:
+        own: the project's folder of presets, which may be missing.
+    """
+    return {name: _first_comment(path) for name, path in _presets(own).items()}
 
 
-def find_preset(folder: Path, name: str) -> Path:
-    """The file of a preset; raises UserError naming those there are."""
-    names = list(list_presets(folder))
-    if name not in names:
-        close = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(names) or 'none'}"
-        raise UserError(f"{folder}: has no preset {name!r}; {hint}")
-    return folder / f"{name}.yaml"
+def find_preset(name: str, own: Path | None = None) -> Path:
+    """The file of a preset: of the project's own folder, else a shipped one.
+
+    Raises:
+        UserError: no preset has this name; lists those that exist.
+    """
+    presets = _presets(own)
+    if name not in presets:
+        close = difflib.get_close_matches(name, presets, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"available: {', '.join(presets)}"
+        raise UserError(f"preset {name!r}: does not exist; {hint}")
+    return presets[name]
+
+
+def _presets(own: Path | None) -> dict[str, Path]:
+    paths = {path.stem: path for folder in (SHIPPED, own) if folder for path in folder.glob("*.yaml")}
+    return dict(sorted(paths.items()))
 
 
 def preset_values(path: Path) -> dict[str, Any]:
@@ -96,7 +110,7 @@ def _with_parents(path: Path) -> list[Path]:
     files = [path]
     while (name := read_yaml(files[0]).get(EXTENDS)) is not None:
         try:
-            parent = find_preset(path.parent, str(name))
+            parent = find_preset(str(name), path.parent)
         except UserError as error:
             raise UserError(f"{files[0]}: {EXTENDS}: {error}") from None
         if parent in files:
