@@ -18,7 +18,8 @@ help:
 
 pipeline: $(VENV)/.installed
 	@$(BIN)/arbiscale weights $(if $(WEIGHTS),--from '$(WEIGHTS)') || echo 'Continuing without the metric networks: what needs them will say so.' >&2
-	PATH="$(CURDIR)/$(BIN):$$PATH" DVC_NO_ANALYTICS=1 $(BIN)/dvc repro
+	@git rev-parse --git-dir >/dev/null 2>&1 || $(BIN)/dvc config --local core.no_scm true
+	DVC_NO_ANALYTICS=1 $(BIN)/dvc repro
 
 install: $(VENV)/.installed
 

@@ -7,3 +7,7 @@ class UserError(Exception):
 
 class UnavailableError(UserError):
     """Something outside the project (network weights, a server, a package) cannot be had now."""
+
+
+class StateMismatchError(UserError):
+    """A paused state holds tensors of other names or shapes than the networks that it should continue."""

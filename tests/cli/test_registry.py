@@ -59,7 +59,7 @@ def test_runs_without_or_with_broken_records(repository: Path) -> None:
 
 def test_register_then_promote(packed: Path) -> None:
     run = CliRunner().invoke
-    assert "arbiscale version 1 registered anew" in run(app, ["register"], catch_exceptions=False).output
+    assert "arbiscale version 1 registered:" in run(app, ["register"], catch_exceptions=False).output
     assert "arbiscale version 1 found" in run(app, ["register"], catch_exceptions=False).output
     assert "version 1 is the champion" in run(app, ["promote", "1"], catch_exceptions=False).output
     version = open_store().client.get_model_version_by_alias("arbiscale", "champion")

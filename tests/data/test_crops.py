@@ -159,7 +159,7 @@ def test_fails_where_a_split_is_left_empty(
 
 def test_missing_or_broken_record(raw: Path, tmp_path: Path, crop_settings, split_settings):
     (raw / "sources.json").write_text("{}")
-    with pytest.raises(UserError, match=r"sources\.json: cannot be read .* `dvc repro --force download`"):
+    with pytest.raises(UserError, match=r"sources\.json: cannot be read .* `dvc repro -f -s download`"):
         make_crops(raw, tmp_path / "crops", crop=crop_settings, split=split_settings, seed=0)
     shutil.rmtree(raw)
     with pytest.raises(UserError, match=r"sources\.json: no such file; run `dvc repro download`"):

@@ -32,7 +32,6 @@ class Project:
     """A copy of this repository, with its own Git, DVC and MLflow."""
 
     folder: Path
-    recorded: Path  # folder of what the stages used
     environment: dict[str, str]
 
     def start(self, *command: str) -> subprocess.Popen[str]:
@@ -67,13 +66,9 @@ class Project:
         files = (self.folder / "models").rglob("*.safetensors")
         return {file.relative_to(self.folder).as_posix(): file.read_bytes() for file in files}
 
-    def parameters_read(self, stage: str) -> list[str]:
-        """The parameters that a stage has read whenever it ran."""
-        return json.loads((self.recorded / f"{stage}.json").read_text())
-
 
 @pytest.fixture(scope="session")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The project before its first run."""
     folder = tmp_path_factory.mktemp("project")
     for name in FILES:
@@ -81,20 +76,19 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Project:
             shutil.copytree(REPOSITORY / name, folder / name, ignore=PRODUCTS)
         else:
             shutil.copy(REPOSITORY / name, folder / name)
-    shutil.copy(Path(__file__).with_name("recorder.py"), folder / "src/sitecustomize.py")
     (folder / "presets").mkdir()
     (folder / "presets/interruptible.yaml").write_text(INTERRUPTIBLE)
     alien = ("MLFLOW_", "DVC_", "GIT_", "ARBISCALE_", "PYTHONPATH")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(alien)} | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "DVC_NO_ANALYTICS": "1",
+        "PYTHONPATH": str(folder / "src"),
         "OMP_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",  # what a killed process has said is not lost
         "CUDA_VISIBLE_DEVICES": "",  # bits are promised for the CPU
         "ARBISCALE_WEIGHTS_DIR": str(_random_metric_network(tmp_path_factory.mktemp("weights"))),
-        "RECORDED_STAGES": str(tmp_path_factory.mktemp("recorded")),
     }
-    made = Project(folder, Path(environment["RECORDED_STAGES"]), environment)
+    made = Project(folder, environment)
     made.run("arbiscale", "preset", "apply", "smoke")
     made.run("arbiscale", "preset", "apply", "interruptible")
     made.run("git", "init", "-q")
@@ -106,19 +100,19 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture(scope="session")
-def first_run(pipeline: Project) -> str:
+def first_run(smoke: Project) -> str:
     """The output of `dvc repro` from scratch, committed."""
-    output = pipeline.run("dvc", "repro")
-    pipeline.run("git", "add", "-A")
-    pipeline.run("git", "commit", "-qm", "first run")
+    output = smoke.run("dvc", "repro")
+    smoke.run("git", "add", "-A")
+    smoke.run("git", "commit", "-qm", "first run")
     return output
 
 
 @pytest.fixture(scope="session")
-def generation(pipeline: Project, first_run: str) -> str:
+def generation(smoke: Project, first_run: str) -> str:
     """The output of an experiment in a workspace of its own: the pipeline trained to generate."""
     changes = ("-S", "diffusion.task=generation", "-S", "autoencoder.network.residual=false")
-    return pipeline.run("dvc", "exp", "run", "--temp", "--name", "generation", *changes)
+    return smoke.run("dvc", "exp", "run", "--temp", "--name", "generation", *changes)
 
 
 def _random_metric_network(folder: Path) -> Path:

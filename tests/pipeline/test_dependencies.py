@@ -1,9 +1,8 @@
-"""dvc.yaml says of every stage exactly what it depends on."""
+"""dvc.yaml says of every stage what decides its result: rooms, upstream outputs and parameters."""
 
 from __future__ import annotations
 
 import ast
-import re
 from pathlib import Path
 
 import grimp
@@ -11,86 +10,82 @@ import pytest
 
 from arbiscale.config.section import flatten, read_yaml
 
-from .conftest import REPOSITORY, Project
-
+REPOSITORY = Path(__file__).parents[2]
 STAGES = read_yaml(REPOSITORY / "dvc.yaml")["stages"]
-PACKAGE = "arbiscale"
-GRAPH = grimp.build_graph(PACKAGE, cache_dir=None)
-FRAME = {  # cannot change a result
-    *("pipeline", "tracking", "cli", "report", "config"),
-    *("errors", "files", "progress", "workspace"),
-}
+FRAME = {"pipeline", "tracking", "cli", "report", "config", "progress", "errors", "files", "workspace"}
+ROOMS = "src/arbiscale/"
 
 
-def outputs(stage: str) -> list[str]:
-    metrics = [next(iter(entry)) for entry in STAGES[stage].get("metrics", [])]
-    return [*STAGES[stage].get("outs", []), *metrics]
+@pytest.fixture(scope="module")
+def imports() -> grimp.ImportGraph:
+    """The package's imports, late ones included."""
+    return grimp.build_graph("arbiscale", cache_dir=None)
 
 
-def covered(name: str, entries: list[str], separator: str) -> bool:
-    """Whether a path or key is one of the entries, or inside one."""
-    return any(name == entry or name.startswith(entry + separator) for entry in entries)
+def script_imports(stage: str, graph: grimp.ImportGraph) -> set[str]:
+    """The package's modules that a stage's script names."""
+    tree = ast.parse((REPOSITORY / f"stages/{stage}.py").read_text())
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+    names = {(str(node.module), alias.name) for node in found for alias in node.names}
+    return {
+        f"{module}.{name}" if f"{module}.{name}" in graph.modules else module
+        for module, name in names
+        if module.split(".")[0] == "arbiscale"
+    }
 
 
-def imported(script: Path) -> set[str]:
-    """The modules that a script imports, and what these import in turn, beyond the frame."""
-    modules: set[str] = set()
-    for node in ast.walk(ast.parse(script.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE:
-            names = {f"{node.module}.{alias.name}" for alias in node.names}
-            modules |= {name if name in GRAPH.modules else str(node.module) for name in names}
-    found: set[str] = set()
-    while modules:
-        module = modules.pop()
-        found.add(module)
-        if room_of(module) not in FRAME:
-            modules |= GRAPH.find_modules_directly_imported_by(module) - found
-    return found
-
-
-def room_of(module: str) -> str:
-    return module.split(".")[1] if "." in module else ""
+def rooms_behind(modules: set[str], graph: grimp.ImportGraph) -> set[str]:
+    """The rooms outside the frame that modules lead to, by imports outside the frame."""
+    seen: set[str] = set()
+    todo = [*modules]
+    while todo:
+        module = todo.pop()
+        if module in seen or "." not in module or module.split(".")[1] in FRAME:
+            continue
+        seen.add(module)
+        todo += graph.find_modules_directly_imported_by(module)
+    return {module.split(".")[1] for module in seen}
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_rooms(stage: str) -> None:
-    """A stage depends on the rooms that its script imports, but for the frame: none missing, none idle."""
-    listed = {entry for entry in STAGES[stage]["deps"] if entry.startswith(("src/", "stages/"))}
-    rooms = {room_of(module) for module in imported(REPOSITORY / f"stages/{stage}.py")} - FRAME - {""}
-    assert listed == {f"stages/{stage}.py", *(f"src/{PACKAGE}/{room}" for room in rooms)}
+def test_rooms(stage: str, imports: grimp.ImportGraph) -> None:
+    deps = STAGES[stage]["deps"]
+    assert f"stages/{stage}.py" in deps
+    listed = {entry.removeprefix(ROOMS) for entry in deps if entry.startswith(ROOMS)}
+    needed = rooms_behind(script_imports(stage, imports), imports)
+    assert (sorted(needed - listed), sorted(listed - needed)) == ([], []), f"{stage}: missing, idle"
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_upstream_outputs(stage: str) -> None:
-    """A stage depends on the outputs that its script names, and names what it depends on."""
-    text = (REPOSITORY / f"stages/{stage}.py").read_text()
-    upstream = {entry for entry in STAGES[stage]["deps"] if not entry.startswith(("src/", "stages/"))}
-    made = {output for other in STAGES for output in outputs(other) if not output.startswith("runs/")}
-    assert upstream <= made
-    folders = re.findall(r'Path\("([a-z_/.]+)"\)', text)
-    assert {name for name in folders if name in made} - {*outputs(stage)} <= upstream
-    named = {path for path in upstream if path in folders or Path(path).parent.as_posix() in folders}
-    assert upstream - named <= {"metrics/summary.json"}  # registers what was evaluated
+    """What another stage makes and a script names is a dependency of it."""
+    made = {str(path): other for other in STAGES for path in outputs(other) if not path.startswith("runs/")}
+    deps = {entry for entry in STAGES[stage]["deps"] if not entry.startswith(("src/", "stages/"))}
+    assert deps <= {path for path, maker in made.items() if maker != stage}
+    tree = ast.parse((REPOSITORY / f"stages/{stage}.py").read_text())
+    named = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    assert {path for path in made.keys() & named if made[path] != stage} <= deps
 
 
-@pytest.mark.slow
-@pytest.mark.xdist_group("pipeline")
-@pytest.mark.parametrize("stage", STAGES)
-def test_parameters(stage: str, pipeline: Project, first_run: str, generation: str) -> None:
-    tracked = STAGES[stage]["params"]
-    untracked = [
-        key for key in pipeline.parameters_read(stage) if not covered(key, [*tracked, "runtime"], ".")
-    ]
-    assert not untracked, f"{stage} reads what it does not track"
-    draws = "stage.seed" in (REPOSITORY / f"stages/{stage}.py").read_text()
-    assert ("seed" in tracked) == draws
+def outputs(stage: str) -> list[str]:
+    entries = [*STAGES[stage].get("outs", []), *STAGES[stage].get("metrics", [])]
+    return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
+
+
+def inside(name: str, keys: list[str]) -> bool:
+    return any(name == key or name.startswith(f"{key}.") for key in keys)
 
 
 def test_every_parameter_is_tracked() -> None:
+    """That a stage reads no other than its own is the frame's to enforce (`only_tracked`)."""
     tracked = [key for stage in STAGES.values() for key in stage["params"]]
     leaves = flatten(read_yaml(REPOSITORY / "params.yaml"))
-    loose = [key for key in leaves if not covered(key, [*tracked, "runtime"], ".")]
-    assert not loose, "no stage tracks these"
-    assert not [key for key in tracked if covered(key, ["runtime"], ".")]
-    unknown = [key for key in tracked if not any(covered(leaf, [key], ".") for leaf in leaves)]
-    assert not unknown, "not in params.yaml"
+    assert not [key for key in leaves if not inside(key, [*tracked, "runtime"])], "no stage tracks these"
+    assert not [key for key in tracked if inside(key, ["runtime"])]
+    assert not [key for key in tracked if not any(inside(leaf, [key]) for leaf in leaves)], "unknown"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_seed_is_tracked_where_it_is_used(stage: str) -> None:
+    used = "stage.seed" in (REPOSITORY / f"stages/{stage}.py").read_text()
+    assert ("seed" in STAGES[stage]["params"]) == used

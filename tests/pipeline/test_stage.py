@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
+from arbiscale.config.align import AlignSettings
 from arbiscale.config.section import Section, look_up, read_yaml
 from arbiscale.errors import UserError
 from arbiscale.files import content_hash
-from arbiscale.pipeline.resume import stage_inputs
+from arbiscale.pipeline.inputs import stage_inputs
 from arbiscale.pipeline.stage import Stage, run_stage
 from arbiscale.tracking.store import Store, open_store
+from arbiscale.training.module import StateMismatchError
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
-DVC = "stages:\n  toy:\n    params: [seed, align.lr]\n    deps: [data]\n"
+DVC = "stages:\n  toy:\n    params: [seed, align.lr]\n    deps: [stages/toy.py, data]\n"
 SCRIPT = """
 import os, pathlib
 from arbiscale.pipeline.stage import run_stage
@@ -45,7 +47,8 @@ def workspace(project: Path) -> Path:
     (project / "dvc.yaml").write_text(DVC)
     (project / "data").mkdir()
     (project / "data/a.txt").write_text("1")
-    (project / "toy.py").write_text(SCRIPT)
+    (project / "stages").mkdir()
+    (project / "stages/toy.py").write_text(SCRIPT)
     return project
 
 
@@ -92,11 +95,11 @@ def test_a_stage_is_recorded(workspace: Path) -> None:
 
 def test_the_weights_started_from_are_recorded(workspace: Path) -> None:
     (workspace / "dvc.yaml").write_text(DVC.replace("align.lr", "diffusion.init_from"))
-    (workspace / "data/config.json").write_text("{}")
     text = (workspace / "params.yaml").read_text()
     (workspace / "params.yaml").write_text(
         text.replace("diffusion:\n  init_from: ''", "diffusion:\n  init_from: data")
     )
+    (workspace / "data/config.json").write_text("{}")
     seen: list[Stage] = []
     assert execute(seen.append) == 0
     tags = open_store().client.get_run(seen[0].run.id).data.tags
@@ -107,21 +110,20 @@ def test_the_body_gets_its_settings(workspace: Path) -> None:
     def body(stage: Stage) -> None:
         assert (stage.name, stage.seed, stage.runtime.device) == ("toy", 0, "auto")
         assert stage.scratch.is_dir()
-        assert stage.settings("align.timesteps", TrainingSteps).steps > 0
+        assert stage.settings("align", AlignSettings).lr > 0
+        with pytest.raises(AttributeError):
+            _ = stage.settings("align", AlignSettings).decoder_lr  # which the stage does not track
         stage.settings("align", AlignRate)
-
-    class TrainingSteps(Section, extra="ignore"):
-        steps: int
 
     assert execute(body) == 2  # AlignRate knows one key of many
 
 
 def test_a_user_error_is_one_line(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def body(stage: Stage) -> None:
-        raise UserError("photo.png: is broken; mend it")
+        raise UserError("photo.png: is broken; replace it")
 
     assert execute(body) == 2
-    assert capsys.readouterr().err.splitlines() == ["error: photo.png: is broken; mend it"]
+    assert capsys.readouterr().err.splitlines() == ["error: photo.png: is broken; replace it"]
     assert [status for _, status in runs(open_store())] == ["FAILED"]
     assert not (workspace / "runs/toy.json").exists()
 
@@ -180,7 +182,35 @@ def test_a_crash_shows_itself_and_can_be_continued(workspace: Path) -> None:
     assert seen[0] == seen[1]
 
 
-def test_another_input_starts_anew(workspace: Path) -> None:
+def test_other_code_resumes_with_a_warning(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(stage: Stage) -> None:
+        raise UserError("no")
+
+    assert execute(fail) == 2
+    (workspace / "stages/toy.py").write_text("# another comment\n")
+    capsys.readouterr()
+    assert execute(lambda stage: None) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("WARNING: toy: its paused state was made with other code_sha256 (")
+    ((run_id, status),) = runs(open_store())
+    assert status == "FINISHED"
+    assert "code_sha256" in open_store().client.get_run(run_id).data.tags["resumed_with_other"]
+
+
+def test_a_state_that_does_not_fit_is_refused_by_name(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def mismatch(stage: Stage) -> None:
+        raise StateMismatchError("head.weight: (1, 2), wanted (3, 2)")
+
+    assert execute(mismatch) == 2
+    (folder,) = states(workspace)
+    error = capsys.readouterr().err
+    assert f"error: {folder}: does not fit the networks" in error
+    assert f"head.weight: (1, 2), wanted (3, 2)); `arbiscale resume discard toy/{folder.name[:12]}`" in error
+
+
+def test_another_input_starts_again(workspace: Path) -> None:
     def fail(stage: Stage) -> None:
         raise UserError("no")
 
@@ -217,7 +247,9 @@ def test_a_signal_kills_the_run_and_keeps_its_state(
 def start(workspace: Path, seen: Path, **environment: str) -> subprocess.Popen[bytes]:
     source = Path(__file__).parents[2] / "src"
     variables = {**os.environ, "PYTHONPATH": str(source), "SEEN": str(seen), **environment}
-    return subprocess.Popen([sys.executable, "toy.py"], cwd=workspace, env=variables, start_new_session=True)
+    return subprocess.Popen(
+        [sys.executable, "stages/toy.py"], cwd=workspace, env=variables, start_new_session=True
+    )
 
 
 def test_a_killed_process_group_is_continued(workspace: Path) -> None:

@@ -7,7 +7,7 @@ from arbiscale.config.section import read_yaml
 from arbiscale.errors import UserError
 from arbiscale.files import content_hash
 from arbiscale.inference import serving
-from arbiscale.tracking.registry import HASH_TAG, challenge, promote, register, resolve
+from arbiscale.tracking.registry import CODE_TAG, HASH_TAG, challenge, promote, register, resolve, served_code
 from arbiscale.tracking.store import Store, open_store
 
 
@@ -42,7 +42,7 @@ def test_every_executed_register_makes_the_challenger(store: Store, folder: Path
     assert (second, alias(store, "challenger")) == (2, 2)
     version = store.client.get_model_version("m", "1")
     assert version.run_id == run_id
-    assert version.tags == {"fingerprint": "f", HASH_TAG: content_hash(folder)}
+    assert version.tags == {"fingerprint": "f", HASH_TAG: content_hash(folder), CODE_TAG: served_code()}
     (output,) = store.client.get_run(run_id).outputs.model_outputs
     assert version.source == f"models:/{output.model_id}"
 
@@ -114,5 +114,5 @@ def test_promotion_moves_the_champion_only(store: Store, folder: Path) -> None:
     assert (alias(store, "champion"), alias(store, "challenger")) == (1, 2)
     with pytest.raises(UserError, match=r"m: has no version 3; versions: 1, 2"):
         promote(store, "m", 3)
-    with pytest.raises(UserError, match=r"none; `dvc repro register`"):
+    with pytest.raises(UserError, match=r"none; `arbiscale register`"):
         promote(store, "other", 1)

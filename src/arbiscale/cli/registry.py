@@ -85,7 +85,7 @@ def register() -> None:
     from arbiscale.tracking.registry import challenge
 
     version, created = challenge(store, folder, name, serving)
-    print(f"{name} version {version} {'registered anew' if created else 'found'}: it is the challenger now")
+    print(f"{name} version {version} {'registered' if created else 'found'}: it is the challenger now")
 
 
 def promote(version: Annotated[int, typer.Argument(min=1, help="of the registered model")]) -> None:

@@ -1,42 +1,55 @@
-"""Commands about interrupted stages: list their states, discard one."""
+"""Commands about the paused states of interrupted stages: resume list, resume discard."""
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-app = typer.Typer(help="The states that interrupted stages continue from.")
+app = typer.Typer(help="Show and remove the paused states of interrupted stages.", no_args_is_help=True)
 
 
-@app.command("list")
-def list_() -> None:
-    """Show every state: its stage, age, size, and the parameters that differ from params.yaml."""
-    from arbiscale.cli.project import params_path
-    from arbiscale.config.section import flatten, read_yaml
-    from arbiscale.pipeline.resume import find_states, states_folder
+@app.command(name="list")
+def list_states() -> None:
+    """Show every paused state: step, age, size, and the parameters that are not the present ones."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
 
-    states = find_states()
-    if not states:
-        print(f"{states_folder()}: no stage was interrupted")
-        return
-    present = flatten(read_yaml(params_path()))
-    table = Table("state", "stage", "age", "MiB", "parameters that differ", box=None, pad_edge=False)
-    for state in states:
-        hours = (time.time() - state.begun) / 3600
-        other = [f"{key}={value}" for key, value in state.parameters.items() if present.get(key) != value]
-        size = f"{state.bytes / 2**20:.0f}"
-        table.add_row(state.name, state.stage, f"{hours:.1f} h", size, ", ".join(other) or "none")
-    Console(width=max(Console().width, 120), markup=False).print(table)
+    from arbiscale.config.section import flatten
+    from arbiscale.pipeline.inputs import tracked_parameters
+    from arbiscale.pipeline.resume import states
+
+    table = Table("state", "step", "age", "MiB", "other parameters", box=None, pad_edge=False)
+    found = states()
+    for state in found:
+        step = state.step
+        table.add_row(
+            state.name,
+            "" if step is None else str(step),
+            _duration(state.age_seconds),
+            f"{state.size_bytes / 2**20:.1f}",
+            escape("\n".join(state.changed(flatten(tracked_parameters(state.stage))))),
+        )
+    if found:
+        Console(width=max(Console().width, 120)).print(table)
+    else:
+        print("No stage is paused.")
 
 
 @app.command()
-def discard(state: Annotated[str, typer.Argument(help="as `arbiscale resume list` names it")]) -> None:
-    """Remove the state of one interrupted stage; its training would start again from the beginning."""
-    from arbiscale.pipeline.resume import discard
+def discard(
+    state: Annotated[str, typer.Argument(metavar="STATE", help="as `arbiscale resume list` names it")],
+) -> None:
+    """Remove a paused state; its stage starts from the beginning then."""
+    from arbiscale.pipeline import resume
 
-    removed = discard(state)
-    print(f"{removed.stage}: state {removed.name} removed")
+    print(f"removed {resume.discard(state)}")
+
+
+def _duration(seconds: float) -> str:
+    """A rough duration: `5 min`, `3 h`, `12 days`."""
+    for unit, size in (("days", 86400), ("h", 3600)):
+        if seconds >= 2 * size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{max(0.0, seconds) // 60:.0f} min"

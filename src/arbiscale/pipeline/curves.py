@@ -1,8 +1,7 @@
-"""A training's curves in a file of their own, beside what the tracking store records."""
+"""The losses of a training as a table that DVC plots: one row a recorded step, equal for equal runs."""
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,29 +11,27 @@ import numpy as np
 from arbiscale.files import atomic_file
 from arbiscale.tracking.store import StageRun
 
-_JOURNAL = "curves.jsonl"  # in the folder of a stage's state
-_PLOTTED = "train/"  # what the names of plotted metrics begin with: equal trainings give equal values
+PREFIX = "train/"
 
 
 class CurveRecorder:
-    """Passes curves, pictures and tags on to a run, and keeps the training's losses for `dvc plots`.
+    """Passes on to a run what a training records, and keeps the losses for the table.
 
-    Args:
-        run: where everything goes.
-        folder: of the stage's state; an interrupted training adds to the journal that lies there.
+    They are appended to a file beside the checkpoints, so that a resumed training gives the whole curve.
     """
 
-    def __init__(self, run: StageRun, folder: Path) -> None:
+    def __init__(self, run: StageRun, journal: Path) -> None:
         self._run = run
-        self._journal = folder / _JOURNAL
+        self._journal = journal
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Record values at an optimizer step."""
+        """Record values at an optimizer step; those under train/ are losses."""
         self._run.log_metrics(metrics, step)
-        losses = {name: value for name, value in metrics.items() if name.startswith(_PLOTTED)}
-        if losses:
-            with self._journal.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps({"step": step or 0, **losses}) + "\n")
+        names = [name for name in metrics if name.startswith(PREFIX)]
+        if names:
+            losses = {name: metrics[name] for name in names}
+            with self._journal.open("a", encoding="utf-8") as file:
+                file.write("\n" + json.dumps({"step": step or 0, **losses}))
 
     def log_image(self, name: str, image: np.ndarray, step: int | None = None) -> None:
         """Record a picture, uint8 (height, width, 3), at an optimizer step."""
@@ -45,23 +42,17 @@ class CurveRecorder:
         self._run.set_tags(tags)
 
     def write(self, path: Path) -> None:
-        """Write the losses as TSV, a line a step; nothing where none was recorded.
-
-        Steps that were repeated after an interruption stand once, with the value recorded last.
-        """
-        if not self._journal.is_file():
-            return
+        """Write the table: `step`, then the losses in the order of their names, separated by tabs."""
         rows: dict[int, dict[str, float]] = {}
-        for line in self._journal.read_text(encoding="utf-8").splitlines():
+        lines = self._journal.read_text(encoding="utf-8").splitlines() if self._journal.is_file() else []
+        for line in lines:
             try:
-                values = json.loads(line)
-            except ValueError:  # half a line of a process that was killed; the step was repeated
-                continue
-            rows[values.pop("step")] = values
-        names = sorted({name for values in rows.values() for name in values})
-        with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-            table = csv.writer(stream, delimiter="\t", lineterminator="\n")
-            table.writerow(["step", *names])
-            table.writerows(
-                [step, *(values.get(name, "") for name in names)] for step, values in sorted(rows.items())
-            )
+                row = json.loads(line)
+            except ValueError:
+                continue  # empty, or cut off by the end of a process: its successor has repeated that step
+            rows[row.pop("step")] = row
+        names = sorted({name for row in rows.values() for name in row})
+        table = [["step", *names]]
+        table += [[str(step), *(str(rows[step].get(name, "")) for name in names)] for step in sorted(rows)]
+        with atomic_file(path) as temporary:
+            temporary.write_text("".join("\t".join(row) + "\n" for row in table), encoding="utf-8")

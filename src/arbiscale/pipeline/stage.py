@@ -5,24 +5,24 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from arbiscale.config.params import check_params
 from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.config.section import SectionType, load_section
-from arbiscale.errors import UnavailableError, UserError
+from arbiscale.errors import StateMismatchError, UserError
 from arbiscale.files import content_hash, write_json
 from arbiscale.pipeline.curves import CurveRecorder
-from arbiscale.pipeline.resume import StageInputs, resumable, stage_inputs
+from arbiscale.pipeline.inputs import StageInputs, only_tracked, stage_inputs
+from arbiscale.pipeline.resume import NOTE, State, resumable
 from arbiscale.pipeline.signals import Stopped, stop_signals
 from arbiscale.tracking.environment import experiment_state, git_state, machine_state
 from arbiscale.tracking.store import StageRun, Store, open_store
 
-RUN_NOTE = "run.json"  # in the scratch folder: the run to continue
+MADE_WITH: tuple[str, ...] = ("git_commit", "code_sha256", "python", "torch")
 
 
 @dataclass(frozen=True)
@@ -31,21 +31,35 @@ class Stage:
 
     name: str
     params_path: Path
-    seed: int
-    runtime: RuntimeSettings
+    runtime: RuntimeSettings  # how to run: no stage tracks it
+    inputs: StageInputs
     store: Store
     run: StageRun
-    recorder: CurveRecorder  # where a training reports to
     scratch: Path  # survives a crash, for the next process with the same fingerprint
-    fingerprint: str
+
+    @property
+    def seed(self) -> int:
+        """Of everything random. A KeyError where the stage does not track it."""
+        return int(self.inputs.parameters["seed"])
+
+    @property
+    def fingerprint(self) -> str:
+        """The hash of all that decides the result, but the code."""
+        return self.inputs.fingerprint
+
+    @property
+    def recorder(self) -> CurveRecorder:
+        """Takes what a training records."""
+        return CurveRecorder(self.run, self.scratch / "curve.jsonl")
 
     def settings(self, key: str, section: type[SectionType]) -> SectionType:
-        """The section of the params file at a dotted key such as `align.timesteps`."""
-        return load_section(self.params_path, key, section)
+        """The section of params.yaml at a dotted key, such as `align.timesteps`, as far as it is tracked."""
+        return only_tracked(load_section(self.params_path, key, section), key, self.inputs.parameters)
 
     def identify(self, folder: Path) -> None:
-        """Tag the run with what it made: the hash of a model folder, as registered versions carry it."""
+        """Record the model that a training made: its hash as a tag, its losses as runs/STAGE.tsv."""
         self.run.set_tags({"model_sha256": content_hash(folder)})
+        self.recorder.write(Path("runs") / f"{self.name}.tsv")
 
 
 def run_stage(name: str, body: Callable[[Stage], None], *, upstream: Sequence[str] = ()) -> None:
@@ -75,66 +89,64 @@ def _execute(
     name: str, body: Callable[[Stage], None], upstream: Sequence[str], check_signals: Callable[[], None]
 ) -> None:
     params_path = Path("params.yaml")
-    params = check_params(params_path)  # all of it: a mistake in another stage's section is found now
-    store = open_store(params.runtime.mlflow_uri)
-    inputs = stage_inputs(name)
-    left_out = _left_out(inputs.flat_parameters(), params.runtime.weights_dir)
-    inputs = replace(inputs, left_out=left_out)
+    runtime = check_params(params_path).runtime
+    store = open_store(runtime.mlflow_uri)
+    inputs = stage_inputs(name, runtime.weights_dir)
     upstream_ids = {stage: run_id for stage in upstream if (run_id := _recorded_run(stage))}
     git = git_state(Path.cwd())
-    tags = _tags(name, inputs, upstream_ids) | git | {"device": params.runtime.device}
+    tags = _tags(name, inputs, upstream_ids) | git | {"device": runtime.device}
+    made_with = {key: tags[key] for key in MADE_WITH if key in tags}
     begun = time.monotonic()
-    with (
-        resumable(name, inputs, git.get("git_commit")) as folder,
-        store.run(
-            name, tags=tags, params=inputs.flat_parameters(), resume_id=_read_run_id(folder / RUN_NOTE)
-        ) as run,
-    ):
-        write_json(folder / RUN_NOTE, {"run_id": run.id})
-        recorder = CurveRecorder(run, folder)
-        try:
-            body(
-                Stage(
-                    name,
-                    params_path,
-                    params.seed,
-                    params.runtime,
-                    store,
-                    run,
-                    recorder,
-                    folder,
-                    inputs.fingerprint,
-                )
-            )
-        finally:
-            check_signals()
-        recorder.write(_record_path(name).with_suffix(".tsv"))
-        record = {
-            "stage": name,
-            "run_id": run.id,
-            "experiment_id": run.experiment_id,
-            "experiment": tags.get("dvc_experiment"),
-            "fingerprint": inputs.fingerprint,
-            "upstream": upstream_ids,
-            "started": datetime.fromtimestamp(run.started, UTC).isoformat(timespec="seconds"),
-            "seconds": round(time.monotonic() - begun, 1),
-            "git_commit": git.get("git_commit"),
-            "git_dirty": git.get("git_dirty") == "true",
-        }
-        write_json(_record_path(name), record)
+    with resumable(name, inputs.fingerprint) as state:
+        changes = _changes(state, made_with)
+        if changes:
+            print(f"WARNING: {name}: its paused state was made with other {changes}", file=sys.stderr)
+            tags["resumed_with_other"] = changes
+        parameters = inputs.flat_parameters()
+        resume_id = _read_run_id(state.folder / NOTE)
+        with store.run(name, tags=tags, params=parameters, resume_id=resume_id) as run:
+            state.write_note(run_id=run.id, parameters=parameters, made_with=made_with)
+            try:
+                body(Stage(name, params_path, runtime, inputs, store, run, state.folder))
+            except StateMismatchError as error:
+                raise UserError(
+                    f"{state.folder}: does not fit the networks any more ({error}); "
+                    f"`arbiscale resume discard {state.name}` removes it"
+                ) from None
+            finally:
+                check_signals()
+            _write_record(name, run, inputs, upstream_ids, tags, time.monotonic() - begun)
 
 
-def _left_out(parameters: Mapping[str, Any], weights_dir: str) -> tuple[str, ...]:
-    """Terms that a tracked parameter gives a weight and whose network is not available: `lpips`, or none."""
-    if not any(weight for key, weight in parameters.items() if key.endswith(".lpips_weight")):
-        return ()
-    from arbiscale.pretrained.files import ALEXNET, obtain
+def _changes(state: State, made_with: dict[str, str]) -> str:
+    """What is not as when the state was made, `name (old, now new)`; empty for a new state."""
+    before = state.note.get("made_with", made_with)
+    changed = [key for key in made_with if before.get(key) != made_with[key]]
+    return ", ".join(f"{key} ({before.get(key)}, now {made_with[key]})" for key in changed)
 
-    try:
-        obtain(ALEXNET, weights_dir)
-    except UnavailableError:
-        return ("lpips",)
-    return ()
+
+def _write_record(
+    name: str,
+    run: StageRun,
+    inputs: StageInputs,
+    upstream_ids: dict[str, str],
+    tags: dict[str, str],
+    seconds: float,
+) -> None:
+    """Write runs/NAME.json, which says what made a stage's outputs."""
+    record = {
+        "stage": name,
+        "run_id": run.id,
+        "experiment_id": run.experiment_id,
+        "experiment": tags.get("dvc_experiment"),
+        "fingerprint": inputs.fingerprint,
+        "upstream": upstream_ids,
+        "started": datetime.fromtimestamp(run.started, UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 1),
+        "git_commit": tags.get("git_commit"),
+        "git_dirty": tags.get("git_dirty") == "true",
+    }
+    write_json(_record_path(name), record)
 
 
 def _record_path(stage: str) -> Path:
@@ -154,7 +166,8 @@ def _read_run_id(path: Path) -> str | None:
 
 
 def _tags(name: str, inputs: StageInputs, upstream_ids: dict[str, str]) -> dict[str, str]:
-    tags = {"fingerprint": inputs.fingerprint, "mlflow.source.name": f"stages/{name}.py"}
+    tags = {"fingerprint": inputs.fingerprint, "code_sha256": inputs.code}
+    tags["mlflow.source.name"] = f"stages/{name}.py"
     tags |= machine_state() | experiment_state()
     tags |= {f"upstream.{stage}": run_id for stage, run_id in upstream_ids.items()}
     if inputs.data_hash:

@@ -13,13 +13,13 @@ from pathlib import Path
 def git_state(folder: Path) -> dict[str, str]:
     """`git_commit` and `git_dirty` of the work tree; empty without git or a commit.
 
-    dvc.lock does not count as a change: `dvc repro` rewrites it after every stage.
+    dvc.lock and metrics/ do not count as changes: a run of the pipeline rewrites them.
     In a DVC experiment the commit is the one the experiment started from: the temporary workspaces of
     `--temp` and `--queue` stand on commits that are thrown away.
     """
     commit = os.environ.get("DVC_EXP_BASELINE_REV") or _git(folder, "rev-parse", "HEAD")
-    passed_over = ":(top,exclude,glob)**/dvc.lock"
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", passed_over)
+    passed_over = (":(top,exclude,glob)**/dvc.lock", ":(top,exclude,glob)**/metrics/*.json")
+    changes = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", *passed_over)
     if not commit or changes is None:
         return {}
     return {"git_commit": commit, "git_dirty": str(bool(changes)).lower()}

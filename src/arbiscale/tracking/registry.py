@@ -11,20 +11,23 @@ from pathlib import Path
 from types import ModuleType
 
 from arbiscale.errors import UserError
-from arbiscale.files import content_hash
+from arbiscale.files import content_hash, sha256_of_json
 from arbiscale.tracking import address as store_address
 from arbiscale.tracking.store import Store, open_store
 
 SCHEME = "models:/"
+CHALLENGER, CHAMPION = "challenger", "champion"
+HASH_TAG = "model_sha256"  # of the model folder: weights and configuration
+CODE_TAG = "code_sha256"
+PACKAGE = Path(__file__).parents[1]
+SERVED_ROOMS = ("diffusion", "imaging", "inference", "models", "networks")  # as `register` in dvc.yaml
 
 
 def check_registered(name: str) -> None:
-    """Refuse `models:/...` that names no model, or a model of a registry that is not there.
-
-    MLflow would create the registry's database first, and then say that the model is not in it.
+    """Refuse a malformed `models:/...`, and any where there is no registry: MLflow would create one.
 
     Raises:
-        UserError: as said.
+        UserError: the name is malformed, or the store's database does not exist.
     """
     if not re.fullmatch(SCHEME + r"[^/@:]+([/@][^/@:]+)?", name):
         raise UserError(f"{name}: names no model; give models:/NAME@ALIAS or models:/NAME/VERSION")
@@ -34,8 +37,9 @@ def check_registered(name: str) -> None:
         raise UserError(f"{name}: there is no registry here ({file}); name a model folder")
 
 
-CHALLENGER, CHAMPION = "challenger", "champion"
-HASH_TAG = "model_sha256"  # of the model folder: weights and configuration
+def served_code(package: Path = PACKAGE) -> str:
+    """One hash of the code that decides what a registered model draws; versions ship it."""
+    return sha256_of_json({room: content_hash(package / room) for room in SERVED_ROOMS})
 
 
 def register(
@@ -56,7 +60,7 @@ def register(
         folder: a complete model folder.
         name: of the registered model.
         loader: the module that MLflow loads it by; see `Store.upload_model`.
-        tags: recorded with the version, besides the hash of the folder.
+        tags: recorded with the version, besides the hashes of the folder and of the code.
         run_id: the run that makes it, None for none.
 
     Returns:
@@ -67,13 +71,17 @@ def register(
         version = max(made)
     else:
         model_id = store.upload_model(folder, name, loader, run_id)
-        version = store.create_version(name, model_id, {**tags, HASH_TAG: content_hash(folder)}, run_id)
+        version = store.create_version(name, model_id, {**tags, **_hashes(folder)}, run_id)
     store.client.set_registered_model_alias(name, CHALLENGER, str(version))
     return version
 
 
+def _hashes(folder: Path) -> dict[str, str]:
+    return {HASH_TAG: content_hash(folder), CODE_TAG: served_code()}
+
+
 def challenge(store: Store, folder: Path, name: str, loader: ModuleType) -> tuple[int, bool]:
-    """Point the challenger at the newest version of a model folder's content, made anew if there is none.
+    """Point the challenger at the newest version of this model and this code; made where there is none.
 
     Args:
         store: where to; an empty one in a fresh clone.
@@ -84,8 +92,8 @@ def challenge(store: Store, folder: Path, name: str, loader: ModuleType) -> tupl
     Returns:
         The version's number, and whether it was made now.
     """
-    digest = content_hash(folder)
-    same = [number for number, tags in _versions(store, name).items() if tags.get(HASH_TAG) == digest]
+    wanted = _hashes(folder).items()
+    same = [number for number, tags in _versions(store, name).items() if wanted <= tags.items()]
     if not same:
         return register(store, folder, name, loader, tags={"restored": "true"}), True
     store.client.set_registered_model_alias(name, CHALLENGER, str(max(same)))
@@ -100,7 +108,7 @@ def promote(store: Store, name: str, version: int) -> None:
     """
     numbers = sorted(_versions(store, name))
     if version not in numbers:
-        known = ", ".join(map(str, numbers)) or "none; `dvc repro register` makes one"
+        known = ", ".join(map(str, numbers)) or "none; `arbiscale register` makes one"
         raise UserError(f"{name}: has no version {version}; versions: {known}")
     store.client.set_registered_model_alias(name, CHAMPION, str(version))
 

@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from arbiscale.config.training import TrainingSettings
+from arbiscale.errors import StateMismatchError
 
 
 class Recorder(Protocol):
@@ -61,6 +62,21 @@ class TrainingModule(LightningModule):
     @abstractmethod
     def validate(self, images: Tensor) -> Validation:
         """Measure on held-out crops; called with averaged weights and fixed seeds, without gradients."""
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Compare a checkpoint with the networks before Lightning loads it.
+
+        Raises:
+            StateMismatchError: its tensors have other names or shapes.
+        """
+        own, other = (
+            {name: tuple(tensor.shape) for name, tensor in state.items()}
+            for state in (self.state_dict(), checkpoint["state_dict"])
+        )
+        differing = sorted(name for name in own.keys() | other.keys() if own.get(name) != other.get(name))
+        if differing:
+            name = differing[0]
+            raise StateMismatchError(f"{name}: {other.get(name, 'missing')}, wanted {own.get(name, 'none')}")
 
     def training_step(self, batch: Tensor, batch_index: int) -> Tensor:
         """The loss of a batch, every term logged."""

@@ -1,0 +1,130 @@
+"""What decides a stage's result, as params.yaml, dvc.yaml and the workspace say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from arbiscale.config.section import Section, SectionType, flatten, look_up, read_yaml
+from arbiscale.errors import UnavailableError
+from arbiscale.files import content_hash, sha256_of_json
+from arbiscale.workspace import find_folder
+
+FORMAT = 1  # of a paused state; another one cannot be resumed
+CODE = ("src", "stages")
+
+
+@dataclass(frozen=True)
+class StageInputs:
+    """What a stage's result depends on.
+
+    Attributes:
+        parameters: the tracked ones, by dotted key.
+        dependencies: data and models that it reads: sha256 by path.
+        code: one hash of the scripts and rooms that it depends on. A paused training survives other code.
+        initial_weights: model folders that a parameter `init_from` names: sha256 by the parameter's key.
+            DVC does not watch them.
+        optional_losses: whether each loss takes part that is left out where its network is missing.
+    """
+
+    parameters: dict[str, Any]
+    dependencies: dict[str, str]
+    code: str
+    initial_weights: dict[str, str]
+    optional_losses: dict[str, bool]
+
+    @property
+    def fingerprint(self) -> str:
+        """One hash of all that a paused state must agree with to be resumed: everything but the code."""
+        parts = {name: value for name, value in vars(self).items() if name != "code"}
+        return sha256_of_json({"format": FORMAT, **parts})
+
+    def flat_parameters(self) -> dict[str, Any]:
+        """Every parameter by the dotted key of its leaf."""
+        return flatten(self.parameters)
+
+    @property
+    def data_hash(self) -> str | None:
+        """One hash of the dependencies under data/, None if there is none."""
+        data = {path: digest for path, digest in self.dependencies.items() if Path(path).parts[0] == "data"}
+        return sha256_of_json(data) if data else None
+
+
+def stage_inputs(stage: str, weights_dir: str = "") -> StageInputs:
+    """Read a stage's tracked parameters and dependencies, in the working directory.
+
+    Args:
+        stage: its name in dvc.yaml.
+        weights_dir: where the networks of optional losses are looked for first.
+
+    Raises:
+        UserError: dvc.yaml or the stage, a tracked parameter or a dependency is missing.
+    """
+    parameters = tracked_parameters(stage)
+    paths = _definition(stage).get("deps", [])
+    code = [path for path in paths if Path(path).parts[0] in CODE]
+    flat = flatten(parameters)
+    return StageInputs(
+        parameters,
+        {path: content_hash(Path(path)) for path in paths if path not in code},
+        sha256_of_json({path: content_hash(Path(path)) for path in code}),
+        {key: content_hash(find_folder(path)) for key, path in _named_folders(flat).items()},
+        _optional_losses(flat, weights_dir),
+    )
+
+
+def tracked_parameters(stage: str) -> dict[str, Any]:
+    """The values in params.yaml that dvc.yaml lists for a stage, by dotted key.
+
+    Raises:
+        UserError: a file, the stage or a key is missing.
+    """
+    path = Path("params.yaml")
+    values = read_yaml(path)
+    return {key: look_up(values, key, path) for key in _definition(stage).get("params", [])}
+
+
+def only_tracked(section: SectionType, key: str, tracked: dict[str, Any]) -> SectionType:
+    """A section without the parameters that a stage does not track.
+
+    Reading one of those is an AttributeError: DVC would not rerun the stage for a change of it.
+
+    Args:
+        section: as validated.
+        key: its dotted key, such as `align`.
+        tracked: parameters by dotted key.
+    """
+    if any(key == each or key.startswith(f"{each}.") for each in tracked):
+        return section
+    copy = section.model_copy()
+    for name, value in section:
+        inner = f"{key}.{name}"
+        if isinstance(value, Section) and any(each.startswith(f"{inner}.") for each in tracked):
+            copy.__dict__[name] = only_tracked(value, inner, tracked)
+        elif inner not in tracked:
+            del copy.__dict__[name]
+    return copy
+
+
+def _definition(stage: str) -> dict[str, Any]:
+    path = Path("dvc.yaml")
+    definition: dict[str, Any] = look_up(read_yaml(path), f"stages.{stage}", path)
+    return definition
+
+
+def _named_folders(parameters: dict[str, Any]) -> dict[str, str]:
+    return {key: path for key, path in parameters.items() if key.endswith("init_from") and path}
+
+
+def _optional_losses(parameters: dict[str, Any], weights_dir: str) -> dict[str, bool]:
+    """Whether LPIPS takes part: a training goes on without it where AlexNet cannot be obtained."""
+    if not any(value for key, value in parameters.items() if key.endswith("lpips_weight")):
+        return {}
+    from arbiscale.pretrained.files import ALEXNET, obtain
+
+    try:
+        obtain(ALEXNET, weights_dir)
+    except UnavailableError:
+        return {"lpips": False}
+    return {"lpips": True}
