@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from arbiscale.config.sampling import SamplingSettings
-from arbiscale.evaluation.crops import cut_random_crops
+from arbiscale.evaluation.held_out import cut_random_crops
 from arbiscale.evaluation.networks import load_metric_networks
 from arbiscale.evaluation.protocols import CROPS
 from arbiscale.evaluation.super_resolution import evaluate_super_resolution

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from arbiscale.config.sampling import Sampler, SamplingSettings
 from arbiscale.data.sources import bundled
-from arbiscale.evaluation.crops import cut_held_out_crops
+from arbiscale.evaluation.held_out import cut_held_out_crops
 from arbiscale.evaluation.intervals import bootstrap_interval
 from arbiscale.evaluation.pairs import Pairs, make_pairs
 from arbiscale.evaluation.pictures import as_shown

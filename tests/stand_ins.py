@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from arbiscale.evaluation.crops import HeldOutCrop
+from arbiscale.evaluation.held_out import HeldOutCrop
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.imaging.coordinates import Size
 from arbiscale.imaging.resize import resize

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from arbiscale.evaluation.crops import HeldOutCrop
 from arbiscale.evaluation.extremes import KEPT, WINDOW_PX, Extremes, window
+from arbiscale.evaluation.held_out import HeldOutCrop
 from arbiscale.evaluation.scores import Comparison
 from arbiscale.evaluation.super_resolution import evaluate_super_resolution
 from arbiscale.imaging.detail import busiest_square

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from arbiscale.evaluation import pictures
-from arbiscale.evaluation.crops import HeldOutCrop
 from arbiscale.evaluation.drawn import parse_size
 from arbiscale.evaluation.generation import evaluate_generation
+from arbiscale.evaluation.held_out import HeldOutCrop
 from arbiscale.evaluation.scores import Evaluation
 from tests.stand_ins import NO_NETWORKS
 

@@ -12,8 +12,7 @@ import torch
 from skimage.color import rgb2ycbcr
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from arbiscale.evaluation.crops import HeldOutCrop, cut_random_crops
-from arbiscale.evaluation.folders import PictureFolder
+from arbiscale.evaluation.held_out import HeldOutCrop, PictureFolder, cut_random_crops
 from arbiscale.evaluation.pairs import make_pairs, resized
 from arbiscale.evaluation.pictures import as_shown, compare
 from arbiscale.evaluation.protocols import BENCHMARK, CROPS, DIV2K, FACES, SAMPLE, Protocol

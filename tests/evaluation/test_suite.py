@@ -11,6 +11,7 @@ from PIL import Image
 
 from arbiscale.config.evaluate import EvaluateSettings
 from arbiscale.errors import UserError
+from arbiscale.evaluation.held_out import HeldOutData
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.scores import Evaluation
 from arbiscale.evaluation.suite import evaluate_models
@@ -51,7 +52,8 @@ def evaluate(
 ) -> Evaluation:
     models = {"autoencoder": make("reconstruction"), "diffusion": make(task)}
     photographs = {name: texture(80, seed) for seed, name in enumerate("ab")}
-    return evaluate_models(models, photographs, wanted, **{"seed": 0, "networks": NO_NETWORKS} | extra)
+    data = HeldOutData(photographs)
+    return evaluate_models(models, data, wanted, **{"seed": 0, "networks": NO_NETWORKS} | extra)
 
 
 def test_every_protocol_has_its_groups(stand_in: Make, folder: str) -> None:
@@ -104,7 +106,7 @@ def test_what_cannot_be_followed_is_said_and_the_rest_stands(
 def test_an_empty_split_with_nothing_else_to_measure_is_an_error(stand_in: Make) -> None:
     models = {"autoencoder": stand_in("reconstruction"), "diffusion": stand_in("super_resolution")}
     with pytest.raises(UserError, match="none of 0 test photographs is 64 px"):
-        evaluate_models(models, {}, settings(["sample"]), seed=0, networks=NO_NETWORKS)
+        evaluate_models(models, HeldOutData({}), settings(["sample"]), seed=0, networks=NO_NETWORKS)
 
 
 def test_networks_that_are_not_at_hand_leave_the_rest_of_the_table_intact(stand_in: Make) -> None:

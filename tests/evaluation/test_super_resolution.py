@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from arbiscale.evaluation import pictures
-from arbiscale.evaluation.crops import HeldOutCrop
+from arbiscale.evaluation.held_out import HeldOutCrop
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.rows import shift_to_others
 from arbiscale.evaluation.scores import Evaluation

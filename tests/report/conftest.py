@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from arbiscale.evaluation.crops import HeldOutCrop
+from arbiscale.evaluation.held_out import HeldOutCrop
 from arbiscale.evaluation.intervals import intervals
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.scores import Evaluation

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import torch
 
-from arbiscale.evaluation.crops import HeldOutCrop
 from arbiscale.evaluation.generation import evaluate_generation
+from arbiscale.evaluation.held_out import HeldOutCrop
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.scores import Evaluation
 from arbiscale.report.document import write_page

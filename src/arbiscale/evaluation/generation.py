@@ -8,8 +8,8 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from arbiscale.evaluation.crops import HeldOutCrop, stack
 from arbiscale.evaluation.drawn import draw
+from arbiscale.evaluation.held_out import HeldOutCrop, stack
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.pictures import agreement_with_half_size, as_shown, batches, compare
 from arbiscale.evaluation.scores import Comparison, Evaluation

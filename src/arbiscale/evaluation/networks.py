@@ -1,4 +1,4 @@
-"""The pretrained networks behind metrics: which are at hand, and why others are not."""
+"""The pretrained networks behind metrics: which are available, and why others are not."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class MetricNetworks:
     Attributes:
         perceptual: the distance of image pairs behind each column; None = unavailable, the column is empty.
         inception: the features in which sets of pictures are compared; None = unavailable, or not asked for.
-        unavailable: one line for every network that cannot be had: why, and what to do.
+        unavailable: one line for every missing network: why it is missing, and what to do.
     """
 
     perceptual: Mapping[str, LPIPS | DISTS | None] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class MetricNetworks:
 
     @property
     def least_px(self) -> dict[str, int]:
-        """The shortest side of a picture that each column at hand takes."""
+        """The shortest side of a picture that each available column takes."""
         return {column: network.least_px for column, network in self.perceptual.items() if network}
 
     def distances(self, images: Tensor, others: Tensor) -> dict[str, Tensor]:
@@ -64,16 +64,16 @@ class MetricNetworks:
 def load_metric_networks(
     perceptual: Sequence[str], weights_dir: str, device: torch.device, *, inception: bool = False
 ) -> MetricNetworks:
-    """Load what is at hand or can be downloaded.
+    """Load what is available or can be downloaded.
 
     Args:
         perceptual: columns, as in `evaluate.perceptual`.
         weights_dir: where weights are looked for first (see arbiscale.pretrained.files).
-        device: where the networks shall be.
-        inception: whether sets of pictures are compared, too.
+        device: the networks' device.
+        inception: whether sets of pictures are compared as well.
 
     Raises:
-        UserError: a file of weights is damaged or another network's.
+        UserError: a file of weights is damaged or belongs to another network.
     """
     found: dict[str, LPIPS | DISTS | None] = {}
     unavailable = []

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from arbiscale.errors import UserError
-from arbiscale.evaluation.crops import HeldOutCrop
+from arbiscale.evaluation.held_out import HeldOutCrop
 from arbiscale.evaluation.pictures import as_shown
 from arbiscale.evaluation.protocols import Protocol, Sizes
 from arbiscale.imaging.coordinates import Size

@@ -4,39 +4,52 @@ from __future__ import annotations
 
 from arbiscale.evaluation.scores import Means
 
-_SCALE = "x4"  # where it was evaluated, else the largest
-_FIGURES = ("psnr", "lpips", "consistency", "grid_energy", "self_ssim", "fid")
+SCALE = 4.0
+_UPSCALING = ("psnr", "ssim", "lpips", "consistency", "self_ssim", "grid_energy")
+_DRAWING = ("self_ssim", "grid_energy", "fid", "kid", "precision", "recall")
 
 
-def summary(means: Means, row: str, *, over: str = "bicubic") -> dict[str, float]:
-    """At most eight figures of one row of the table, by names such as `x4_psnr`.
+def summary(means: Means, row: str, *, baseline: str = "bicubic") -> dict[str, float]:
+    """At most eight figures of one model, such as `psnr_x4`; those without a value are left out.
 
-    The group is the protocol `sample` at x4; where that was not evaluated its largest scale, else the first
-    group that has the row. Beside the row's own metrics stand its gain in PSNR over another row, and its
-    LPIPS as a share of the other's. Metrics without a value are left out.
+    Super-resolution: metrics of the protocol `sample` at x4, the gain in PSNR over the baseline in dB, and
+    LPIPS divided by the baseline's. Without `sample` the first protocol is taken, without x4 the largest
+    scale. Generation: the agreement between sizes, the grid, and the distances from the training set at the
+    first size.
 
     Args:
         means: the table.
-        row: the model whose figures count.
-        over: the row that it is compared with.
+        row: the model's row.
+        baseline: the row that it is compared with.
     """
     groups = [group for group, rows in means.items() if row in rows]
-    if not groups:
-        return {}
-    scales = sorted((group for group in groups if group[:1] == "x" and "/" not in group), key=_factor)
-    group = _SCALE if _SCALE in scales else (scales or groups[:1])[-1]
-    found = {name: value for name in _FIGURES if (value := means[group][row].get(name)) is not None}
-    other = means[group].get(over, {})
-    if (psnr := other.get("psnr")) is not None and "psnr" in found:
-        found["psnr_gain_db"] = found["psnr"] - psnr
-    if (lpips := other.get("lpips")) and "lpips" in found:
-        found[f"lpips_over_{over}"] = found["lpips"] / lpips
-    return {f"{group}_{name}".replace("/", "_"): value for name, value in found.items()}
+    scales: dict[str, dict[float, str]] = {}  # the groups by protocol, then by scale
+    for group in groups:
+        protocol, _, last = group.rpartition("/")
+        if last.startswith("x"):
+            scales.setdefault(protocol, {})[float(last[1:])] = group
+    if not scales:
+        sample_and_first_size = [means[group][row] for group in groups[:2]]
+        return _known(_DRAWING, *sample_and_first_size)
+
+    there = scales.get("") or next(iter(scales.values()))
+    group = there.get(SCALE) or there[max(there)]
+    found = _known(_UPSCALING, means[group][row])
+    other = _known(_UPSCALING, means[group].get(baseline, {}))
+    name = group.replace("/", "_")
+    figures = {f"{metric}_{name}": value for metric, value in found.items()}
+    if "psnr" in found and "psnr" in other:
+        figures[f"psnr_{name}_gain_db"] = found["psnr"] - other["psnr"]
+    if "lpips" in found and other.get("lpips"):
+        figures[f"lpips_{name}_over_{baseline}"] = found["lpips"] / other["lpips"]
+    return figures
 
 
-def _factor(group: str) -> float:
-    """The scale of a group such as `x2.7`."""
-    try:
-        return float(group[1:])
-    except ValueError:
-        return 0.0
+def _known(metrics: tuple[str, ...], *tables: dict[str, float | None]) -> dict[str, float]:
+    """The metrics that have a value, each from the first table that has one."""
+    return {
+        metric: value
+        for metric in metrics
+        if (value := next((table[metric] for table in tables if table.get(metric) is not None), None))
+        is not None
+    }

@@ -7,9 +7,9 @@ from functools import partial
 
 from torch import Tensor
 
-from arbiscale.evaluation.crops import HeldOutCrop
 from arbiscale.evaluation.exhibits import Exhibit
 from arbiscale.evaluation.extremes import Extremes, window
+from arbiscale.evaluation.held_out import HeldOutCrop
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.pairs import Pairs, make_pairs, resized
 from arbiscale.evaluation.pictures import (

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from arbiscale.config.section import flatten, read_yaml
+from arbiscale.tracking.address import shown
+from arbiscale.tracking.environment import accelerator
 from arbiscale.tracking.recorded_run import read_run
 
 if TYPE_CHECKING:
+    import torch
+
     from arbiscale.tracking.store import Store
 
+RUNS = Path("runs")
 _CURVES = ("train/", "validation/")
 
 
@@ -104,3 +112,47 @@ class Facts:
     trainings: Sequence[Training]
     parameters: Mapping[str, Any]
     credits: Mapping[str, str]
+
+
+def read_parameters(path: Path) -> dict[str, Any]:
+    """All of params.yaml by dotted key, without the password that the store's address may hold."""
+    parameters = flatten(read_yaml(path))
+    return {key: shown(value) if isinstance(value, str) else value for key, value in parameters.items()}
+
+
+def collect_facts(
+    store: Store,
+    run_id: str,
+    trainings: Sequence[str],
+    parameters: Mapping[str, Any],
+    seed: int,
+    device: torch.device,
+    begun: float,
+    credits: Mapping[str, str],
+) -> Facts:
+    """Where an evaluation came from, from the store and from the records in runs/.
+
+    Args:
+        store: holds the runs.
+        run_id: of the evaluation.
+        trainings: the stages that train, in their order.
+        parameters: the whole of params.yaml, by dotted key.
+        seed: of crops and noise.
+        device: what pictures were drawn on.
+        begun: when the evaluation began, by `time.monotonic`.
+        credits: whom to name, by photograph.
+    """
+    own = read_run(store, run_id)
+    upstream = read_records(RUNS, ("download", "crop", *trainings))
+    return Facts(
+        run_id=run_id,
+        tags=own.tags if own else {},
+        seed=seed,
+        written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        device=accelerator() or str(device),
+        seconds=time.monotonic() - begun,
+        upstream=upstream,
+        trainings=[read_training(record, store) for record in upstream if record.stage in trainings],
+        parameters=parameters,
+        credits=credits,
+    )

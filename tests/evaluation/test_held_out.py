@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from arbiscale.errors import UserError
-from arbiscale.evaluation.crops import cut_held_out_crops, stack
+from arbiscale.evaluation.held_out import cut_held_out_crops, stack
 
 
 def coordinates(height: int, width: int) -> NDArray[np.uint8]:
