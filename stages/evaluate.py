@@ -10,15 +10,16 @@ from arbiscale.evaluation.held_out import read_held_out_data
 from arbiscale.evaluation.networks import load_metric_networks
 from arbiscale.evaluation.suite import evaluate_models
 from arbiscale.evaluation.summary import summary
-from arbiscale.files import atomic_folder, write_json
+from arbiscale.files import write_json
 from arbiscale.inference.loading import load_model
 from arbiscale.metrics.cost import peak_memory_mib
 from arbiscale.pipeline.stage import Stage, run_stage
 from arbiscale.report.facts import collect_facts, read_parameters
 from arbiscale.report.files import print_warnings, write_report
-from arbiscale.report.tables import as_text, flat_metrics, write_plots
+from arbiscale.report.tables import as_text, flat_metrics
 
-CROPS, MODELS, PLOTS, REPORTS = (Path(name) for name in ("data/crops", "models", "plots", "reports"))
+CROPS, MODELS = Path("data/crops"), Path("models")
+SUMMARY, PLOTS, REPORTS = Path("metrics/summary.json"), Path("plots"), Path("reports")
 NAMES = ("autoencoder", "diffusion", "align_timesteps", "align_samples")
 
 
@@ -47,12 +48,8 @@ def main(stage: Stage) -> None:
     print_warnings(problem for problem in evaluation.problems() if problem not in networks.unavailable)
 
     facts = collect_facts(stage.store, run.id, NAMES, parameters, stage.seed, device, begun, data.credits)
-    write_json(Path("metrics/summary.json"), summary(means, last))
-    with atomic_folder(PLOTS) as folder:
-        write_plots(folder, means)
-    with atomic_folder(REPORTS) as folder:
-        write_json(folder / "evaluate.json", means | memory)
-        sheets = write_report(folder, evaluation, facts, last)
+    write_json(SUMMARY, summary(means, last))
+    sheets = write_report(REPORTS, PLOTS, evaluation, facts, last, memory)
     for group, sheet in sheets.items():
         run.log_image(f"sheets/{group}", sheet)
     run.log_metrics(flat_metrics(means) | memory)
