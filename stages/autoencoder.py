@@ -14,7 +14,7 @@ from arbiscale.models.initialisation import start_from
 from arbiscale.pipeline.stage import Stage, run_stage
 from arbiscale.training.autoencoder import AutoencoderTraining
 from arbiscale.training.fit import fit
-from arbiscale.training.streams import derive_seed
+from arbiscale.training.module import derive_seed
 
 CROPS = Path("data/crops")
 OUT = Path("models/autoencoder")

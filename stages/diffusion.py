@@ -9,7 +9,7 @@ import torch
 
 from arbiscale.config.data import DataSettings
 from arbiscale.config.diffusion import DiffusionSettings
-from arbiscale.data.dataset import training_streams
+from arbiscale.data.dataset import training_batches, training_streams
 from arbiscale.models.device import choose_device
 from arbiscale.models.folder import (
     DENOISER,
@@ -24,7 +24,7 @@ from arbiscale.models.latent_space import measure_statistics
 from arbiscale.pipeline.stage import Stage, run_stage
 from arbiscale.training.diffusion import DiffusionTraining
 from arbiscale.training.fit import fit
-from arbiscale.training.streams import derive_seed, training_batches
+from arbiscale.training.module import derive_seed
 
 CROPS, FIRST_STAGE = Path("data/crops"), Path("models/autoencoder")
 OUT = Path("models/diffusion")

@@ -2,16 +2,17 @@
 
 import pickle
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from arbiscale.config.data import AugmentationSettings, CropSettings, SplitSettings
 from arbiscale.data.crops import make_crops
-from arbiscale.data.dataset import CropDataset
+from arbiscale.data.dataset import CropDataset, training_batches
 from arbiscale.data.manifest import read_manifest
 from arbiscale.data.shards import ShardWriter
 from arbiscale.errors import UserError
@@ -120,3 +121,14 @@ def test_refusals(crops: Path, tmp_path: Path):
     (crops / "train/00000.npy").write_bytes(b"short")
     with pytest.raises(UserError, match=r"00000\.npy: cannot be read .*; run `dvc repro -f -s crop`"):
         dataset[0]
+
+
+class Numbers(Dataset[torch.Tensor]):
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.tensor(index)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_follow_each_other_from_any_step_for_any_number_of_workers(workers: int):
+    batches = [batch.tolist() for batch in islice(training_batches(Numbers(), 2, 5, workers), 4)]
+    assert batches == [[10, 11], [12, 13], [14, 15], [16, 17]]

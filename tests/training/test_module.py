@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from arbiscale.config.training import TrainingSettings
-from arbiscale.training.module import TrainingModule, Validation, rate_factor
+from arbiscale.training.module import TrainingModule, Validation, derive_seed, rate_factor
 
 SettingsMaker = Callable[..., TrainingSettings]
 
@@ -75,3 +75,12 @@ def test_every_term_is_logged(training_settings: SettingsMaker, monkeypatch: pyt
         "train/other": False,
     }
     assert logged["train/other"] == 2
+
+
+def test_seeds_are_the_same_everywhere_and_different_for_every_part() -> None:
+    assert derive_seed(0, "diffusion", 3) == 5720310639157201435
+    parts = [(seed, name, step) for seed in (0, 1) for name in ("a", "b") for step in range(100)]
+    seeds = {derive_seed(*each) for each in parts}
+    assert len(seeds) == len(parts)
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert derive_seed(1, 23) != derive_seed(12, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from arbiscale.config.data import AugmentationSettings
 from arbiscale.data.augmentation import Augmentation
@@ -101,3 +102,17 @@ def training_streams(
     held_out = CropDataset(crops, "validation", None, seed, crop_px=augmentation.crop_px)
     validation = torch.stack([held_out[index] for index in range(min(VALIDATION_CROPS, len(held_out)))])
     return CropDataset(crops, "train", augmentation, seed), validation
+
+
+def training_batches(
+    dataset: Dataset[Tensor], batch_size: int, first_step: int, workers: int
+) -> DataLoader[Tensor]:
+    """Endless batches of consecutive samples from a training step on, the same for any number of workers."""
+    starts = itertools.count(first_step * batch_size, batch_size)
+    return DataLoader(
+        dataset,
+        batch_sampler=(list(range(start, start + batch_size)) for start in starts),
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )

@@ -14,8 +14,8 @@ from arbiscale.losses.image import ImageLoss
 from arbiscale.losses.reduction import clamped_snr_weight, per_sample, weighted_mean
 from arbiscale.models.latent_diffusion import LatentDiffusion
 from arbiscale.models.latent_space import ImagePair
+from arbiscale.training.diffusion import preview, preview_sampling
 from arbiscale.training.module import TrainingModule, Validation
-from arbiscale.training.previews import preview, preview_sampling
 
 
 class AlignmentTraining(TrainingModule):
@@ -27,7 +27,7 @@ class AlignmentTraining(TrainingModule):
         training: steps, batch, schedule.
         sampling: the chain that validations draw with.
         model: the trained model.
-        weights_dir: where the LPIPS network lies.
+        weights_dir: folder of the LPIPS network.
     """
 
     def __init__(
@@ -110,9 +110,8 @@ class TimestepAlignment(AlignmentTraining):
 class SampleAlignment(AlignmentTraining):
     """lambda2 image(x0, decode(z_0)), z_0 drawn by a short chain, gradients through its last steps.
 
-    Super-resolution starts from noise: the condition tells which image is meant. Generation has
-    nothing to tell it, so its chain starts from the image's own latent, noised to where the steps
-    with gradients begin.
+    Super-resolution starts from noise, as the condition determines the image. Generation has no condition,
+    so its chain starts from the image's own latent, with the noise of the first step that has gradients.
     """
 
     def __init__(self, settings: AlignSettings, model: LatentDiffusion, weights_dir: str) -> None:
@@ -121,7 +120,7 @@ class SampleAlignment(AlignmentTraining):
         self.gradient_steps = samples.gradient_steps
 
     def losses(self, images: Tensor) -> dict[str, Tensor]:
-        """The image loss at the end of the chain; the latent's error is only watched."""
+        """The image loss at the end of the chain; the latent's error is only recorded."""
         pair, latent = self.encode(images)
         start, first_step = torch.randn_like(latent), 0
         if pair.condition is None:

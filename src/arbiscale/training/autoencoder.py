@@ -12,14 +12,13 @@ from arbiscale.imaging.sheets import comparison
 from arbiscale.losses.adversarial import PatchDiscriminator, discriminator_loss, generator_loss
 from arbiscale.losses.grid import grid_loss
 from arbiscale.losses.image import ImageLoss
-from arbiscale.losses.reduction import per_sample
 from arbiscale.networks.autoencoder import Autoencoder
 from arbiscale.networks.encoder import Posterior
-from arbiscale.training.module import TrainingModule, Validation
+from arbiscale.training.module import TrainingModule, Validation, mean_psnr
 
 
 class AutoencoderTraining(TrainingModule):
-    """Reconstruction at a size drawn anew each batch: L1 and optional grid, KL, LPIPS, adversarial terms."""
+    """Reconstruction at a random size for each batch: L1 and optional grid, KL, LPIPS, adversarial terms."""
 
     def __init__(self, settings: AutoencoderSettings, factor: int, weights_dir: str) -> None:
         super().__init__("autoencoder", settings.training)
@@ -31,7 +30,7 @@ class AutoencoderTraining(TrainingModule):
         self.discriminator = PatchDiscriminator(settings.discriminator) if adversarial else None
 
     def learning(self) -> dict[str, tuple[nn.Module, float]]:
-        """The autoencoder, and the discriminator where one is wanted."""
+        """The autoencoder, and the discriminator where the settings have one."""
         networks: dict[str, tuple[nn.Module, float]] = {"autoencoder": (self.autoencoder, self.settings.lr)}
         if self.discriminator is not None:
             networks["discriminator"] = (self.discriminator, self.settings.lr)
@@ -69,9 +68,8 @@ class AutoencoderTraining(TrainingModule):
         """Reconstruction at the images' own size."""
         side = images.shape[-1]
         drawn = self._draw(images, self.autoencoder.encode(images), side, (0, 0, side, side))
-        error = per_sample(drawn.clamp(-1, 1) - images, "l2")
-        psnr = (10 * torch.log10(4 / error)).mean()
-        return Validation({"psnr": float(psnr)}, {"reconstruction": comparison([drawn, images])})
+        psnr = mean_psnr(drawn.clamp(-1, 1), images)
+        return Validation({"psnr": psnr}, {"reconstruction": comparison([drawn, images])})
 
     def _draw(
         self, images: Tensor, posterior: Posterior, side: int, region: tuple[int, int, int, int]

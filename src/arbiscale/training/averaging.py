@@ -37,9 +37,7 @@ class WeightAveraging(Callback):
         """Follow the weights to their device; the counter stays on the CPU, where reading it is free."""
         self._average.module.to(pl_module.device)
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, *_: Any, **__: Any) -> None:
         """Move the averages towards the weights."""
         self._average.update_parameters(self._live)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
@@ -15,8 +15,7 @@ from arbiscale.errors import UserError
 from arbiscale.files import atomic_file
 from arbiscale.progress import LongTask
 from arbiscale.training.averaging import WeightAveraging
-from arbiscale.training.module import Recorder, TrainingModule
-from arbiscale.training.streams import derive_seed
+from arbiscale.training.module import Recorder, derive_seed
 
 
 class StepSeeds(Callback):
@@ -26,9 +25,7 @@ class StepSeeds(Callback):
         self.seed = seed
         self.name = name
 
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: Trainer, *_: Any, **__: Any) -> None:
         """Seed all global generators."""
         torch.manual_seed(derive_seed(self.seed, self.name, trainer.global_step))
 
@@ -50,9 +47,7 @@ class DivergenceGuard(Callback):
     def __init__(self, every_steps: int) -> None:
         self.every_steps = every_steps
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, *_: Any, **__: Any) -> None:
         """Look at the loss now and then (a look waits for the accelerator).
 
         Raises:
@@ -62,9 +57,8 @@ class DivergenceGuard(Callback):
             return
         loss = float(outputs["loss"])
         if not math.isfinite(loss):
-            name = getattr(pl_module, "name", "training")
             raise UserError(
-                f"{name}: the loss is {loss} at step {trainer.global_step}: the training diverged; "
+                f"{pl_module.name}: the loss is {loss} at step {trainer.global_step}: the training diverged; "
                 "lower its learning rate (lr), or set gradient_clip"
             )
 
@@ -81,14 +75,11 @@ class Validations(Callback):
         self.every_steps = every_steps
         self.seed = seed
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, *_: Any, **__: Any) -> None:
         """Validate after every so many steps and after the last."""
         step = trainer.global_step
         if step % self.every_steps and step != trainer.max_steps:
             return
-        assert isinstance(pl_module, TrainingModule)
         pl_module.eval()
         with torch.no_grad(), self.averaging.averaged():
             torch.manual_seed(derive_seed(self.seed, "validation"))
@@ -113,14 +104,12 @@ class StepProgress(Callback):
         self.log_every_steps = log_every_steps
         self._task: LongTask | None = None
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, *_: Any) -> None:
         """Start the clock at the first step of this process (after a resume: not at zero)."""
         self._loss = float("nan")
         self._task = LongTask(self.name, trainer.max_steps, "steps", done=trainer.global_step)
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, *_: Any, **__: Any) -> None:
         """Move on."""
         assert self._task is not None
         step = trainer.global_step
@@ -131,7 +120,7 @@ class StepProgress(Callback):
             images_per_second = self._task.rate * self.batch_size
             trainer.logger.log_metrics({"throughput/images_per_second": images_per_second}, step)
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def teardown(self, *_: Any, **__: Any) -> None:
         """Give the terminal back, also after a failure."""
         if self._task is not None:
             self._task.stop()

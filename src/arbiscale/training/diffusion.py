@@ -1,16 +1,20 @@
-"""Training of the latent diffusion model."""
+"""Training of the latent diffusion model, and what validations of denoisers draw."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from arbiscale.config.sampling import SamplingSettings
 from arbiscale.config.training import TrainingSettings
+from arbiscale.diffusion.process import DiffusionProcess
+from arbiscale.imaging.sheets import comparison
 from arbiscale.losses.reduction import per_sample
 from arbiscale.models.latent_diffusion import LatentDiffusion
 from arbiscale.models.latent_space import ImagePair
-from arbiscale.training.module import TrainingModule, Validation
-from arbiscale.training.previews import preview, preview_sampling
+from arbiscale.training.module import TrainingModule, Validation, mean_psnr
+
+_PREVIEW_STEPS = 8  # fewer where the process has fewer timesteps
 
 
 class DiffusionTraining(TrainingModule):
@@ -51,3 +55,22 @@ class DiffusionTraining(TrainingModule):
         noisy = process.add_noise(latent, noise, timestep)
         prediction = self.model.denoiser(noisy, timestep, pair.condition)
         return per_sample(prediction - process.target(latent, noise, timestep), "l2")
+
+
+def preview_sampling(process: DiffusionProcess) -> SamplingSettings:
+    """The validations' chain where the loss runs none: the same in all stages, so that curves compare."""
+    return SamplingSettings(steps=min(_PREVIEW_STEPS, process.timesteps), spacing="trailing", eta=0.0)
+
+
+def preview(
+    model: LatentDiffusion, pair: ImagePair, sampling: SamplingSettings, metrics: dict[str, float]
+) -> Validation:
+    """Draw the validation crops through a chain; PSNR to the target where there is a condition."""
+    batch, _, height, width = pair.target.shape
+    noise = torch.randn(model.latent_shape(batch, (height, width)), device=pair.target.device)
+    latent = model.sample(noise, pair.condition, sampling)
+    drawn = model.space.decode(latent, (height, width), base=pair.base).clamp(-1, 1)
+    if pair.condition is None:
+        return Validation(metrics, {"samples": comparison([drawn])})
+    metrics = {**metrics, "psnr": mean_psnr(drawn, pair.target)}
+    return Validation(metrics, {"samples": comparison([drawn, pair.target])})

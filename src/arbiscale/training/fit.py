@@ -15,6 +15,7 @@ from pytorch_lightning.loggers import Logger
 from torch.utils.data import Dataset
 
 from arbiscale.config.runtime import RuntimeSettings
+from arbiscale.data.dataset import training_batches
 from arbiscale.models.device import choose_device
 from arbiscale.training.averaging import WeightAveraging
 from arbiscale.training.callbacks import (
@@ -25,7 +26,6 @@ from arbiscale.training.callbacks import (
     Validations,
 )
 from arbiscale.training.module import Recorder, TrainingModule
-from arbiscale.training.streams import training_batches
 
 LightningPrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
 _PRECISIONS: dict[str, LightningPrecision] = {
@@ -69,7 +69,7 @@ def fit(
     checkpoint = scratch / "last.ckpt"
     first_step = 0
     if checkpoint.exists():
-        first_step = torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"]
+        first_step = _read(checkpoint)["global_step"]
         print(f"{module.name}: resuming at step {first_step} of {settings.steps}", flush=True)
     callbacks: list[Callback] = [
         StepSeeds(seed, module.name),
@@ -110,7 +110,7 @@ def fit(
             weights_only=True,
         )
     else:
-        averaging.load_state_dict(_callback_state(checkpoint, averaging))
+        averaging.load_state_dict(_read(checkpoint)["callbacks"][averaging.state_key])
     averaging.finish()
     module.to("cpu").eval()
 
@@ -151,9 +151,9 @@ class RecorderLogger(Logger):
         """Nothing: the stage has recorded the parameters."""
 
 
-def _callback_state(checkpoint: Path, callback: WeightAveraging) -> dict[str, Any]:
-    loaded = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    state: dict[str, Any] = loaded["callbacks"][callback.state_key]
+def _read(checkpoint: Path) -> dict[str, Any]:
+    """A checkpoint, read from disk only as far as it is used."""
+    state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
     return state
 
 

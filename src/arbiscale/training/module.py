@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from arbiscale.config.training import TrainingSettings
 from arbiscale.errors import StateMismatchError
+from arbiscale.losses.reduction import per_sample
 
 
 class Recorder(Protocol):
@@ -104,3 +106,14 @@ def rate_factor(step: int, settings: TrainingSettings) -> float:
         return 1.0
     progress = (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps)
     return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def mean_psnr(drawn: Tensor, target: Tensor) -> float:
+    """Mean PSNR in dB of images (batch, 3, height, width) in [-1, 1]."""
+    return float((10 * torch.log10(4 / per_sample(drawn - target, "l2"))).mean())
+
+
+def derive_seed(*parts: int | str) -> int:
+    """A 63-bit seed from any parts, e.g. (seed, "diffusion", step)."""
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest) >> 1
