@@ -54,7 +54,7 @@ environment:
 	$(PYTHON) -m venv --clear $(VENV)
 
 $(VENV)/.installed: pyproject.toml constraints.txt $(ENVIRONMENT)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train]'
 	@$(BIN)/python .ci/torchvision_shim.py
 	@touch $@
 

@@ -1,4 +1,30 @@
-"""Errors a user can cause and mend: shown as one line, with exit code 2, never as a traceback."""
+"""Errors that a user can cause and fix: shown as one line, with exit code 2, never as a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+EXTRAS = {  # of pyproject.toml, with the modules that their packages bring
+    "train": [
+        "albumentations",
+        "dvc",
+        "jinja2",
+        "lpips",
+        "markupsafe",
+        "matplotlib",
+        "mlflow",
+        "pynvml",
+        "pytorch_lightning",
+        "skimage",
+        "sklearn",
+        "torch_fidelity",
+        "torchmetrics",
+        "torchvision",
+    ],
+    "s3": ["boto3", "botocore", "dvc_s3"],
+    "film": ["imageio_ffmpeg"],
+}
 
 
 class UserError(Exception):
@@ -6,8 +32,25 @@ class UserError(Exception):
 
 
 class UnavailableError(UserError):
-    """Something outside the project (network weights, a server, a package) cannot be had now."""
+    """Something outside the project (network weights, a server, a package) is not available now."""
 
 
 class StateMismatchError(UserError):
     """A paused state holds tensors of other names or shapes than the networks that it should continue."""
+
+
+@contextmanager
+def extras_named() -> Iterator[None]:
+    """Turn the failed import of an optional package into a message that names the extra.
+
+    Raises:
+        UserError: a package of an extra is missing.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        for extra, modules in EXTRAS.items():
+            if package in modules:
+                raise UserError(f"this needs {package}; run `pip install 'arbiscale[{extra}]'`") from None
+        raise

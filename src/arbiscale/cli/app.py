@@ -12,7 +12,7 @@ import typer
 from arbiscale import __version__
 from arbiscale.cli import drawing, film, presets, project, registry, resume
 from arbiscale.cli import published as checkpoints
-from arbiscale.errors import UserError
+from arbiscale.errors import UserError, extras_named
 
 OBJECTS_BETWEEN_COLLECTIONS = 10_000  # instead of 700: importing torch and diffusers collects for 0.6 s less
 
@@ -43,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     try:
-        code = app(arguments, prog_name="arbiscale", standalone_mode=False)
+        with extras_named():
+            code = app(arguments, prog_name="arbiscale", standalone_mode=False)
     except UserError as error:
         sys.exit(_fail(str(error), 2))
     except typer.TyperException as error:  # wrong options and arguments

@@ -13,7 +13,7 @@ from pathlib import Path
 from arbiscale.config.params import check_params
 from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.config.section import SectionType, load_section
-from arbiscale.errors import StateMismatchError, UserError
+from arbiscale.errors import StateMismatchError, UserError, extras_named
 from arbiscale.files import content_hash, write_json
 from arbiscale.pipeline.curves import CurveRecorder
 from arbiscale.pipeline.inputs import StageInputs, only_tracked, stage_inputs
@@ -75,7 +75,7 @@ def run_stage(name: str, body: Callable[[Stage], None], *, upstream: Sequence[st
         upstream: stages whose run ids, read from runs/*.json, become tags of this run.
     """
     try:
-        with stop_signals() as signals:
+        with extras_named(), stop_signals() as signals:
             _execute(name, body, upstream, signals.check)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
