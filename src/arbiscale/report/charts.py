@@ -1,22 +1,79 @@
-"""Charts as inline SVG: lines over an axis, points in a plane, bars. Colours come from page.css."""
+"""Charts by matplotlib as inline SVG: lines, named points in a plane, bars. Colours are page.css's variables.
+
+matplotlib is imported when the first chart is drawn, not with this module.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from arbiscale.report.axes import Axis, axis, number
-from arbiscale.report.marks import Series, leader, line, marker, name
-from arbiscale.report.placement import beside, spread
-from arbiscale.report.svg import element
+from arbiscale.report.svg import COLOURS, inline_svg
 
-_WIDTH_PX, _HEIGHT_PX = 380, 250
-_TOP_PX, _BOTTOM_PX = 10, 40
-_CHARACTER_PX = 6.1  # of labels, about
-_LABEL_GAP_PX = 13.0
-_BAR_PX, _BAR_GAP_PX = 14, 8
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+
+_WIDTH_PX, _HEIGHT_PX, _BAR_PX = 380, 250, 22
+_LINE_PX = 13.0  # of names
+_MARKERS = {"circle": "o", "square": "s", "diamond": "D", "triangle": "^", "cross": "x"}
+_SETTINGS: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text
+    "text.parse_math": False,  # a dollar sign in a name is one
+    "lines.scale_dashes": False,
+    "font.family": ["DejaVu Sans"],
+    "font.size": 11,
+    "text.color": COLOURS["ink"],
+    "axes.labelcolor": COLOURS["muted"],
+    "axes.edgecolor": COLOURS["muted"],
+    "xtick.color": COLOURS["muted"],
+    "ytick.color": COLOURS["muted"],
+    "grid.color": COLOURS["faint"],
+    "grid.linewidth": 1,
+    "axes.linewidth": 1,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.labelsize": 11,
+    "ytick.labelsize": 11,
+    "ytick.major.size": 0,
+}
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a series is told from others, by more than its colour.
+
+    Attributes:
+        colour: variable of page.css.
+        marker: of points: circle, square, diamond, triangle, cross.
+        dash: lengths of strokes and gaps in pixels; empty = a whole line.
+        strong: stands out.
+    """
+
+    colour: str
+    marker: str = "circle"
+    dash: tuple[float, ...] = ()
+    strong: bool = False
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points (x, y) of one name, in the order in which they are joined."""
+
+    name: str
+    points: Sequence[Point]
+    style: Style
 
 
 @dataclass(frozen=True)
@@ -25,8 +82,8 @@ class Labels:
 
     Attributes:
         identity: unique in the page.
-        title: what the chart shows, read out by screen readers.
-        description: the same in a sentence, with what it finds.
+        title: what the chart shows, for screen readers.
+        description: the same in a sentence, with its values.
         x: the horizontal axis, with its unit.
         y: the vertical axis, with its unit.
     """
@@ -42,7 +99,7 @@ def line_chart(
     labels: Labels,
     series: Sequence[Series],
     *,
-    x_ticks: Sequence[float] | None = None,
+    x_ticks: Sequence[float] = (),
     x_prefix: str = "",
     logarithmic_x: bool = False,
     logarithmic_y: bool = False,
@@ -54,71 +111,77 @@ def line_chart(
     Args:
         labels: the chart's words.
         series: at least one, each of at least one point.
-        x_ticks: numbers below the axis; None chooses round ones.
+        x_ticks: numbers below the axis; none = round ones.
         x_prefix: in front of these, such as ×.
-        logarithmic_x: equal ratios of x are equally far apart.
+        logarithmic_x: whether equal ratios of x are equally far apart.
         logarithmic_y: likewise for y; all must be positive.
         markers: whether points are marked; a lone point always is.
         from_zero: whether x begins at zero, wherever the first point lies.
     """
-    names_px = max(len(each.name) for each in series) * _CHARACTER_PX + 16
-    right_px = _WIDTH_PX - min(names_px, 0.36 * _WIDTH_PX)
-    bottom_px = _HEIGHT_PX - _BOTTOM_PX
-    y = axis(
-        [point[1] for each in series for point in each.points],
-        bottom_px,
-        _TOP_PX,
-        logarithmic=logarithmic_y,
-    )
-    left_px = _left_px(y)
-    x_values = [point[0] for each in series for point in each.points]
-    x_values += [0.0] if from_zero else []
-    x_values += x_ticks or []
-    x = axis(x_values, left_px, right_px, logarithmic=logarithmic_x, ticks=x_ticks)
-    ends = [each.points[-1] for each in series]
-    names_y_px = spread([y.at(end[1]) for end in ends], _LABEL_GAP_PX, _TOP_PX, bottom_px)
-    parts = [_frame(labels, x, y, right_px, x_prefix)]
-    drawn = sorted(zip(series, names_y_px, strict=True), key=lambda pair: pair[0].style.strong)
-    for each, name_y_px in drawn:  # the strong one last, on top
-        places = [(x.at(a), y.at(b)) for a, b in each.points]
-        end_px = places[-1]
-        name_x_px = max(end_px[0] + 8, right_px - 2)
-        to_name = f"M{end_px[0] + 5:.1f} {end_px[1]:.1f}L{name_x_px:.1f} {name_y_px:.1f}h5"
-        parts.append(line(each, places, markers or len(places) == 1))
-        parts.append(element("g", leader(each, to_name), name(each, name_x_px + 8, name_y_px)))
-    return _chart(labels, parts)
+    with _figure() as (figure, axes):
+        for each in series:
+            _draw(axes, each, line=True, markers=markers or len(each.points) == 1)
+        if from_zero:
+            axes.set_xlim(left=0)
+        _scale(axes.xaxis, axes.set_xscale, logarithmic_x, x_prefix)
+        _scale(axes.yaxis, axes.set_yscale, logarithmic_y)
+        if x_ticks:
+            axes.set_xticks(x_ticks)
+        beside = axes.get_yaxis_transform()  # right of the axes, at a value's height
+        names = [_name(axes, each, (1.04, each.points[-1][1]), beside) for each in series]
+        _label(figure, axes, labels)
+        ends = [axes.transData.transform(each.points[-1]) for each in series]
+        heights = _spread([end[1] for end in ends], axes.bbox.y0, axes.bbox.y1)
+        for name, each, end, height in zip(names, series, ends, heights, strict=True):
+            name.set_transform(None)
+            name.set_position((axes.bbox.x1 + 12, height))
+            _leader(axes, each, (end[0] + 5, end[1]), (axes.bbox.x1 + 8, height))
+        return _svg(figure, labels)
 
 
-def plane(labels: Labels, series: Sequence[Series], *, y_upwards: bool = True) -> Markup:
-    """Points of single x and y, each with its name beside it.
+def scatter_chart(labels: Labels, series: Sequence[Series], *, y_upwards: bool = True) -> Markup:
+    """Points in a plane, each with its name beside it.
 
     Args:
         labels: the chart's words.
         series: at least one, each of one point.
         y_upwards: whether y grows upwards.
     """
-    bottom_px, right_px = float(_HEIGHT_PX - _BOTTOM_PX), _WIDTH_PX - 8.0
-    low_px, high_px = (bottom_px, float(_TOP_PX)) if y_upwards else (float(_TOP_PX), bottom_px)
-    y = axis([each.points[0][1] for each in series], low_px, high_px, air=0.12)
-    x = axis([each.points[0][0] for each in series], _left_px(y), right_px, air=0.12)
-    places = [(x.at(each.points[0][0]), y.at(each.points[0][1])) for each in series]
-    frame = (_left_px(y), float(_TOP_PX), right_px, bottom_px)
-    parts = [_frame(labels, x, y, right_px, "")]
-    order = sorted(  # the strong ones choose first, the grey ones last
-        range(len(series)),
-        key=lambda index: (
-            not series[index].style.strong,
-            series[index].style.colour == "muted",
-            places[index][1],
-        ),
-    )
-    names = beside(places, [len(each.name) * _CHARACTER_PX for each in series], order, frame)
-    for each, (x_px, y_px), named in zip(series, places, names, strict=True):
-        if abs(named.y_px - y_px) > 6:
-            parts.append(leader(each, f"M{x_px:.1f} {y_px:.1f}L{named.x_px:.1f} {named.y_px:.1f}"))
-        parts.append(marker(each, (x_px, y_px)))
-        parts.append(name(each, named.x_px, named.y_px, "end" if named.side < 0 else None))
-    return _chart(labels, parts)
+    from matplotlib.transforms import Bbox
+
+    with _figure() as (figure, axes):
+        axes.margins(0.12)
+        for each in series:
+            _draw(axes, each, line=False, markers=True)
+        _scale(axes.xaxis)
+        _scale(axes.yaxis)
+        if not y_upwards:
+            axes.invert_yaxis()
+        _label(figure, axes, labels)
+        points = [tuple(axes.transData.transform(each.points[0])) for each in series]
+        taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in points]
+        order = sorted(  # the strong one chooses its place first, grey ones last
+            range(len(series)),
+            key=lambda index: (not series[index].style.strong, series[index].style.colour == "muted"),
+        )
+        shifts = sorted(range(-72, 73, 3), key=abs)
+        for index in order:
+            (x, y), each = points[index], series[index]
+            name = _name(axes, each, (x + 9, y), None)
+            width = name.get_window_extent().width
+            others = taken[:index] + taken[index + 1 :]
+            for shift, left in product(shifts, (x + 9, x - 9 - width)):
+                box = Bbox.from_bounds(left, y + shift - 6, width, 12)
+                if axes.bbox.containsx(box.x0) and box.x1 <= _WIDTH_PX and axes.bbox.containsy(y + shift):
+                    near = left if left > x else box.x1
+                    middle = Bbox.from_bounds((x + near) / 2, y + shift / 2, 1, 1)
+                    if not box.count_overlaps(others) and not middle.count_overlaps(others):
+                        name.set_position((left, y + shift))
+                        taken.append(box)
+                        if abs(shift) > 6:
+                            _leader(axes, each, (x, y), (near, y + shift))
+                        break
+        return _svg(figure, labels)
 
 
 def bar_chart(labels: Labels, bars: Sequence[tuple[str, float, str]]) -> Markup:
@@ -128,73 +191,116 @@ def bar_chart(labels: Labels, bars: Sequence[tuple[str, float, str]]) -> Markup:
         labels: the chart's words.
         bars: name, length in any unit, and how the length is written; at least one, none negative.
     """
-    left_px = max(len(bar) for bar, _, _ in bars) * _CHARACTER_PX + 10
-    values_px = max(len(text) for _, _, text in bars) * _CHARACTER_PX + 10
-    longest = max(length for _, length, _ in bars) or 1.0
-    parts = []
-    for index, (bar, length, text) in enumerate(bars):
-        top_px = index * (_BAR_PX + _BAR_GAP_PX) + 4.0
-        width_px = max(1.0, length / longest * (_WIDTH_PX - left_px - values_px))
-        middle_px = top_px + _BAR_PX / 2 + 4
-        parts += [
-            element("text", bar, class_="name", x=left_px - 8, y=middle_px, text_anchor="end"),
-            element("rect", class_="bar", x=left_px, y=top_px, width=width_px, height=float(_BAR_PX)),
-            element("text", text, class_="tick", x=left_px + width_px + 6, y=middle_px),
-        ]
-    return _chart(labels, parts, len(bars) * (_BAR_PX + _BAR_GAP_PX) + 4)
+    with _figure(len(bars) * _BAR_PX + 8) as (figure, axes):
+        drawn = axes.barh(
+            range(len(bars)), [length for _, length, _ in bars], height=0.65, color=COLOURS["hue-2"]
+        )
+        for bar, (name, _, text) in zip(drawn, bars, strict=True):
+            bar.set_gid(f"{name}: {text}")
+        axes.bar_label(drawn, [text for *_, text in bars], padding=6, color=COLOURS["muted"])
+        axes.set_yticks(range(len(bars)), [name for name, *_ in bars], color=COLOURS["ink"])
+        axes.set_ylim(len(bars) - 0.5, -0.5)
+        axes.set_xticks([])
+        axes.spines[:].set_visible(False)
+        return _svg(figure, labels)
 
 
-def _chart(labels: Labels, parts: Sequence[str], height_px: int = _HEIGHT_PX) -> Markup:
-    named = f"{labels.identity}-title", f"{labels.identity}-description"
-    return element(
-        "svg",
-        element("title", labels.title, id=named[0]),
-        element("desc", labels.description, id=named[1]),
-        *parts,
-        class_="chart",
-        role="img",
-        viewBox=f"0 0 {_WIDTH_PX} {height_px}",
-        aria_labelledby=" ".join(named),
+@contextmanager
+def _figure(height_px: int = _HEIGHT_PX) -> Iterator[tuple[Figure, Axes]]:
+    """A figure whose points are the page's pixels, and its axes."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(_SETTINGS), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the browser's fonts may have it
+        warnings.filterwarnings("ignore", "constrained_layout not applied")  # very long names overflow
+        figure = Figure((_WIDTH_PX / 72, height_px / 72), dpi=72, layout="constrained")
+        axes = figure.add_subplot()
+        axes.patch.set_visible(False)
+        figure.patch.set_visible(False)
+        yield figure, axes
+
+
+def _draw(axes: Axes, series: Series, *, line: bool, markers: bool) -> None:
+    style, colour = series.style, COLOURS[series.style.colour]
+    axes.plot(
+        *zip(*series.points, strict=True),
+        color=colour,
+        linestyle=((0, style.dash) if style.dash else "-") if line else "none",
+        linewidth=2.6 if style.strong else 1.6,
+        marker=_MARKERS[style.marker] if markers else "",
+        markersize=8.4 if style.strong else 6.8,
+        markeredgecolor=colour if style.marker == "cross" else COLOURS["paper"],
+        markeredgewidth=1.8 if style.marker == "cross" else 1,
+        zorder=3 if style.strong else 2,
+        clip_on=False,
+        gid=series.name,
     )
 
 
-def _left_px(y: Axis) -> float:
-    """Room for the numbers beside a vertical axis."""
-    return max([3, *(len(number(tick)) for tick in y.ticks)]) * _CHARACTER_PX + 26
+def _name(axes: Axes, series: Series, place: Point, transform: Any) -> Any:
+    weight = "bold" if series.style.strong else "normal"
+    return axes.text(*place, series.name, transform=transform, va="center_baseline", weight=weight)
 
 
-def _frame(labels: Labels, x: Axis, y: Axis, right_px: float, x_prefix: str) -> Markup:
-    """Axes, grid, numbers and words."""
-    left_px, bottom_px = x.start_px, float(_HEIGHT_PX - _BOTTOM_PX)
-    parts = [element("path", class_="axis", d=f"M{left_px:.1f} {_TOP_PX}V{bottom_px:.1f}H{right_px:.1f}")]
-    for tick in y.ticks:
-        at = y.at(tick)
-        parts.append(element("line", class_="grid", x1=left_px, x2=right_px, y1=at, y2=at))
-        parts.append(element("text", number(tick), class_="tick", x=left_px - 6, y=at + 4, text_anchor="end"))
-    last_px = -1000.0
-    for tick in x.ticks:
-        at, text = x.at(tick), x_prefix + number(tick)
-        parts.append(element("line", class_="axis", x1=at, x2=at, y1=bottom_px, y2=bottom_px + 4))
-        half_px = len(text) * _CHARACTER_PX / 2
-        if at - half_px > last_px + 4:  # numbers that would touch are left out, their marks stay
-            parts.append(element("text", text, class_="tick", x=at, y=bottom_px + 16, text_anchor="middle"))
-            last_px = at + half_px
-    middle_px = (_TOP_PX + bottom_px) / 2
-    parts += [
-        element(
-            "text",
-            labels.x,
-            class_="axis-name",
-            x=(left_px + right_px) / 2,
-            y=bottom_px + 34,
-            text_anchor="middle",
-        ),
-        element(
-            "text",
-            labels.y,
-            class_="axis-name",
-            text_anchor="middle",
-            transform=f"translate(11 {middle_px:.0f}) rotate(-90)",
-        ),
-    ]
-    return element("g", *parts)
+def _leader(axes: Axes, series: Series, start_px: Point, end_px: Point) -> None:
+    """A thin line from a point to its name."""
+    from matplotlib.lines import Line2D
+
+    colour = COLOURS[series.style.colour]
+    axes.figure.add_artist(
+        Line2D(*zip(start_px, end_px, strict=True), transform=None, color=colour, linewidth=0.8, alpha=0.7)
+    )
+
+
+def _scale(
+    axis: Axis, set_scale: Callable[[str], None] | None = None, logarithmic: bool = False, prefix: str = ""
+) -> None:
+    """Few round numbers beside an axis: 20k for thousands; 1, 2, 5 or powers of ten on a logarithmic one."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+    if logarithmic and set_scale is not None:
+        set_scale("log")
+        low, high = axis.get_view_interval()
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 100 else (1,), numticks=7))
+    else:
+        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: prefix + number(value)))
+
+
+def number(value: float) -> str:
+    """A tick's text: no more digits than it has, thousands as 20k."""
+    text = f"{value / 1000:g}k" if abs(value) >= 10_000 else f"{value:g}"
+    return text.replace("-", "−")
+
+
+def _label(figure: Figure, axes: Axes, labels: Labels) -> None:
+    """Names of axes and the grid; afterwards places in pixels are final."""
+    axes.set_xlabel(labels.x)
+    axes.set_ylabel(labels.y)
+    axes.grid(axis="y")
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    last_px = -math.inf
+    for label in axes.get_xticklabels():  # numbers that would touch are left out, their marks stay
+        box = label.get_window_extent()
+        label.set_visible(box.x0 > last_px + 2)
+        last_px = box.x1 if label.get_visible() else last_px
+
+
+def _spread(wanted_px: Sequence[float], low_px: float, high_px: float) -> list[float]:
+    """Heights of names: near the wanted ones, in their order, a line apart, within bounds if they fit."""
+    order = sorted(range(len(wanted_px)), key=lambda index: wanted_px[index])
+    placed = [0.0] * len(wanted_px)
+    below = low_px - _LINE_PX
+    for index in order:
+        placed[index] = below = max(wanted_px[index], below + _LINE_PX)
+    above = max(high_px, low_px + _LINE_PX * (len(order) - 1)) + _LINE_PX
+    for index in reversed(order):
+        placed[index] = above = min(placed[index], above - _LINE_PX)
+    return placed
+
+
+def _svg(figure: Figure, labels: Labels) -> Markup:
+    return inline_svg(figure, labels.identity, labels.title, labels.description)

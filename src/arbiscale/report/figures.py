@@ -9,20 +9,19 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from arbiscale.evaluation.scores import Means
-from arbiscale.report.charts import Labels, bar_chart, line_chart, plane
+from arbiscale.report.charts import Labels, Point, Series, Style, bar_chart, line_chart, scatter_chart
 from arbiscale.report.facts import Training
-from arbiscale.report.marks import Point, Series, Style
 from arbiscale.report.measures import Measure, duration, label_of, measures
 from arbiscale.report.table import Group, places
 
 _FIXED = {
-    "bicubic": Style("muted", "square", "2 3"),
-    "lanczos": Style("muted", "diamond", "6 2 2 2"),
-    "autoencoder": Style("ink", "cross", "6 3"),
-    "other_latent": Style("muted", "cross", "1 3"),
+    "bicubic": Style("muted", "square", (2, 3)),
+    "lanczos": Style("muted", "diamond", (6, 2, 2, 2)),
+    "autoencoder": Style("ink", "cross", (6, 3)),
+    "other_latent": Style("muted", "cross", (1, 3)),
 }
 _MARKERS = ("circle", "square", "diamond", "triangle")
-_COLOURS = 6  # classes hue-1 to hue-6 of page.css; the first is the last model's
+_COLOURS = 6  # variables hue-1 to hue-6 of page.css; the first is the last model's
 _CURVE_POINTS = 240  # longer curves are shown as means of neighbours
 _RATIO_OF_LOGARITHMS = 8.0  # largest / smallest value from which a loss is drawn logarithmically
 _RATIO_OF_SCALES = 6.0
@@ -44,7 +43,7 @@ def styles(rows: Sequence[str], last: str) -> dict[str, Style]:
     others = [row for row in rows if row not in found]
     for index, row in enumerate(others):
         hue = 2 + index % (_COLOURS - 1)
-        dash = "" if index < _COLOURS - 1 else "5 2"
+        dash = () if index < _COLOURS - 1 else (5, 2)
         found[row] = Style(f"hue-{hue}", _MARKERS[(index + 1) % len(_MARKERS)], dash)
     return found
 
@@ -77,7 +76,7 @@ def planes(means: Means, look: Mapping[str, Style]) -> dict[str, list[Figure]]:
                 f"{psnr.words} {psnr.arrow}",
                 f"{lpips.words} {lpips.arrow}",
             )
-            chart = plane(labels, series, y_upwards=False)
+            chart = scatter_chart(labels, series, y_upwards=False)
             found.setdefault(place, []).append(Figure(group.label, "", chart))
     return found
 
@@ -195,7 +194,7 @@ def _curve_style(name: str, index: int) -> Style:
         return Style("hue-1", "circle", strong=True)
     if name == "train/loss":
         return Style("ink", strong=True)
-    return Style(f"hue-{2 + index % (_COLOURS - 1)}", "square", "3 3")
+    return Style(f"hue-{2 + index % (_COLOURS - 1)}", "square", (3, 3))
 
 
 def thinned(points: Sequence[Point], most: int = _CURVE_POINTS) -> list[Point]:
