@@ -1,16 +1,20 @@
+import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from socket import create_server
 
 import pytest
+from filelock import FileLock
 
-from arbiscale.errors import UnavailableError
+from arbiscale.errors import UnavailableError, UserError
 from arbiscale.tracking import address as store_address
-from arbiscale.tracking.address import configured_uri, probe, shown, store_uri
+from arbiscale.tracking.address import configured_uri, opening, probe, shown, store_uri
 
 
 @pytest.fixture
@@ -106,3 +110,62 @@ def test_a_nonsense_port_is_named() -> None:
 
 def test_files_need_no_probe() -> None:
     probe("sqlite:////nowhere/mlflow.db")
+
+
+def test_a_place_that_cannot_hold_the_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    file = tmp_path / "taken/mlflow.db"
+    with pytest.raises(UserError, match=f"{file}: cannot be opened"), opening(file):
+        pass
+
+
+def test_a_process_that_holds_the_lock_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "mlflow.db"
+    monkeypatch.setattr(store_address, "OPENING_SECONDS", 0)
+    with (
+        FileLock(f"{file}.lock"),
+        pytest.raises(UserError, match=f"{file}.lock: another process has held"),
+        opening(file),
+    ):
+        pass
+
+
+INTERRUPTED = """
+import os, sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("PRAGMA cache_size = 1")  # so that pages reach the file before the commit
+database.execute("BEGIN")
+database.execute("CREATE TABLE filler (content)")
+database.executemany("INSERT INTO filler VALUES (?)", [("x" * 4000,) for _ in range(50)])
+os._exit(9)
+"""
+
+
+def test_what_a_killed_process_left_half_written_is_undone(tmp_path: Path) -> None:
+    file = tmp_path / "mlflow.db"
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute("CREATE TABLE experiments (name)")
+    subprocess.run([sys.executable, "-c", INTERRUPTED, str(file)], check=False)
+    assert (tmp_path / "mlflow.db-journal").stat().st_size > 0
+    with opening(file):
+        assert not (tmp_path / "mlflow.db-journal").exists()
+
+
+def test_a_database_that_another_process_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "mlflow.db"
+    monkeypatch.setattr(store_address, "LOCKED_SECONDS", 0)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(UserError, match=f"{file}: another process has locked it for 0 s"), opening(file):
+            pass
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "mlflow.db"
+    file.write_bytes(content := b"this is a text, and no database at all" * 100)
+    with (
+        pytest.raises(UserError, match=f"{file}: is not a usable MLflow database.*move it away"),
+        opening(file),
+    ):
+        pass
+    assert file.read_bytes() == content

@@ -51,10 +51,9 @@ def test_the_store_of_a_temporary_workspace_is_the_repositorys(
 def test_a_database_of_another_version_is_left_alone(project: Path) -> None:
     file = project / "mlflow.db"
     with closing(sqlite3.connect(file)) as database, database:
-        database.execute("UPDATE alembic_version SET version_num = 'older'")
-        database.execute("DROP TABLE webhooks")  # MLflow itself would migrate a database that lacks tables
+        database.execute("UPDATE alembic_version SET version_num = 'newer'")
     before = file.read_bytes()
-    with pytest.raises(UserError, match=f"{file}: is a database of another MLflow version"):
+    with pytest.raises(UserError, match=rf"{file}: .*out-of-date database schema"):
         open_store()
     assert file.read_bytes() == before
 

@@ -1,4 +1,4 @@
-"""Where runs and models are recorded, whether it answers, and MLflow's SQLite file; imports no MLflow."""
+"""Where runs and models are recorded, and whether it answers; imports no MLflow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sqlite3
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,10 +19,10 @@ from filelock import FileLock, Timeout
 from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.config.section import load_section
 from arbiscale.errors import UnavailableError, UserError
-from arbiscale.files import atomic_file
 from arbiscale.workspace import repository_root
 
 PROBE_SECONDS = 5
+OPENING_SECONDS, LOCKED_SECONDS = 120, 20
 VARIABLE = "MLFLOW_TRACKING_URI"
 PORTS = {"postgresql": 5432, "postgres": 5432, "mysql": 3306, "mssql": 1433}
 REMEDY = "start it, or change MLFLOW_TRACKING_URI or runtime.mlflow_uri"
@@ -59,7 +59,7 @@ def shown(uri: str) -> str:
 
 
 def probe(uri: str) -> None:
-    """Ask for a sign of life, as MLflow itself retries for minutes.
+    """Check that a server answers, as MLflow itself retries for minutes.
 
     Raises:
         UnavailableError: a server that is not reachable within seconds, or is out of order.
@@ -69,7 +69,7 @@ def probe(uri: str) -> None:
         return
     try:
         if parts.scheme in {"http", "https"}:
-            # Without name and password: any answer is a sign of life.
+            # Without name and password: any answer will do.
             with urllib.request.urlopen(f"{shown(uri).rstrip('/')}/health", timeout=PROBE_SECONDS):
                 return
         port = parts.port or PORTS.get(parts.scheme.partition("+")[0])
@@ -90,10 +90,10 @@ def probe(uri: str) -> None:
 
 @contextmanager
 def as_default(uri: str) -> Iterator[None]:
-    """Make a store MLflow's default for a while.
+    """Make a store MLflow's default inside the block.
 
-    Its registry on a database looks logged models up in the default store, whatever client asks. In one of
-    DVC's temporary workspaces that would be a new database.
+    MLflow's registry on a database looks logged models up in the default store, whichever client asks. In one
+    of DVC's temporary workspaces that would be a new database.
     """
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = uri
@@ -106,54 +106,39 @@ def as_default(uri: str) -> Iterator[None]:
             os.environ[VARIABLE] = before
 
 
-CREATION_SECONDS = 120
-LOCK_TIMEOUT_SECONDS = 20
-
-
-def prepare_database(file: Path, revision: str, create: Callable[[Path], None]) -> None:
-    """Create the database where there is none, and refuse what this MLflow would fail on.
-
-    Args:
-        file: the database. It is made whole under another name, then put in place.
-        revision: the schema revision that the installed MLflow wants.
-        create: makes an empty database of that revision at a path.
+@contextmanager
+def opening(file: Path) -> Iterator[None]:
+    """The lock under which MLflow opens its SQLite file, which it creates or migrates then.
 
     Raises:
-        UserError: a place that cannot be written, a file that is no MLflow database, one of another version,
-            or one held by another process.
+        UserError: a place that cannot be written, a file that is no database, or one that another process
+            locks.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{file}.lock", timeout=CREATION_SECONDS):
-            if not file.exists():
-                with atomic_file(file) as partial:
-                    create(partial)
+        with FileLock(f"{file}.lock", timeout=OPENING_SECONDS):
+            if file.exists():
+                _check(file)
+            yield
     except Timeout:
         raise UserError(
-            f"{file}.lock: another process has held it for {CREATION_SECONDS} s; end that one"
+            f"{file}.lock: another process has held it for {OPENING_SECONDS} s; end that one"
         ) from None
     except OSError as error:
-        raise UserError(f"{file}: cannot be created ({error.strerror})") from None
-    _check(file, revision)
+        raise UserError(f"{file}: cannot be opened ({error.strerror})") from None
 
 
-def _check(file: Path, revision: str) -> None:
-    """Refuse a file that this MLflow would fail on, or would migrate unasked."""
+def _check(file: Path) -> None:
+    """Refuse what MLflow would try again and again for an hour."""
     if not os.access(file, os.R_OK | os.W_OK):
         raise UserError(f"{file}: cannot be written; change its permissions or set MLFLOW_TRACKING_URI")
     address = f"{file.resolve().as_uri()}?mode=rw"  # also to undo what a killed process left half written
     try:
-        with closing(sqlite3.connect(address, uri=True, timeout=LOCK_TIMEOUT_SECONDS)) as database:
-            rows = database.execute("SELECT version_num FROM alembic_version").fetchall()
-    except sqlite3.Error as error:
-        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-            raise UserError(
-                f"{file}: another process has held it for {LOCK_TIMEOUT_SECONDS} s; end that one"
-            ) from None
-        raise UserError(f"{file}: is not a usable MLflow database ({error}); move it away") from None
-    found = rows[0][0] if rows else None
-    if found != revision:
+        with closing(sqlite3.connect(address, uri=True, timeout=LOCKED_SECONDS)) as database:
+            database.execute("SELECT name FROM sqlite_master").fetchall()
+    except sqlite3.OperationalError:
         raise UserError(
-            f"{file}: is a database of another MLflow version (schema {found}, this one wants {revision}); "
-            f"copy it and run `mlflow db upgrade sqlite:///{file}`, or move it away"
-        )
+            f"{file}: another process has locked it for {LOCKED_SECONDS} s; end that one"
+        ) from None
+    except sqlite3.Error as error:
+        raise UserError(f"{file}: is not a usable MLflow database ({error}); move it away") from None

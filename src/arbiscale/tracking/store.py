@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from arbiscale.errors import UserError
 from arbiscale.tracking import address as store_address
-from arbiscale.tracking.address import prepare_database
 from arbiscale.tracking.environment import accelerator, installed_packages
 from arbiscale.workspace import repository_root
 
@@ -49,26 +48,14 @@ def open_store(configured: str = "") -> Store:
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     file = store_address.database_file(uri)
     artifacts = file.with_name("mlartifacts") if file else repository_root() / "mlartifacts"
-    if file:
-        _prepare_file(file, artifacts)
+    served = uri.startswith(("http://", "https://"))  # a server places artifacts itself
     try:
-        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-        served = uri.startswith(("http://", "https://"))  # a server places artifacts itself
-        experiment_id = _experiment(client, None if served else artifacts.as_uri())
+        with store_address.opening(file) if file else nullcontext():
+            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+            experiment_id = _experiment(client, None if served else artifacts.as_uri())
     except MlflowException as error:
         raise UserError(f"{store_address.shown(uri)}: {_first_line(error)}") from None
     return Store(uri, client, experiment_id)
-
-
-def _prepare_file(file: Path, artifacts: Path) -> None:
-    """Make sure of an SQLite store of the schema that the installed MLflow wants."""
-    from mlflow.store.db.utils import _get_latest_schema_revision
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    def create(partial: Path) -> None:
-        SqlAlchemyStore(f"sqlite:///{partial}", artifacts.as_uri()).engine.dispose()
-
-    prepare_database(file, _get_latest_schema_revision(), create)
 
 
 def _experiment(client: MlflowClient, artifacts: str | None) -> str:
