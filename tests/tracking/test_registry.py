@@ -7,7 +7,16 @@ from arbiscale.config.section import read_yaml
 from arbiscale.errors import UserError
 from arbiscale.files import content_hash
 from arbiscale.inference import serving
-from arbiscale.tracking.registry import CODE_TAG, HASH_TAG, challenge, promote, register, resolve, served_code
+from arbiscale.tracking.registry import (
+    CODE_TAG,
+    HASH_TAG,
+    challenge,
+    check_registered,
+    promote,
+    register,
+    resolve,
+    served_code,
+)
 from arbiscale.tracking.store import Store, open_store
 
 
@@ -116,3 +125,32 @@ def test_promotion_moves_the_champion_only(store: Store, folder: Path) -> None:
         promote(store, "m", 3)
     with pytest.raises(UserError, match=r"none; `arbiscale register`"):
         promote(store, "other", 1)
+
+
+@pytest.fixture
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The working directory is in no project."""
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("outside")
+@pytest.mark.parametrize("name", ["models:/", "models:/a@b@c", "models:/a/", "models:/a/1/2"])
+def test_names_of_no_model(name: str) -> None:
+    with pytest.raises(UserError, match="names no model; give models:/NAME@ALIAS"):
+        check_registered(name)
+
+
+@pytest.mark.usefixtures("outside")
+def test_a_registry_is_not_made_by_asking_for_a_model(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no registry here"):
+        check_registered("models:/arbiscale@champion")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("outside")
+@pytest.mark.parametrize("name", ["models:/arbiscale@champion", "models:/arbiscale/3"])
+def test_a_registry_on_a_server_is_left_to_answer(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    check_registered(name)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from arbiscale.errors import UserError
+
+if TYPE_CHECKING:
+    from arbiscale.pipeline.resume import State
 
 app = typer.Typer(help="Show and remove the paused states of interrupted stages.", no_args_is_help=True)
 
@@ -16,8 +21,6 @@ def list_states() -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from arbiscale.config.section import flatten
-    from arbiscale.pipeline.inputs import tracked_parameters
     from arbiscale.pipeline.resume import states
 
     table = Table("state", "step", "age", "MiB", "other parameters", box=None, pad_edge=False)
@@ -29,7 +32,7 @@ def list_states() -> None:
             "" if step is None else str(step),
             _duration(state.age_seconds),
             f"{state.size_bytes / 2**20:.1f}",
-            escape("\n".join(state.changed(flatten(tracked_parameters(state.stage))))),
+            escape("\n".join(_changed(state))),
         )
     if found:
         Console(width=max(Console().width, 120)).print(table)
@@ -45,6 +48,17 @@ def discard(
     from arbiscale.pipeline import resume
 
     print(f"removed {resume.discard(state)}")
+
+
+def _changed(state: State) -> list[str]:
+    from arbiscale.config.section import flatten
+    from arbiscale.pipeline.inputs import tracked_parameters
+    from arbiscale.workspace import repository_root
+
+    try:
+        return state.changed(flatten(tracked_parameters(state.stage, repository_root())))
+    except UserError as error:  # dvc.yaml or params.yaml has no such stage or parameter now
+        return [str(error)]
 
 
 def _duration(seconds: float) -> str:

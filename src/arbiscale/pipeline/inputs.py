@@ -74,15 +74,15 @@ def stage_inputs(stage: str, weights_dir: str = "") -> StageInputs:
     )
 
 
-def tracked_parameters(stage: str) -> dict[str, Any]:
+def tracked_parameters(stage: str, root: Path = Path()) -> dict[str, Any]:
     """The values in params.yaml that dvc.yaml lists for a stage, by dotted key.
 
     Raises:
         UserError: a file, the stage or a key is missing.
     """
-    path = Path("params.yaml")
+    path = root / "params.yaml"
     values = read_yaml(path)
-    return {key: look_up(values, key, path) for key in _definition(stage).get("params", [])}
+    return {key: look_up(values, key, path) for key in _definition(stage, root).get("params", [])}
 
 
 def only_tracked(section: SectionType, key: str, tracked: dict[str, Any]) -> SectionType:
@@ -107,8 +107,8 @@ def only_tracked(section: SectionType, key: str, tracked: dict[str, Any]) -> Sec
     return copy
 
 
-def _definition(stage: str) -> dict[str, Any]:
-    path = Path("dvc.yaml")
+def _definition(stage: str, root: Path = Path()) -> dict[str, Any]:
+    path = root / "dvc.yaml"
     definition: dict[str, Any] = look_up(read_yaml(path), f"stages.{stage}", path)
     return definition
 
