@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn, track
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+Item = TypeVar("Item")
 
 LINE_SECONDS = 15.0  # between lines where no terminal is
 
@@ -79,10 +86,43 @@ class LongTask:
             self._bar.stop()
 
 
-Item = TypeVar("Item")
-
-
 def progress(items: Iterable[Item], *, total: int, doing: str) -> Iterable[Item]:
     """Pass the items on, with a bar on the terminal; silent where stderr is none."""
     console = Console(stderr=True)
     return track(items, doing, total=total, console=console, transient=True, disable=not console.is_terminal)
+
+
+class DrawingProgress:
+    """Counts pixels drawn of pictures whose sizes become known one by one."""
+
+    def __init__(self, progress: Progress, pictures: int) -> None:
+        self._progress = progress
+        self._pictures = pictures
+        self._begun = 0
+        self._task = progress.add_task("", total=None, rate="")
+
+    def begin(self, name: str, pixels: int) -> None:
+        """A picture of so many output pixels comes next; those to follow are taken to be like it."""
+        self._begun += 1
+        left = (self._pictures - self._begun + 1) * pixels
+        done = self._progress.tasks[self._task].completed
+        title = f"{name} ({self._begun}/{self._pictures})" if self._pictures > 1 else name
+        self._progress.update(self._task, description=title, total=done + left)
+
+    def advance(self, pixels: int) -> None:
+        """So many pixels were drawn."""
+        self._progress.advance(self._task, pixels)
+        speed = self._progress.tasks[self._task].speed
+        if speed:
+            self._progress.update(self._task, rate=f"{speed / 1e6:.2f} megapixels/s")
+
+
+@contextmanager
+def drawing_progress(pictures: int) -> Iterator[DrawingProgress]:
+    """A bar on standard error; nothing where that is no terminal."""
+    console = Console(stderr=True)
+    columns = [TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rate]}")]
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        yield DrawingProgress(progress, pictures)

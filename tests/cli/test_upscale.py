@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from arbiscale import files
 from arbiscale.cli.app import main
 from arbiscale.imaging.picture_files import read_image
 from arbiscale.imaging.reading import read_picture
-from arbiscale.inference import model, output
+from arbiscale.inference import model
 
 
 def run(*arguments: str | Path) -> int:
@@ -227,7 +228,7 @@ def test_a_full_disk(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(output, "_open_nameless", lambda path: os.open("/dev/full", os.O_RDWR))
+    monkeypatch.setattr(files, "_open_nameless", lambda path: os.open("/dev/full", os.O_RDWR))
     for suffix in ("png", "jpg", "tif", "webp"):
         assert run("upscale", picture, tmp_path / f"out.{suffix}", "--scale", "20", *options) == 2
         said = capsys.readouterr().err
@@ -280,7 +281,7 @@ from pathlib import Path
 import numpy as np
 import arbiscale
 from arbiscale.inference import drawing as bands
-from arbiscale.inference.writing import write_drawing
+from arbiscale.inference.drawing import write_drawing
 from arbiscale.metrics.cost import peak_memory_mib
 
 bands._BAND_PIXELS = 1 << 15  # small ones, so that an allocator's moods stay small

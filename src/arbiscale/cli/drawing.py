@@ -32,9 +32,9 @@ from arbiscale.cli.options import (
     open_model,
     parse_tile,
 )
-from arbiscale.cli.progress import DrawingProgress, drawing_progress
 from arbiscale.cli.requests import Target, check_folder, check_input, parse_size, parse_targets
 from arbiscale.errors import UserError
+from arbiscale.progress import DrawingProgress, drawing_progress
 
 if TYPE_CHECKING:
     from arbiscale.imaging.picture import Picture
@@ -163,8 +163,7 @@ def generate(
         find_format(folder / f"{height}x{width}{ending}", (height, width))
     with memory_suffices(), drawing_progress(sum(len(job.outputs) for job in jobs)) as progress:
         loaded = open_model(where, device, precision, compiled, threads)
-        from arbiscale.inference.drawing import Drawing
-        from arbiscale.inference.writing import write_drawing
+        from arbiscale.inference.drawing import Drawing, write_drawing
 
         latent_size = loaded.latent_size_for(sizes[0])
         for job in jobs:
@@ -196,7 +195,7 @@ def _upscale(
     progress: DrawingProgress,
 ) -> None:
     """Draw everything that is asked of one picture; diffusion runs once for each seed."""
-    from arbiscale.inference.writing import write_drawing
+    from arbiscale.inference.drawing import write_drawing
 
     sizes = _sizes(outputs, picture, ending)
     for seed in dict.fromkeys(each.seed for each in outputs):

@@ -28,10 +28,10 @@ from arbiscale.cli.options import (
     open_model,
     parse_tile,
 )
-from arbiscale.cli.progress import DrawingProgress, drawing_progress
 from arbiscale.cli.requests import check_input, check_place, parse_point, parse_size
 from arbiscale.errors import UserError
 from arbiscale.pipeline.signals import stop_signals
+from arbiscale.progress import DrawingProgress, drawing_progress
 
 if TYPE_CHECKING:
     from arbiscale.imaging.picture import Picture
@@ -85,7 +85,7 @@ def zoom(
 
     began = time.monotonic()
     with stop_signals(), memory_suffices(), drawing_progress(1) as progress:
-        from arbiscale.inference.zooming import zoom_frames
+        from arbiscale.inference.drawing import zoom_frames
 
         loaded = open_model(where, device, precision, compiled, threads)
         drawing = loaded.sample(

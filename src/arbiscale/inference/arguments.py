@@ -1,15 +1,20 @@
-"""What is asked of a model from Python: sizes, regions, seeds and tensors, whatever callers gave for them."""
+"""What a model is given from Python: pictures, sizes, regions, seeds and tensors, checked."""
 
 from __future__ import annotations
 
 import operator
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from arbiscale.errors import UserError
 from arbiscale.imaging.coordinates import Region, Size, check_region
+from arbiscale.imaging.picture import Metadata, Picture, Pixels
+from arbiscale.imaging.pixels import to_array, to_tensor
+from arbiscale.imaging.reading import from_pil
 
 
 def target_size(size: Size, scale: float | tuple[float, float] | None, wanted: Size | None) -> Size:
@@ -99,3 +104,43 @@ def noise_generator(seed: int) -> torch.Generator:
         return torch.Generator().manual_seed(operator.index(seed))
     except (TypeError, ValueError, RuntimeError):
         raise UserError(f"seed {seed!r}: must be a whole number of at most 64 bits") from None
+
+
+_ROUNDING = 1e-3  # by which a tensor may leave [-1, 1]
+
+
+def to_picture(image: Any) -> Picture:
+    """A picture of a picture, a PIL image, an array or a tensor; see `Model.upscale`.
+
+    Raises:
+        UserError: another type, shape or range.
+    """
+    if isinstance(image, Picture):
+        return image
+    if isinstance(image, Image.Image):
+        return from_pil(image)
+    if isinstance(image, Tensor):
+        batch = image if image.ndim == 4 else image[None]
+        if batch.ndim != 4 or batch.shape[:2] != (1, 3):
+            raise UserError(f"the picture: must be (3, height, width), not {tuple(image.shape)}")
+        if not batch.numel():
+            raise UserError(f"the picture: must hold pixels, not be {tuple(image.shape)}")
+        if not (batch.abs().max() <= 1 + _ROUNDING):  # written so that NaN fails too
+            raise UserError("the picture: a tensor must lie in [-1, 1]")
+        return Picture(to_array(batch.detach(), bits=16))
+    return Picture(image)
+
+
+def like(image: Any, samples: Pixels, metadata: Metadata) -> Any:
+    """Samples (height, width, 3 or 4) as what an image is: a tensor, a PIL image or an array."""
+    if isinstance(image, Tensor):
+        signed = to_tensor(samples).to(image.device, torch.float32)
+        return signed if image.ndim == 4 else signed[0]
+    if not isinstance(image, Image.Image):
+        return samples
+    if samples.dtype == np.uint16:  # of which Pillow has no RGB
+        samples = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    drawn = Image.fromarray(samples)
+    kept = {"icc_profile": metadata.icc_profile, "exif": metadata.exif}
+    drawn.info.update({name: value for name, value in kept.items() if value})
+    return drawn

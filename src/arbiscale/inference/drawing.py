@@ -1,9 +1,10 @@
-"""One latent, drawn at any size by bands of rows."""
+"""One latent, drawn at any size: by bands of rows, by regions, into a file, or as a zoom."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -12,9 +13,12 @@ import torch
 from torch import Tensor
 
 from arbiscale.errors import UserError
+from arbiscale.files import new_file, standard_output
 from arbiscale.imaging.coordinates import Region, Size
+from arbiscale.imaging.formats import find_format
+from arbiscale.imaging.formats.layout import Layout
 from arbiscale.imaging.kernels import resize_region
-from arbiscale.imaging.picture import Picture, Pixels
+from arbiscale.imaging.picture import Metadata, Picture, Pixels
 from arbiscale.imaging.pixels import to_array, to_tensor
 from arbiscale.inference.arguments import checked_region, checked_size
 from arbiscale.inference.features import FeatureRows, rows_read
@@ -146,3 +150,74 @@ class Drawing:
         if self._base is None:
             return drawn
         return drawn + resize_region(self._base, size, region)
+
+
+STANDARD_OUTPUT = Path("-")
+
+
+def write_drawing(
+    drawing: Drawing,
+    size: Size,
+    path: Path,
+    *,
+    suffix: str | None = None,
+    advance: Callable[[int], None] = lambda pixels: None,
+) -> None:
+    """Draw a latent at (height, width) pixels into a file; peak memory does not depend on the height.
+
+    16 bits and alpha are kept where the format holds them; otherwise 16 bits are rounded to 8, and
+    transparency is laid on white.
+
+    Args:
+        drawing: what to draw.
+        size: (height, width) in pixels.
+        path: the file, whole or not at all; `-` = standard output.
+        suffix: decides the format; None = the path's own.
+        advance: told the pixels of each band.
+
+    Raises:
+        UserError: a format that is unknown or cannot hold the size, or a place that cannot be written.
+    """
+    form = find_format(Path(f"{path}{suffix or ''}"), size)
+    bits = drawing.bits if form.deep else 8
+    channels = drawing.channels if form.alpha else 3
+    metadata = Metadata() if drawing.picture is None else drawing.picture.metadata
+    with standard_output() if path == STANDARD_OUTPUT else new_file(path) as stream:
+        bands = _counted(drawing.bands(size, bits=bits, alpha=form.alpha), advance)
+        form.write(stream, Layout(size, channels, bits, metadata), bands)
+
+
+def _counted(bands: Iterator[Pixels], advance: Callable[[int], None]) -> Iterator[Pixels]:
+    for band in bands:
+        yield band
+        advance(band.shape[0] * band.shape[1])
+
+
+def zoom_frames(
+    drawing: Drawing, size: Size, *, factor: float, frames: int, centre: tuple[float, float] = (0.5, 0.5)
+) -> Iterator[Pixels]:
+    """Frames (height, width, 3) that grow from the whole picture to a part `factor` times as large.
+
+    Every frame is drawn from the latent at its own scale; only the part that is seen is computed. Each
+    step multiplies the scale by the same number. Sizes grow by whole pixels on both sides of the centre,
+    so that nothing trembles.
+
+    Args:
+        drawing: what is zoomed into.
+        size: (height, width) of a frame in pixels.
+        factor: of the last frame, at least 1.
+        frames: how many.
+        centre: (y, x) of what is zoomed into, in [0, 1].
+    """
+    for index in range(frames):
+        scale = factor ** (index / max(1, frames - 1))
+        whole = (_grown(size[0], scale), _grown(size[1], scale))
+        top, left = (
+            round((large - small) * at) for large, small, at in zip(whole, size, centre, strict=True)
+        )
+        yield drawing.region(whole, (top, left, *size), bits=8)
+
+
+def _grown(side_px: int, scale: float) -> int:
+    """About `scale` times a side, by an even number of pixels more."""
+    return side_px + 2 * round(side_px * (scale - 1) / 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,22 +11,24 @@ from torch.nn import functional
 from arbiscale.config.sampling import Sampler, SamplingSettings
 from arbiscale.errors import UserError
 from arbiscale.imaging.coordinates import Region, Size
+from arbiscale.imaging.pixels import to_tensor
 from arbiscale.inference.arguments import (
     checked_count,
     checked_region,
     checked_size,
     checked_tensor,
     noise_generator,
+    to_picture,
 )
+from arbiscale.inference.drawing import Drawing
+from arbiscale.inference.features import FeatureRows, make_features
+from arbiscale.inference.latents import sample_tiled
+from arbiscale.inference.memory import choose_tiling
 from arbiscale.inference.model import Model, Precision
+from arbiscale.inference.tiles import Tiling
 from arbiscale.models.folder import DiffusionConfig, ModelConfig
 from arbiscale.models.latent_diffusion import LatentDiffusion
 from arbiscale.networks.autoencoder import Autoencoder
-
-if TYPE_CHECKING:
-    from arbiscale.inference.drawing import Drawing
-    from arbiscale.inference.features import FeatureRows
-    from arbiscale.inference.tiles import Tiling
 
 _DEFAULT_SAMPLING = SamplingSettings(steps=50, spacing="trailing", eta=0.0)
 
@@ -67,8 +69,6 @@ class LatentModel(Model):
 
     def feature_rows(self, latent: Tensor, tiling: Tiling | None) -> FeatureRows:
         """Decoded features of one latent, row by row; in tiles where the latent was made in tiles."""
-        from arbiscale.inference.features import make_features
-
         with self.computing():
             return make_features(latent, self.autoencoder.features, tiling)
 
@@ -83,11 +83,6 @@ class LatentModel(Model):
         tile: str | int = "auto",
     ) -> Drawing:
         """Run diffusion once, to draw the result at several sizes; see `Model.sample`."""
-        from arbiscale.imaging.pixels import to_tensor
-        from arbiscale.inference.conversion import to_picture
-        from arbiscale.inference.drawing import Drawing
-        from arbiscale.inference.memory import choose_tiling
-
         picture = to_picture(image)
         self.diffusion_for("super_resolution")
         per_pixel = self.factor // self.downsampling
@@ -161,8 +156,6 @@ class LatentModel(Model):
                 noise = torch.randn(condition.shape, generator=generator).to(self.device)
                 latent = diffusion.sample(noise, condition, settings, generator=generator)
             else:
-                from arbiscale.inference.latents import sample_tiled
-
                 latent = sample_tiled(diffusion, padded, settings, tiling, generator)
             return diffusion.space.restore(latent)[..., : height * per_pixel, : width * per_pixel]
 

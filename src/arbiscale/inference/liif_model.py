@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,16 +10,14 @@ from torch import Tensor
 from arbiscale.config.sampling import Sampler
 from arbiscale.errors import UserError
 from arbiscale.imaging.coordinates import Region, Size, crop
-from arbiscale.inference.arguments import checked_region, checked_size, checked_tensor
+from arbiscale.imaging.pixels import to_tensor
+from arbiscale.inference.arguments import checked_region, checked_size, checked_tensor, to_picture
+from arbiscale.inference.drawing import Drawing
+from arbiscale.inference.features import FeatureRows
 from arbiscale.inference.memory import fit_tiling
 from arbiscale.inference.model import Model, Precision
-from arbiscale.inference.tiles import blend
+from arbiscale.inference.tiles import Tiling, blend
 from arbiscale.models.liif import LIIF, unfold_rows
-
-if TYPE_CHECKING:
-    from arbiscale.inference.drawing import Drawing
-    from arbiscale.inference.features import FeatureRows
-    from arbiscale.inference.tiles import Tiling
 
 
 class LIIFModel(Model):
@@ -46,8 +44,6 @@ class LIIFModel(Model):
 
     def feature_rows(self, latent: Tensor, tiling: Tiling | None) -> FeatureRows:
         """What the head reads of one encoded picture, row by row."""
-        from arbiscale.inference.liif_model import UnfoldedRows
-
         return UnfoldedRows(latent)
 
     def sample(
@@ -65,11 +61,6 @@ class LIIFModel(Model):
         Raises:
             UserError: options of sampling, and what `Model.upscale` names.
         """
-        from arbiscale.imaging.pixels import to_tensor
-        from arbiscale.inference.conversion import to_picture
-        from arbiscale.inference.drawing import Drawing
-        from arbiscale.inference.liif_model import encode_picture
-
         _refuse_sampling(steps, sampler, eta)
         picture = to_picture(image)
         with self.computing():

@@ -16,10 +16,11 @@ from arbiscale.config.sampling import SamplingSettings
 from arbiscale.config.section import read_yaml
 from arbiscale.errors import UserError
 from arbiscale.inference.latent_model import LatentModel
+from arbiscale.inference.liif_model import LIIFModel
 from arbiscale.inference.memory import keep_freed_memory
 from arbiscale.inference.model import Model, Precision
 from arbiscale.models.device import choose_device
-from arbiscale.models.folder import CONFIG, load_autoencoder, load_latent_diffusion, read_config
+from arbiscale.models.folder import CONFIG, load_autoencoder, load_latent_diffusion, load_liif, read_config
 from arbiscale.tracking.registry import SCHEME, check_registered
 
 
@@ -63,8 +64,6 @@ def load_model(
         for network in model.networks():
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if compiled:
-        from arbiscale.inference.loading import compile_networks
-
         compile_networks(model.networks(), chosen)
     return model
 
@@ -83,9 +82,6 @@ def _open(
     """What runs the model of a folder, by what its config.json says."""
     path = folder / CONFIG
     if path.is_file() and read_yaml(path).get("format") == LIIF_FORMAT:
-        from arbiscale.inference.liif_model import LIIFModel
-        from arbiscale.models.folder import load_liif
-
         return LIIFModel(load_liif(folder).to(device).requires_grad_(False), device, precision)
     config = read_config(folder)
     network = (

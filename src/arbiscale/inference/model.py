@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -17,14 +17,12 @@ from arbiscale.errors import UserError
 from arbiscale.imaging.coordinates import Region, Size
 from arbiscale.imaging.pixels import to_array
 from arbiscale.imaging.resize import base_image
-from arbiscale.inference.arguments import checked_count, checked_size, target_size
+from arbiscale.inference.arguments import checked_count, checked_size, like, target_size, to_picture
+from arbiscale.inference.drawing import Drawing
+from arbiscale.inference.features import FeatureRows
+from arbiscale.inference.tiles import Tiling
+from arbiscale.networks.implicit_head import ImplicitHead
 from arbiscale.networks.local_ensemble import multiplied_in
-
-if TYPE_CHECKING:
-    from arbiscale.inference.drawing import Drawing
-    from arbiscale.inference.features import FeatureRows
-    from arbiscale.inference.tiles import Tiling
-    from arbiscale.networks.implicit_head import ImplicitHead
 
 Precision = Literal["float32", "bfloat16", "float16"]
 Picture = TypeVar("Picture", Image.Image, np.ndarray, Tensor)
@@ -102,8 +100,6 @@ class Model(ABC):
             UserError: a model without super-resolution; neither or both of scale and size; a size below
                 1 px; an image of another type, shape or range.
         """
-        from arbiscale.inference.conversion import like, to_picture
-
         picture = to_picture(image)
         target = target_size(picture.size, scale, size)
         drawing = self.sample(picture, steps=steps, sampler=sampler, seed=seed, eta=eta, tile=tile)

@@ -6,7 +6,7 @@ from PIL import Image
 from arbiscale.errors import UserError
 from arbiscale.imaging.picture import Metadata
 from arbiscale.imaging.pixels import to_array, to_tensor
-from arbiscale.inference.conversion import like, to_picture
+from arbiscale.inference.arguments import like, to_picture
 from arbiscale.inference.model import Model
 
 
