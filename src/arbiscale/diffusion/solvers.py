@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import diffusers  # imports a scheduler when it is first named, and scipy with some of them
+import diffusers  # which imports a scheduler when it is first named
 import torch
 from torch import Tensor
 
