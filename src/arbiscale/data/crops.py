@@ -61,7 +61,7 @@ def _spread(length: int, size: int) -> np.ndarray:
     return np.linspace(0, length - size, count).round().astype(int)
 
 
-# Held-out photographs come first: of two equal ones the copy in training is the one rejected.
+# Held-out photographs come first, so that of two equal ones the copy in training is rejected.
 _ORDER: tuple[Split, ...] = ("test", "validation", "train")
 
 
@@ -96,7 +96,7 @@ def make_crops(
 
 
 class _Cutter:
-    """Goes through the photographs split by split, noting what it wrote and what it rejected."""
+    """Cuts the photographs split by split, and lists in the manifest what it wrote and rejected."""
 
     def __init__(self, raw: Path, folder: Path, settings: CropSettings, seed: int) -> None:
         self._raw = raw
@@ -123,12 +123,17 @@ class _Cutter:
                 self.manifest.credits[photograph.name] = photograph.credit
             if split == "test":
                 self._keep_whole(photograph, scene, pixels)
-            else:
-                self._keep_crops(photograph, scene, split, pixels, writer)
+                continue
+            height, width, _ = pixels.shape
+            for box in crop_boxes(width, height, self._settings, seed=self._seed, name=photograph.name):
+                left, top, right, bottom = box
+                shard, index = writer.add(pixels[top:bottom, left:right])
+                crop = Crop(shard, index, photograph.name, photograph.sha256, scene, box, split)
+                self.manifest.crops.append(crop)
         self.manifest.shards.extend(writer.finish())
 
     def _read(self, photograph: Photograph) -> NDArray[np.uint8]:
-        """The pixels; raises UserError where they are of no use."""
+        """The pixels; raises UserError where they cannot be used."""
         pixels = read_image(photograph.path(self._raw))
         height, width, _ = pixels.shape
         size = self._settings.size_px
@@ -141,8 +146,7 @@ class _Cutter:
         return pixels
 
     def _keep_whole(self, photograph: Photograph, scene: str, pixels: NDArray[np.uint8]) -> None:
-        taken = {held_out.file for held_out in self.manifest.photographs}
-        file = _free_file(photograph.name, taken)
+        file = self._free_file(photograph.name)
         write_image(self._folder / file, pixels)
         self.manifest.photographs.append(
             HeldOut(
@@ -157,32 +161,16 @@ class _Cutter:
             )
         )
 
-    def _keep_crops(
-        self,
-        photograph: Photograph,
-        scene: str,
-        split: Split,
-        pixels: NDArray[np.uint8],
-        writer: ShardWriter,
-    ) -> None:
-        height, width, _ = pixels.shape
-        for box in crop_boxes(width, height, self._settings, seed=self._seed, name=photograph.name):
-            left, top, right, bottom = box
-            shard, index = writer.add(pixels[top:bottom, left:right])
-            self.manifest.crops.append(
-                Crop(shard, index, photograph.name, photograph.sha256, scene, box, split)
-            )
-
-
-def _free_file(name: str, taken: set[str]) -> str:
-    """`test/NAME.png` for a photograph, told apart from photographs of the same name elsewhere."""
-    flat = "_".join(PurePosixPath(name).with_suffix("").parts)
-    candidates = itertools.chain([f"test/{flat}.png"], (f"test/{flat}-{n}.png" for n in itertools.count(2)))
-    return next(file for file in candidates if file not in taken)
+    def _free_file(self, name: str) -> str:
+        """`test/NAME.png` for a photograph, numbered where another folder holds one of the same name."""
+        stem = "_".join(PurePosixPath(name).with_suffix("").parts)
+        numbered = (f"test/{stem}-{number}.png" for number in itertools.count(2))
+        files = itertools.chain([f"test/{stem}.png"], numbered)
+        return next(file for file in files if not (self._folder / file).exists())
 
 
 def _require_all_splits(manifest: Manifest) -> None:
-    """Every later stage needs all three splits: better to fail here than after an hour of training."""
+    """Fail here rather than after an hour of training: every later stage needs all three splits."""
     present = {crop.split for crop in manifest.crops} | {held.split for held in manifest.photographs}
     missing = [split for split in ("train", "validation", "test") if split not in present]
     if not missing:

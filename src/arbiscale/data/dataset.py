@@ -24,8 +24,7 @@ class CropDataset(Dataset[Tensor]):
     """The crops of one split; sample `index` is the same in every process, order and resumed run.
 
     Every index from 0 on is valid: each block of `len(dataset)` indices is a pass over all crops in an
-    order of its own. A training loader's sampler is therefore `range(first, last)`; a loop over the data set
-    itself would never end.
+    order of its own. A loop over the data set itself would never end.
 
     Args:
         folder: what `arbiscale.data.crops.make_crops` wrote.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from arbiscale.errors import UserError
 from arbiscale.files import write_json
@@ -22,10 +23,10 @@ class Photograph:
 
     name: str  # its path below photographs/, with forward slashes
     sha256: str  # of the file
-    origin: str  # where it came from, naming nothing of this machine
+    origin: str  # where it came from, without any path of this machine
     licence: str | None = None  # None = unknown: the user's own
     attribution: str | None = None
-    scene: str | None = None  # None = told by data.split.scene_pattern
+    scene: str | None = None  # None = by data.split.scene_pattern
     unfit_for_test: str | None = None  # why it must never be a test photograph
 
     @property
@@ -38,10 +39,15 @@ class Photograph:
         return folder / PHOTOGRAPHS / self.name
 
 
+@dataclass(frozen=True)
+class _Record:
+    photographs: list[Photograph]
+
+
 def write_record(folder: Path, photographs: Sequence[Photograph]) -> None:
     """Write `sources.json`, in the order of the names."""
-    in_order = sorted(photographs, key=lambda photograph: photograph.name)
-    write_json(folder / RECORD, {"photographs": [dataclasses.asdict(photograph) for photograph in in_order]})
+    record = _Record(sorted(photographs, key=lambda photograph: photograph.name))
+    write_json(folder / RECORD, dataclasses.asdict(record))
 
 
 def read_record(folder: Path) -> list[Photograph]:
@@ -50,14 +56,8 @@ def read_record(folder: Path) -> list[Photograph]:
     Raises:
         UserError: there is no record, or it is not one.
     """
-    path = folder / RECORD
-    try:
-        listed = json.loads(path.read_text(encoding="utf-8"))["photographs"]
-        return sorted((Photograph(**entry) for entry in listed), key=lambda photograph: photograph.name)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run `dvc repro download`") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); run `dvc repro -f -s download`") from None
+    photographs = _read(folder / RECORD, _Record, "download").photographs
+    return sorted(photographs, key=lambda photograph: photograph.name)
 
 
 MANIFEST = "manifest.json"
@@ -133,18 +133,18 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         UserError: there is none, or it is not one.
     """
-    path = folder / MANIFEST
+    return _read(folder / MANIFEST, Manifest, "crop")
+
+
+Read = TypeVar("Read")
+
+
+def _read(path: Path, kind: type[Read], stage: str) -> Read:
+    """The JSON file that a stage has written of a dataclass."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return Manifest(
-            crop_px=values["crop_px"],
-            shards=[Shard(**entry) for entry in values["shards"]],
-            crops=[Crop(**entry | {"box": tuple(entry["box"])}) for entry in values["crops"]],
-            photographs=[HeldOut(**entry) for entry in values["photographs"]],
-            rejected=[Rejected(**entry) for entry in values["rejected"]],
-            credits=values["credits"],
-        )
+        return TypeAdapter(kind).validate_json(path.read_bytes())
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run `dvc repro crop`") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); run `dvc repro -f -s crop`") from None
+        raise UserError(f"{path}: no such file; run `dvc repro {stage}`") from None
+    except (OSError, ValidationError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise UserError(f"{path}: cannot be read ({reason}); run `dvc repro -f -s {stage}`") from None

@@ -6,8 +6,8 @@ A source is a module with one function that puts original files below a folder a
 
 To add one: write the module, give it a settings class in `arbiscale.config.data` (and its name to
 `DataSettings.source`, its section to params.yaml), add its case to `fetch` below and its section to the
-params of stage `download` in dvc.yaml. What a photograph's record says of scene, licence and fitness for
-testing is all that later stages know of its source.
+params of stage `download` in dvc.yaml. Later stages know a photograph's source only by
+its record: scene, licence and fitness for testing.
 """
 
 from __future__ import annotations

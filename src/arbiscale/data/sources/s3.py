@@ -51,11 +51,9 @@ def fetch(settings: S3Settings, folder: Path) -> list[Photograph]:
 
 
 def _connect(settings: S3Settings) -> Any:
-    try:
-        import boto3
-        from botocore.config import Config
-    except ImportError:
-        raise UserError("data.source: s3 needs boto3; run `pip install 'arbiscale[s3]'`") from None
+    import boto3
+    from botocore.config import Config
+
     options = Config(
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=_READ_SECONDS,
@@ -93,11 +91,10 @@ def _download(client: Any, bucket: str, key: str, prefix: str, folder: Path) -> 
 def _errors_in_one_line(settings: S3Settings, bucket: str) -> Iterator[None]:
     """Turn what boto3 raises into user errors."""
     try:
-        from boto3.exceptions import Boto3Error
+        import boto3
         from botocore import exceptions
     except ImportError:
-        yield  # _connect says so
-        return
+        raise UserError("data.source: s3 needs boto3; run `pip install 'arbiscale[s3]'`") from None
     store = settings.endpoint_url or "the default endpoint"
     try:
         yield
@@ -119,22 +116,22 @@ def _errors_in_one_line(settings: S3Settings, bucket: str) -> Iterator[None]:
         raise UnavailableError(
             f"data.s3.endpoint_url: {store}: cannot be reached ({_first_line(error)}); check the address"
         ) from None
-    except (exceptions.BotoCoreError, Boto3Error) as error:
+    except (exceptions.BotoCoreError, boto3.exceptions.Boto3Error) as error:
         raise UserError(f"data.s3.url: {settings.url}: {_first_line(error)}") from None
 
 
 def _refusal(error: ClientError, url: str, bucket: str, store: str) -> str:
     """What a store that answered has refused, and what to do."""
-    code = str(error.response.get("Error", {}).get("Code", ""))
-    message = str(error.response.get("Error", {}).get("Message", "")).splitlines()
-    said = f"{code}{': ' + message[0] if message else ''}"
+    details = error.response.get("Error", {})
+    code = str(details.get("Code", ""))
+    reason = ": ".join([code, *str(details.get("Message", "")).splitlines()[:1]])
     if code in {"NoSuchBucket", "404"}:
-        return f"data.s3.url: {url}: no bucket {bucket!r} at {store} ({said}); check both names"
+        return f"data.s3.url: {url}: no bucket {bucket!r} at {store} ({reason}); check both names"
     if code in {"AccessDenied", "AllAccessDisabled", "403"}:
-        return f"data.s3.url: {url}: access denied ({said}); s3:ListBucket and s3:GetObject are needed"
+        return f"data.s3.url: {url}: access denied ({reason}); s3:ListBucket and s3:GetObject are needed"
     if code in {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}:
-        return f"data.s3.url: {url}: {store} does not accept the credentials ({said}); renew them"
-    return f"data.s3.url: {url}: {store} refuses ({said})"
+        return f"data.s3.url: {url}: {store} does not accept the credentials ({reason}); renew them"
+    return f"data.s3.url: {url}: {store} refuses ({reason})"
 
 
 def _first_line(error: Exception) -> str:
