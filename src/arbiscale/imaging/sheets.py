@@ -29,7 +29,7 @@ _FRAME = (255, 140, 0)
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture, uint8 (height, width, 3), below its label and above its caption; `framed`: with its detail."""
+    """A picture, uint8 (height, width, 3), below its label, above its caption; `framed`: with its detail."""
 
     pixels: NDArray[np.uint8]
     label: str = ""
