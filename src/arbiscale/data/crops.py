@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -85,7 +86,7 @@ def make_crops(
     photographs = read_record(raw)
     splits = split_scenes(photographs, split)
     with atomic_folder(destination) as folder:
-        cutter = _Cutter(raw, folder, crop, seed)
+        cutter = _Cutter(raw, folder, crop, seed, Manifest(crop.size_px, [], [], [], [], {}))
         for name in _ORDER:
             members = [each for each in photographs if splits[scene_of(each, split)] == name]
             cutter.cut(members, [scene_of(each, split) for each in members], name)
@@ -95,20 +96,20 @@ def make_crops(
     return cutter.manifest
 
 
+@dataclass
 class _Cutter:
     """Cuts the photographs split by split, and lists in the manifest what it wrote and rejected."""
 
-    def __init__(self, raw: Path, folder: Path, settings: CropSettings, seed: int) -> None:
-        self._raw = raw
-        self._folder = folder
-        self._settings = settings
-        self._seed = seed
-        self._seen: dict[bytes, str] = {}  # digest of the pixels -> photograph
-        self.manifest = Manifest(settings.size_px, [], [], [], [], {})
+    raw: Path
+    folder: Path
+    settings: CropSettings
+    seed: int
+    manifest: Manifest
+    seen: dict[bytes, str] = field(default_factory=dict)  # digest of the pixels -> photograph
 
     def cut(self, photographs: Sequence[Photograph], scenes: Sequence[str], split: Split) -> None:
         """Write the photographs of one split, whole for testing, else as crops."""
-        writer = ShardWriter(self._folder, split)
+        writer = ShardWriter(self.folder, split)
         pairs = progress(
             zip(photographs, scenes, strict=True), total=len(photographs), doing=f"Cutting ({split})"
         )
@@ -116,7 +117,7 @@ class _Cutter:
             try:
                 pixels = self._read(photograph)
             except UserError as error:
-                reason = str(error).removeprefix(f"{photograph.path(self._raw)}: ")
+                reason = str(error).removeprefix(f"{photograph.path(self.raw)}: ")
                 self.manifest.rejected.append(Rejected(photograph.name, reason))
                 continue
             if photograph.credit:
@@ -125,7 +126,7 @@ class _Cutter:
                 self._keep_whole(photograph, scene, pixels)
                 continue
             height, width, _ = pixels.shape
-            for box in crop_boxes(width, height, self._settings, seed=self._seed, name=photograph.name):
+            for box in crop_boxes(width, height, self.settings, seed=self.seed, name=photograph.name):
                 left, top, right, bottom = box
                 shard, index = writer.add(pixels[top:bottom, left:right])
                 crop = Crop(shard, index, photograph.name, photograph.sha256, scene, box, split)
@@ -134,24 +135,24 @@ class _Cutter:
 
     def _read(self, photograph: Photograph) -> NDArray[np.uint8]:
         """The pixels; raises UserError where they cannot be used."""
-        pixels = read_image(photograph.path(self._raw))
+        pixels = read_image(photograph.path(self.raw))
         height, width, _ = pixels.shape
-        size = self._settings.size_px
+        size = self.settings.size_px
         if width < size or height < size:
             raise UserError(f"is {width} x {height} px, smaller than a crop (data.crop.size_px: {size})")
         digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest()
-        first = self._seen.setdefault(digest, photograph.name)
+        first = self.seen.setdefault(digest, photograph.name)
         if first != photograph.name:
             raise UserError(f"has the same pixels as {first}")
         return pixels
 
     def _keep_whole(self, photograph: Photograph, scene: str, pixels: NDArray[np.uint8]) -> None:
         file = self._free_file(photograph.name)
-        write_image(self._folder / file, pixels)
+        write_image(self.folder / file, pixels)
         self.manifest.photographs.append(
             HeldOut(
                 file=file,
-                sha256=sha256_of(self._folder / file),
+                sha256=sha256_of(self.folder / file),
                 source=photograph.name,
                 source_sha256=photograph.sha256,
                 scene=scene,
@@ -166,7 +167,7 @@ class _Cutter:
         stem = "_".join(PurePosixPath(name).with_suffix("").parts)
         numbered = (f"test/{stem}-{number}.png" for number in itertools.count(2))
         files = itertools.chain([f"test/{stem}.png"], numbered)
-        return next(file for file in files if not (self._folder / file).exists())
+        return next(file for file in files if not (self.folder / file).exists())
 
 
 def _require_all_splits(manifest: Manifest) -> None:

@@ -46,7 +46,8 @@ class ImplicitDecoder(nn.Module):
             raise ValueError(
                 "a residual decoder needs `base`" if self.residual else "this decoder takes no `base`"
             )
-        drawn = self.head(self.feature_decoder(latent), size, region)
+        features = self.feature_decoder(latent)  # (batch, features, height, width)
+        drawn = self.head(features, size, region)  # (batch, 3, *region size)
         if base is None:
             return drawn
         return drawn + (crop(base, region) if tuple(base.shape[-2:]) == tuple(size) else base)

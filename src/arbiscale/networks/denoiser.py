@@ -14,9 +14,9 @@ from arbiscale.networks.transformer import FeatureTransformer
 class Denoiser(nn.Module):
     """U-Net (arXiv 2105.05233) that predicts noise, v or x0 from a noisy latent.
 
-    Self-attention stands at the levels whose downsampling factor is listed, and in the middle where
-    wanted. A transformer may follow the middle. Without any of these the network is convolutional: local,
-    and cheap on latents of any size.
+    Self-attention is at the levels whose downsampling factor is listed, and optionally in the middle, which
+    a transformer may follow. Without any of these the network is convolutional: local, and cheap on latents
+    of any size.
 
     Attributes:
         downsampling: sides of latents must be multiples of it.
@@ -60,12 +60,14 @@ class Denoiser(nn.Module):
             condition: the condition's latent, same spatial shape; None for generation.
         """
         if condition is not None:
-            noisy_latent = torch.cat([noisy_latent, condition], dim=1)
+            noisy_latent = torch.cat(
+                [noisy_latent, condition], dim=1
+            )  # (batch, both channels, height, width)
         return self.network(noisy_latent, timestep).sample
 
 
 class _MiddleWithTransformer(nn.Module):
-    """A U-Net's middle with a transformer behind it, the middle's own weights named as without.
+    """A U-Net's middle followed by a transformer; the middle's own weights keep their names.
 
     Args:
         middle: diffusers' UNetMidBlock2D, whose parts are taken over.
@@ -79,7 +81,7 @@ class _MiddleWithTransformer(nn.Module):
         self.transformer = transformer
 
     def forward(self, features: Tensor, time_embedding: Tensor) -> Tensor:
-        """What diffusers' middle makes of features (batch, channels, height, width), transformed."""
+        """Features (batch, channels, height, width) through the middle and the transformer."""
         before, after = self.resnets
         (attention,) = self.attentions
         features = before(features, time_embedding)

@@ -44,7 +44,7 @@ class Encoder(nn.Module):
 
 @dataclass(frozen=True)
 class Posterior:
-    """The distribution of the latent given an image.
+    """The distribution of the latent given an image: a point or a diagonal Gaussian.
 
     Attributes:
         mean: shape (batch, channels, height, width).

@@ -42,7 +42,7 @@ class FeatureDecoder(nn.Module):
 
     def forward(self, latent: Tensor) -> Tensor:
         """Latent (batch, channels, height, width) to features (batch, out_channels, height, width)."""
-        features = self.middle(self.stem(self.from_latent(latent)))
+        features = self.middle(self.stem(self.from_latent(latent)))  # (batch, widths[0], height, width)
         for level in self.levels:
-            features = level(features)
+            features = level(features)  # (batch, width of the level, height, width)
         return features

@@ -11,7 +11,7 @@ from torch.nn import functional
 from arbiscale.imaging.coordinates import AxisNeighbours, Region, Size, axis_neighbours
 from arbiscale.networks.local_ensemble import Queries, blend, chunk_queries, multiplied_in
 
-_DISTANCE_FLOOR = 1e-9  # shares a pixel fairly between neighbours that are both that pixel
+_DISTANCE_FLOOR = 1e-9  # equal weights for two neighbours that are the same pixel
 _COORDINATE_GAIN = 8.0  # of the initial weights on the relative coordinates
 _BAND_QUERIES = 1 << 16  # per pass without gradients: bounds memory
 _TABLE_ROWS = 64  # products of a few rows take other kernels, with other last bits
@@ -32,7 +32,7 @@ class ImplicitHead(nn.Module):
         self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(layers - 1))
         self.output = nn.Linear(width, channels)
         self.features = features
-        with torch.no_grad():  # hinges as dense as pixels: as drawn, position is drowned by the features
+        with torch.no_grad():  # otherwise the features' part dominates that of the position
             self.first.weight[:, features : features + 2] *= _COORDINATE_GAIN
 
     def forward(
@@ -51,7 +51,7 @@ class ImplicitHead(nn.Module):
             size: (height, width) of the whole output.
             region: (top, left, height, width) of the part wanted.
             inputs: (height, width) of the whole latent, where `features` are those of a part of it that
-                holds every pixel the region reads; None = they are all.
+                holds every pixel the region reads; None = they are the whole.
             origin: that part's (top, left) in the whole latent.
 
         Returns:
@@ -69,8 +69,8 @@ class ImplicitHead(nn.Module):
         for start in range(0, height, rows_at_once):
             rows = axis_neighbours(size[0], inputs[0], top + start, min(rows_at_once, height - start))
             rows = replace(rows, index=rows.index - origin[0])
-            bands.append(self._band(features, rows, columns))
-        image = torch.cat(bands, dim=1) if len(bands) > 1 else bands[0]
+            bands.append(self._band(features, rows, columns))  # (batch, rows, width, channels)
+        image = torch.cat(bands, dim=1) if len(bands) > 1 else bands[0]  # (batch, height, width, channels)
         return image.permute(0, 3, 1, 2)
 
     def _band(self, features: Tensor, rows: AxisNeighbours, columns: AxisNeighbours) -> Tensor:
@@ -83,7 +83,7 @@ class ImplicitHead(nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             table, to_yx = self._project(features, (rows.cell, columns.cell))
             queries = _crossing(rows, columns, features, chunk, table.dtype)
-            colours = blend(queries, table, to_yx, layers)
+            colours = blend(queries, table, to_yx, layers)  # (batch * rows * columns, channels)
         return colours.view(len(features), rows.index.shape[1], columns.index.shape[1], -1)
 
     def _project(self, features: Tensor, cell: tuple[float, float]) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""The network behind the local ensemble, evaluated in chunks that stay in the caches, both ways."""
+"""The network of the local ensemble, evaluated forwards and backwards in chunks that stay in the caches."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _CHUNK_QUERIES = 1 << 16  # on an accelerator
 class Queries:
     """Output pixels and their 4 nearest latent pixels, in chunks.
 
-    All chunks have one shape, the last one filled up with queries of no area: a product's kernel
-    depends on its shape, so this is what makes a pixel the same to the bit wherever it stands.
+    All chunks have the same shape; the last one is padded with queries of zero area. The kernel of a matrix
+    product depends on its shape, so this makes a pixel the same to the bit wherever it is.
 
     Attributes:
         index: latent pixels, shape (chunks, 4 * queries).
         relative: query minus the latent pixel's centre, (y, x), shape (chunks, 4 * queries, 2).
         area: weights in the blend, shape (chunks, 4, queries, 1).
-        count: how many queries there are without the filling.
+        count: number of queries without the padding.
     """
 
     index: Tensor
@@ -61,7 +61,7 @@ def chunk_queries(width: int, dtype: torch.dtype, device: torch.device, count: i
 def multiplied_in(dtype: torch.dtype, device: torch.device) -> torch.dtype:
     """What to multiply a type's numbers in: float32 where a CPU would have to emulate a shorter type.
 
-    Emulated products are ten times slower than float32's, and less exact.
+    Emulated products are ten times slower than float32's and less exact.
     """
     if device.type == "cpu" and dtype in (torch.bfloat16, torch.float16):
         mkldnn = torch.ops.mkldnn
@@ -84,7 +84,7 @@ def blend(queries: Queries, table: Tensor, to_yx: Tensor, layers: Sequence[tuple
             activation, shape (latent pixels, width), float32 or float64.
         to_yx: the first layer's weights on the relative coordinates, shape (2, width), as `table`.
         layers: weight (outputs, width) and bias (outputs,) of every further layer, the output's last;
-            their type is the one products are made in.
+            products are computed in their type.
 
     Returns:
         Colours, shape (queries, outputs), of the table's type.
@@ -129,9 +129,13 @@ class _Blend(torch.autograd.Function):
         of_colours = functional.pad(gradient, filling).unflatten(0, (chunks, 1, -1))
         for chunk in range(chunks):
             index, relative = queries.index[chunk], queries.relative[chunk]
-            inputs = [network.first(index, relative, out=first), *(layer[chunk] for layer in kept)]
+            inputs = [
+                network.first(index, relative, out=first),
+                *(layer[chunk] for layer in kept),
+            ]  # (rows, width)
             if network.hidden:
                 inputs.append(network.layer(network.hidden - 1, inputs[-1], out=last))
+            # (rows, outputs), then (rows, width) from layer to layer
             flowing = (of_colours[chunk] * queries.area[chunk]).flatten(0, 1).to(first.dtype)
             for layer in reversed(range(network.hidden + 1)):
                 if wanted[2 + 2 * layer]:
@@ -147,7 +151,7 @@ class _Blend(torch.autograd.Function):
 
 
 class _Network:
-    """The layers, evaluated for one chunk's rows into memory that is given."""
+    """The layers, evaluated for the rows of one chunk into given memory."""
 
     def __init__(self, table: Tensor, to_yx: Tensor, *layers: Tensor) -> None:
         self.table, self.to_yx = table, to_yx
@@ -159,7 +163,7 @@ class _Network:
         return torch.empty(*shape, self.table.shape[1], dtype=self.weights[0].dtype, device=self.table.device)
 
     def first(self, index: Tensor, relative: Tensor, out: Tensor) -> Tensor:
-        """Activations of the first layer: coordinates need the table's precision, whatever follows."""
+        """Activations of the first layer: coordinates need the table's precision, whatever type follows."""
         exact = out if out.dtype == self.table.dtype else torch.empty_like(out, dtype=self.table.dtype)
         torch.index_select(self.table, 0, index, out=exact)
         exact.addmm_(relative, self.to_yx).relu_()
@@ -171,6 +175,6 @@ class _Network:
 
 
 def _through_relu_(gradient: Tensor, output: Tensor) -> Tensor:
-    """In place, the gradient before a ReLU from the one behind it."""
+    """The gradient of a ReLU's input from that of its output, in place."""
     torch.ops.aten.threshold_backward.grad_input(gradient, output, 0, grad_input=gradient)
     return gradient

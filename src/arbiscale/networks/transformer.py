@@ -36,7 +36,7 @@ class FeatureTransformer(nn.Module):
 
 
 class _Layer(nn.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x)); what adds to x is zero at first."""
+    """x + attention(norm(x)), then x + mlp(norm(x)); what is added to x is zero at first."""
 
     def __init__(self, channels: int, head_width: int) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class _Layer(nn.Module):
         queries, keys, values = heads.permute(2, 0, 3, 1, 4)  # each (batch, heads, tokens, head_width)
         attended = functional.scaled_dot_product_attention(
             rotate(queries, angles), rotate(keys, angles), values
-        )
+        )  # (batch, heads, tokens, head_width)
         return self.attention_output(attended.transpose(1, 2).flatten(2))
 
 
