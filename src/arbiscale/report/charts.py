@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
@@ -31,21 +31,14 @@ _SETTINGS: dict[Any, Any] = {
     "lines.scale_dashes": False,
     "font.family": ["DejaVu Sans"],
     "font.size": 11,
-    "text.color": COLOURS["ink"],
-    "axes.labelcolor": COLOURS["muted"],
-    "axes.edgecolor": COLOURS["muted"],
-    "xtick.color": COLOURS["muted"],
-    "ytick.color": COLOURS["muted"],
-    "grid.color": COLOURS["faint"],
-    "grid.linewidth": 1,
-    "axes.linewidth": 1,
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
     "xtick.labelsize": 11,
     "ytick.labelsize": 11,
     "ytick.major.size": 0,
-}
+    "text.color": COLOURS["ink"],
+    "grid.color": COLOURS["faint"],
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+} | dict.fromkeys(("axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), COLOURS["muted"])
 
 Point = tuple[float, float]
 
@@ -120,11 +113,13 @@ def line_chart(
     """
     with _figure() as (figure, axes):
         for each in series:
-            _draw(axes, each, line=True, markers=markers or len(each.points) == 1)
+            _draw(axes, each, markers=markers or len(each.points) == 1)
         if from_zero:
             axes.set_xlim(left=0)
-        _scale(axes.xaxis, axes.set_xscale, logarithmic_x, x_prefix)
-        _scale(axes.yaxis, axes.set_yscale, logarithmic_y)
+        axes.set_xscale("log" if logarithmic_x else "linear")
+        axes.set_yscale("log" if logarithmic_y else "linear")
+        _round_ticks(axes.xaxis, x_prefix)
+        _round_ticks(axes.yaxis)
         if x_ticks:
             axes.set_xticks(x_ticks)
         beside = axes.get_yaxis_transform()  # right of the axes, at a value's height
@@ -136,7 +131,7 @@ def line_chart(
             name.set_transform(None)
             name.set_position((axes.bbox.x1 + 12, height))
             _leader(axes, each, (end[0] + 5, end[1]), (axes.bbox.x1 + 8, height))
-        return _svg(figure, labels)
+        return inline_svg(figure, labels.identity, labels.title, labels.description)
 
 
 def scatter_chart(labels: Labels, series: Sequence[Series], *, y_upwards: bool = True) -> Markup:
@@ -147,41 +142,44 @@ def scatter_chart(labels: Labels, series: Sequence[Series], *, y_upwards: bool =
         series: at least one, each of one point.
         y_upwards: whether y grows upwards.
     """
-    from matplotlib.transforms import Bbox
-
     with _figure() as (figure, axes):
         axes.margins(0.12)
         for each in series:
-            _draw(axes, each, line=False, markers=True)
-        _scale(axes.xaxis)
-        _scale(axes.yaxis)
+            _draw(axes, each, line=False)
+        _round_ticks(axes.xaxis)
+        _round_ticks(axes.yaxis)
         if not y_upwards:
             axes.invert_yaxis()
         _label(figure, axes, labels)
-        points = [tuple(axes.transData.transform(each.points[0])) for each in series]
-        taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in points]
-        order = sorted(  # the strong one chooses its place first, grey ones last
-            range(len(series)),
-            key=lambda index: (not series[index].style.strong, series[index].style.colour == "muted"),
-        )
-        shifts = sorted(range(-72, 73, 3), key=abs)
-        for index in order:
-            (x, y), each = points[index], series[index]
-            name = _name(axes, each, (x + 9, y), None)
-            width = name.get_window_extent().width
-            others = taken[:index] + taken[index + 1 :]
-            for shift, left in product(shifts, (x + 9, x - 9 - width)):
-                box = Bbox.from_bounds(left, y + shift - 6, width, 12)
-                if axes.bbox.containsx(box.x0) and box.x1 <= _WIDTH_PX and axes.bbox.containsy(y + shift):
-                    near = left if left > x else box.x1
-                    middle = Bbox.from_bounds((x + near) / 2, y + shift / 2, 1, 1)
-                    if not box.count_overlaps(others) and not middle.count_overlaps(others):
-                        name.set_position((left, y + shift))
-                        taken.append(box)
-                        if abs(shift) > 6:
-                            _leader(axes, each, (x, y), (near, y + shift))
-                        break
-        return _svg(figure, labels)
+        _name_points(axes, series)
+        return inline_svg(figure, labels.identity, labels.title, labels.description)
+
+
+def _name_points(axes: Axes, series: Sequence[Series]) -> None:
+    """Put each name as near to its point as it can stand without covering another name or point."""
+    from matplotlib.transforms import Bbox
+
+    points = [axes.transData.transform(each.points[0]) for each in series]
+    taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in points]
+    order = sorted(  # the strong one chooses its place first, grey ones last
+        range(len(series)),
+        key=lambda index: (not series[index].style.strong, series[index].style.colour == "muted"),
+    )
+    for index in order:
+        (x, y), others = points[index], taken[:index] + taken[index + 1 :]
+        name = _name(axes, series[index], (x + 9, y), None)
+        width = name.get_window_extent().width
+        for shift, left in product(sorted(range(-72, 73, 3), key=abs), (x + 9, x - 9 - width)):
+            box = Bbox.from_bounds(left, y + shift - 6, width, 12)
+            near = (left if left > x else box.x1, y + shift)
+            leader = Bbox.from_bounds((x + near[0]) / 2, y + shift / 2, 1, 1)  # its middle
+            inside = axes.bbox.x0 <= box.x0 and box.x1 <= _WIDTH_PX and axes.bbox.containsy(near[1])
+            if inside and not box.count_overlaps(others) and not leader.count_overlaps(others):
+                name.set_position((left, y + shift))
+                taken.append(box)
+                if abs(shift) > 6:
+                    _leader(axes, series[index], (x, y), near)
+                break
 
 
 def bar_chart(labels: Labels, bars: Sequence[tuple[str, float, str]]) -> Markup:
@@ -202,7 +200,7 @@ def bar_chart(labels: Labels, bars: Sequence[tuple[str, float, str]]) -> Markup:
         axes.set_ylim(len(bars) - 0.5, -0.5)
         axes.set_xticks([])
         axes.spines[:].set_visible(False)
-        return _svg(figure, labels)
+        return inline_svg(figure, labels.identity, labels.title, labels.description)
 
 
 @contextmanager
@@ -221,7 +219,7 @@ def _figure(height_px: int = _HEIGHT_PX) -> Iterator[tuple[Figure, Axes]]:
         yield figure, axes
 
 
-def _draw(axes: Axes, series: Series, *, line: bool, markers: bool) -> None:
+def _draw(axes: Axes, series: Series, *, line: bool = True, markers: bool = True) -> None:
     style, colour = series.style, COLOURS[series.style.colour]
     axes.plot(
         *zip(*series.points, strict=True),
@@ -253,23 +251,20 @@ def _leader(axes: Axes, series: Series, start_px: Point, end_px: Point) -> None:
     )
 
 
-def _scale(
-    axis: Axis, set_scale: Callable[[str], None] | None = None, logarithmic: bool = False, prefix: str = ""
-) -> None:
+def _round_ticks(axis: Axis, prefix: str = "") -> None:
     """Few round numbers beside an axis: 20k for thousands; 1, 2, 5 or powers of ten on a logarithmic one."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-    if logarithmic and set_scale is not None:
-        set_scale("log")
+    if axis.get_scale() == "log":
         low, high = axis.get_view_interval()
         axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 100 else (1,), numticks=7))
     else:
         axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: prefix + number(value)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: prefix + _number(value)))
 
 
-def number(value: float) -> str:
+def _number(value: float) -> str:
     """A tick's text: no more digits than it has, thousands as 20k."""
     text = f"{value / 1000:g}k" if abs(value) >= 10_000 else f"{value:g}"
     return text.replace("-", "−")
@@ -300,7 +295,3 @@ def _spread(wanted_px: Sequence[float], low_px: float, high_px: float) -> list[f
     for index in reversed(order):
         placed[index] = above = min(placed[index], above - _LINE_PX)
     return placed
-
-
-def _svg(figure: Figure, labels: Labels) -> Markup:
-    return inline_svg(figure, labels.identity, labels.title, labels.description)
