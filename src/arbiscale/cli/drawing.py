@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from arbiscale.cli.jobs import STANDARD, SUFFIXES, Job, Output, Source, find_sources, plan, without_existing
+from arbiscale.cli.jobs import STANDARD, Job, Output, Source, find_sources, plan, without_existing
 from arbiscale.cli.options import (
     LARGEST_SEED,
     Compile,
@@ -34,6 +34,7 @@ from arbiscale.cli.options import (
 )
 from arbiscale.cli.requests import Target, check_folder, check_input, parse_size, parse_targets
 from arbiscale.errors import UserError
+from arbiscale.imaging.formats import FORMATS, find_format
 from arbiscale.progress import DrawingProgress, drawing_progress
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ def upscale(
     jobs = without_existing(planned, overwrite=overwrite, skip=skip_existing)
     _say_skipped(planned, jobs)
     where = check_runtime(device, model)
-    _check_formats(jobs, ending)
+    for job in jobs:
+        for each in job.outputs:
+            find_format(_named(each.path, ending))
     if not jobs:
         return
     first = _read(jobs[0].source) if len(jobs) == 1 else None  # refused before torch is loaded
@@ -156,8 +159,6 @@ def generate(
     where = check_runtime(device, model)
     if not jobs:
         return
-
-    from arbiscale.imaging.formats import find_format
 
     for height, width in sizes:
         find_format(folder / f"{height}x{width}{ending}", (height, width))
@@ -231,29 +232,21 @@ def _read(source: Source) -> Picture:
 
 def _sizes(outputs: Sequence[Output], picture: Picture, ending: str | None) -> list[tuple[int, int]]:
     """The outputs' sizes; raises UserError for absurd ones, and ones that a format cannot hold."""
-    from arbiscale.imaging.formats import find_format
-
     sizes = [output.target.of(picture.size) for output in outputs]
     for output, size in zip(outputs, sizes, strict=True):
-        find_format(Path(f"{output.path}{ending}") if output.path == STANDARD else output.path, size)
+        find_format(_named(output.path, ending), size)
     return sizes
+
+
+def _named(path: Path, ending: str | None) -> Path:
+    """A path whose suffix says its format, also for standard output."""
+    return Path(f"{path}{ending}") if path == STANDARD else path
 
 
 def _parse_format(name: str | None) -> str | None:
     if name is None:
         return None
     suffix = f".{name.lower().lstrip('.')}"
-    if suffix not in SUFFIXES:
-        raise UserError(f"--format: must be one of {', '.join(each[1:] for each in SUFFIXES)} (got {name!r})")
+    if suffix not in FORMATS:
+        raise UserError(f"--format: must be one of {', '.join(each[1:] for each in FORMATS)} (got {name!r})")
     return suffix
-
-
-def _check_formats(jobs: Sequence[Job], ending: str | None) -> None:
-    """Refuse suffixes that name no format."""
-    for job in jobs:
-        for output in job.outputs:
-            suffix = ending if output.path == STANDARD else output.path.suffix
-            if str(suffix).lower() not in SUFFIXES:
-                raise UserError(
-                    f"{output.path}: unknown picture suffix {suffix!r}; use one of {', '.join(SUFFIXES)}"
-                )

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from arbiscale.cli.requests import Target, check_place
 from arbiscale.errors import UserError
+from arbiscale.imaging.formats import FORMATS
 
 STANDARD = Path("-")  # input or output
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,11 @@ def find_sources(given: str, output: Path) -> list[Source]:
     if path == STANDARD:
         return [Source(STANDARD, Path("stdin.png"))]
     if path.is_dir():
-        found = sorted(each for each in path.rglob("*") if each.suffix.lower() in SUFFIXES and each.is_file())
+        found = sorted(each for each in path.rglob("*") if each.suffix.lower() in FORMATS and each.is_file())
         if path.resolve() in output.resolve().parents:
             found = [each for each in found if output.resolve() not in each.resolve().parents]
         if not found:
-            raise UserError(f"{path}: holds no picture ({', '.join(SUFFIXES)})")
+            raise UserError(f"{path}: holds no picture ({', '.join(FORMATS)})")
         return [Source(each, each.relative_to(path)) for each in found]
     if not path.exists() and glob.has_magic(given):
         found = sorted(filter(Path.is_file, map(Path, glob.glob(given, recursive=True))))  # noqa: PTH207
@@ -100,7 +100,7 @@ def plan(
     jobs = []
     taken: dict[Path, Path] = {}
     for source in sources:
-        own = source.name.suffix if source.name.suffix.lower() in SUFFIXES else ".png"
+        own = source.name.suffix if source.name.suffix.lower() in FORMATS else ".png"
         base = (output / source.name).with_suffix(suffix or own) if in_folder else output
         outputs = []
         for target in targets:

@@ -15,7 +15,8 @@ from torch import Tensor
 from arbiscale.data.manifest import read_manifest
 from arbiscale.data.shards import StoredCrops
 from arbiscale.errors import UserError
-from arbiscale.imaging.picture_files import READABLE_SUFFIXES, read_image
+from arbiscale.imaging.formats import FORMATS
+from arbiscale.imaging.picture_files import read_image
 from arbiscale.imaging.pixels import to_tensor
 from arbiscale.workspace import repository_root
 
@@ -124,9 +125,7 @@ class PictureFolder(Sequence[HeldOutCrop]):
         if not self._root.is_dir():
             raise UserError(f"{key}: {folder} is not a folder; name one that holds high-resolution pictures")
         self._paths = sorted(
-            path
-            for path in self._root.rglob("*")
-            if path.suffix.lower() in READABLE_SUFFIXES and path.is_file()
+            path for path in self._root.rglob("*") if path.suffix.lower() in FORMATS and path.is_file()
         )
         if not self._paths:
             raise UserError(f"{key}: {folder} holds no picture; name one that holds high-resolution pictures")

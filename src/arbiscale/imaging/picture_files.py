@@ -15,17 +15,15 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_file
+from arbiscale.imaging.formats import find_format
 
 WIDE_GREY_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I", "F"})
-READABLE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"})
 
-_WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
-    ".png": ("PNG", {}),
-    ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
-    ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
-    ".webp": ("WEBP", {"quality": 95}),
-    ".tif": ("TIFF", {"compression": "tiff_deflate"}),
-    ".tiff": ("TIFF", {"compression": "tiff_deflate"}),
+_OPTIONS: dict[str, dict[str, Any]] = {  # of Pillow's writers, by format
+    "PNG": {},
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WebP": {"quality": 95},
+    "TIFF": {"compression": "tiff_deflate"},
 }
 
 
@@ -82,22 +80,14 @@ def write_image(path: Path, pixels: NDArray[np.uint8]) -> None:
     """
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ValueError(f"expected uint8 (height, width, 3), got {pixels.dtype} {pixels.shape}")
-    name, options = _WRITERS[check_writable(path)]
+    name = find_format(path, pixels.shape[:2]).name
     encoded = io.BytesIO()
     try:
-        Image.fromarray(pixels).save(encoded, name, **options)
+        Image.fromarray(pixels).save(encoded, name.upper(), **_OPTIONS[name])
     except (OSError, ValueError) as error:  # such as WebP's limit of 16,383 px
         raise UserError(f"{path}: {name} cannot hold it ({error}); choose another suffix") from None
     with atomic_file(path) as temporary:
         temporary.write_bytes(encoded.getbuffer())
-
-
-def check_writable(path: Path) -> str:
-    """The path's suffix in lower case; raises UserError if no picture format goes by it."""
-    suffix = path.suffix.lower()
-    if suffix not in _WRITERS:
-        raise UserError(f"{path}: unknown picture suffix {suffix!r}; use one of {', '.join(_WRITERS)}")
-    return suffix
 
 
 def upright(image: Image.Image) -> Image.Image:

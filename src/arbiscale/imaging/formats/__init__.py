@@ -1,17 +1,22 @@
-"""Picture formats that are written band by band, by suffix."""
+"""The picture formats by suffix: the one table of them. Each is written band by band, by its own module.
+
+Nothing heavy is imported before a picture is written: the command line reads this table.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from arbiscale.errors import UserError
-from arbiscale.imaging.coordinates import Size
-from arbiscale.imaging.formats import jpeg, png, tiff, webp
-from arbiscale.imaging.formats.layout import Layout
-from arbiscale.imaging.picture import Pixels
+
+if TYPE_CHECKING:
+    from arbiscale.imaging.coordinates import Size
+    from arbiscale.imaging.formats.layout import Layout
+    from arbiscale.imaging.picture import Pixels
 
 
 @dataclass(frozen=True)
@@ -19,24 +24,26 @@ class Format:
     """A way to write pictures.
 
     Attributes:
-        name: as people call it.
-        write: a file's content, to an open file.
+        name: as people call it; in lower case its module here.
         largest_px: of a side.
         deep: whether it holds 16 bits a sample.
         alpha: whether it holds opacity.
     """
 
     name: str
-    write: Callable[[BinaryIO, Layout, Iterator[Pixels]], None]
     largest_px: int
     deep: bool
     alpha: bool
 
+    def write(self, stream: BinaryIO, layout: Layout, bands: Iterator[Pixels]) -> None:
+        """Write a picture's bands of rows to an open file."""
+        import_module(f"{__name__}.{self.name.lower()}").write(stream, layout, bands)
 
-_PNG = Format("PNG", png.write, 2**31 - 1, deep=True, alpha=True)
-_JPEG = Format("JPEG", jpeg.write, 65_500, deep=False, alpha=False)
-_WEBP = Format("WebP", webp.write, 16_383, deep=False, alpha=True)
-_TIFF = Format("TIFF", tiff.write, 2**31 - 1, deep=True, alpha=True)
+
+_PNG = Format("PNG", 2**31 - 1, deep=True, alpha=True)
+_JPEG = Format("JPEG", 65_500, deep=False, alpha=False)
+_WEBP = Format("WebP", 16_383, deep=False, alpha=True)
+_TIFF = Format("TIFF", 2**31 - 1, deep=True, alpha=True)
 FORMATS = {
     ".png": _PNG,
     ".jpg": _JPEG,
