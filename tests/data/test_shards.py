@@ -1,10 +1,16 @@
-"""Crops in shards of limited size."""
+"""Crops in shards of limited size, and read from them in their order."""
 
+from __future__ import annotations
+
+import pickle
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from arbiscale.data.shards import SHARD_BYTES, ShardWriter
+from arbiscale.data.manifest import Manifest
+from arbiscale.data.shards import SHARD_BYTES, ShardWriter, StoredCrops
+from arbiscale.errors import UserError
 
 
 def test_shards_fill_up_to_their_limit(tmp_path: Path):
@@ -33,3 +39,35 @@ def test_a_crop_larger_than_a_shard_stands_alone(tmp_path: Path):
 def test_nothing_gives_no_shard(tmp_path: Path):
     assert ShardWriter(tmp_path, "train").finish() == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    """Five crops for training, two a shard, the number of each in all its pixels."""
+    writer = ShardWriter(tmp_path, "train", shard_bytes=128 + 2 * 4 * 4 * 3)
+    for number in range(5):
+        writer.add(np.full((4, 4, 3), number, np.uint8))
+    return Manifest(4, writer.finish(), [], [], [], {})
+
+
+def test_crops_stand_in_the_order_of_their_shards(tmp_path: Path, manifest: Manifest) -> None:
+    crops = StoredCrops(tmp_path, manifest, "train")
+    assert [crop[0, 0, 0] for crop in crops] == [0, 1, 2, 3, 4]
+    assert crops[-1].shape == (4, 4, 3)
+    assert [crop[0, 0, 0] for crop in crops[1:4:2]] == [1, 3]
+    assert [crop[0, 0, 0] for crop in pickle.loads(pickle.dumps(crops))] == [0, 1, 2, 3, 4]
+    with pytest.raises(IndexError):
+        crops[5]
+
+
+def test_a_split_may_be_empty(tmp_path: Path, manifest: Manifest) -> None:
+    assert len(StoredCrops(tmp_path, manifest, "validation")) == 0
+    assert not [*StoredCrops(tmp_path, manifest, "validation")]
+
+
+def test_a_damaged_shard_is_named(tmp_path: Path, manifest: Manifest) -> None:
+    (tmp_path / "train/00001.npy").write_bytes(b"damaged")
+    crops = StoredCrops(tmp_path, manifest, "train")
+    assert crops[0][0, 0, 0] == 0
+    with pytest.raises(UserError, match=r"train/00001\.npy: cannot be read .*; run `dvc repro -f -s crop`"):
+        crops[2]

@@ -32,8 +32,8 @@ def sample(
         noise: the latent at the noisiest timestep, shape (batch, channels, height, width).
         sampling: the sampler, its steps, their spacing and eta.
         generator: of the noise that ddpm, and ddim with eta > 0, add; None = the global random state.
-        first_step: leave out the steps before; `noise` is then z_t at this step's timestep. Samplers
-            that remember earlier steps begin there with nothing to remember.
+        first_step: skip the steps before it; `noise` is then z_t at this step's timestep. Samplers that use
+            earlier steps begin without any.
         gradient_steps: let gradients flow through this many last steps only; None = leave the
             caller's gradient mode alone.
 
@@ -51,6 +51,6 @@ def sample(
         timestep = timesteps[index].expand(len(latent))
         detached = gradient_steps is not None and index < sampling.steps - gradient_steps
         with torch.set_grad_enabled(torch.is_grad_enabled() and not detached):
-            prediction = denoise(latent, timestep).to(latent.dtype)  # not autocast's
+            prediction = denoise(latent, timestep).to(latent.dtype)  # autocast's type is shorter
             latent = step(index, latent, process.estimate_latent(prediction, latent, timestep))
     return latent

@@ -1,7 +1,7 @@
 """The samplers: what takes a noisy latent one step further along its chain.
 
 DDIM is written out here; the others are diffusers' schedulers. A chain that visits S of T timesteps is
-itself a process of S timesteps (arXiv 2102.09672, section 4), so a scheduler is told only of those: the
+itself a process of S timesteps (arXiv 2102.09672, section 4), so a scheduler is given only those: the
 timestep before a timestep is then the next one visited, for every S and spacing. All of them are given the
 estimate of z_0, so that the closed forms of `DiffusionProcess` are the only ones.
 
@@ -28,8 +28,8 @@ from arbiscale.config.sampling import SamplingSettings
 # (index of the step, noisy latent, estimate of z_0) -> the latent at the step's end
 Step = Callable[[int, Tensor, Tensor], Tensor]
 
-# The least signal that schedulers on sigma = sqrt((1 - a) / a) are told of: sigma is at most 4096, what
-# float32 carries beside a latent of unit variance.
+# The least signal given to schedulers on sigma = sqrt((1 - a) / a): sigma is at most 4096, which float32
+# can represent beside a latent of unit variance.
 _LEAST_ALPHA_BAR = 2.0**-24
 
 
@@ -121,7 +121,7 @@ def _euler(starts: Tensor, ends: Tensor, first_step: int) -> Step:
 
 
 def _on_sigmas(kind: type[Any], starts: Tensor, ends: Tensor, first_step: int) -> Any:
-    """A scheduler that works on sigma = sqrt((1 - a) / a), told of the chain's."""
+    """A scheduler on sigma = sqrt((1 - a) / a), with the sigmas of the chain."""
     steps = len(starts)
     floor = _LEAST_ALPHA_BAR * torch.linspace(1, 2, steps)  # rising, so that no step is of length zero
     scheduler = kind(num_train_timesteps=steps, prediction_type="sample", timestep_spacing="trailing")

@@ -48,7 +48,7 @@ class DivergenceGuard(Callback):
         self.every_steps = every_steps
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, *_: Any, **__: Any) -> None:
-        """Look at the loss now and then (a look waits for the accelerator).
+        """Check the loss at intervals: reading it waits for the accelerator.
 
         Raises:
             UserError: the loss is NaN or infinite.
@@ -92,7 +92,7 @@ class Validations(Callback):
             self.recorder.log_image(f"validation/{name}", image, step)
 
 
-_LOOK_STEPS = 10  # a look at the loss waits for the accelerator
+_LOSS_STEPS = 10  # between readings of the loss, which wait for the accelerator
 
 
 class StepProgress(Callback):
@@ -110,10 +110,10 @@ class StepProgress(Callback):
         self._task = LongTask(self.name, trainer.max_steps, "steps", done=trainer.global_step)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, *_: Any, **__: Any) -> None:
-        """Move on."""
+        """Advance the progress bar."""
         assert self._task is not None
         step = trainer.global_step
-        if step % _LOOK_STEPS == 0 or step == trainer.max_steps:
+        if step % _LOSS_STEPS == 0 or step == trainer.max_steps:
             self._loss = float(outputs["loss"])
         self._task.advance(step - self._task.done, f"loss {self._loss:.4f}")
         if trainer.logger and step % self.log_every_steps == 0:
@@ -121,6 +121,6 @@ class StepProgress(Callback):
             trainer.logger.log_metrics({"throughput/images_per_second": images_per_second}, step)
 
     def teardown(self, *_: Any, **__: Any) -> None:
-        """Give the terminal back, also after a failure."""
+        """End the progress bar, also after a failure."""
         if self._task is not None:
             self._task.stop()
