@@ -124,13 +124,23 @@ def test_comparisons_hold_one_crop_a_photograph_from_input_to_truth(
 
 
 @pytest.mark.parametrize(
-    ("photographs", "shift"), [("aabb", 2), ("abc", 1), ("aaabbb", 3), ("aa", 0), ("a", 0)]
+    ("photographs", "shift"),
+    [("aabb", 2), ("abc", 1), ("aaabbb", 3), ("aa", 0), ("a", 0)],
 )
 def test_the_control_takes_the_latent_of_another_photograph(photographs: str, shift: int) -> None:
     assert shift_to_others(photographs) == shift
     shifted = torch.arange(len(photographs)).roll(shift)
     if shift:
         assert all(photographs[other] != own for other, own in zip(shifted, photographs, strict=True))
+
+
+@pytest.mark.parametrize(("photographs", "shift"), [("aaab", 1), ("abbbb", 1), ("aaaabbc", 3)])
+def test_of_mostly_one_photograph_all_others_take_another(photographs: str, shift: int) -> None:
+    assert shift_to_others(photographs) == shift
+    shifted = torch.arange(len(photographs)).roll(shift)
+    same = [own for other, own in zip(shifted, photographs, strict=True) if photographs[other] == own]
+    assert len({*same}) == 1
+    assert len(same) == 2 * photographs.count(same[0]) - len(photographs)
 
 
 def test_without_another_photograph_there_is_no_control(stand_in: Make, crops: list[HeldOutCrop]) -> None:

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from arbiscale.evaluation.extremes import WINDOW_PX, Extremes
-from arbiscale.evaluation.scores import Comparison
+from arbiscale.evaluation.comparisons import BEST_PX, BestAndWorst, Comparison
 from arbiscale.report.album import Album
 from arbiscale.report.strips import hang
 
@@ -80,26 +79,26 @@ def test_strips_compare_the_last_model_with_bicubic_at_first() -> None:
 
 
 def test_large_pictures_are_cut_to_the_same_part_which_is_said() -> None:
-    shown = comparison("a", side_px=WINDOW_PX + 100)
+    shown = comparison("a", side_px=BEST_PX + 100)
     album = Album()
     (strip,) = hang({"x4": [shown]}, {}, {}, "diffusion", album).sheets["x4"]
-    side = f"{WINDOW_PX} × {WINDOW_PX} px"
-    assert strip.note == f"{side} of {WINDOW_PX + 100} × {WINDOW_PX + 100}"
+    side = f"{BEST_PX} × {BEST_PX} px"
+    assert strip.note == f"{side} of {BEST_PX + 100} × {BEST_PX + 100}"
     parts = {tile.row: decoded(album.uris[tile.identity]) for tile in strip.tiles}
     whole = shown.pictures["bicubic"]
     rows, columns = np.nonzero((whole == parts["bicubic"][0, 0]).all(axis=-1))
     places = [
         (top, left)
         for top, left in zip(rows, columns, strict=True)
-        if np.array_equal(whole[top : top + WINDOW_PX, left : left + WINDOW_PX], parts["bicubic"])
+        if np.array_equal(whole[top : top + BEST_PX, left : left + BEST_PX], parts["bicubic"])
     ]
     ((top, left),) = places
-    truth = shown.pictures["ground truth"][top : top + WINDOW_PX, left : left + WINDOW_PX]
+    truth = shown.pictures["ground truth"][top : top + BEST_PX, left : left + BEST_PX]
     assert np.array_equal(parts["ground truth"], truth)
 
 
 def test_extremes_say_what_was_gained() -> None:
-    extremes = Extremes("diffusion", over="bicubic")
+    extremes = BestAndWorst("diffusion", over="bicubic")
     for title, gain_db in (("a", -0.5), ("b", 1.25)):
         metrics = {
             "bicubic": {"psnr": 20.0, "lpips": 0.5},

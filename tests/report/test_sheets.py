@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from arbiscale.evaluation.scores import Comparison
+from arbiscale.evaluation.comparisons import Comparison
 from arbiscale.report.sheets import draw_contact_sheet
 
 SIDE_PX = 64

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from arbiscale.evaluation.comparisons import PER_ROW
 from arbiscale.evaluation.drawn import Drawn, draw, size_name
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.references import References
@@ -30,7 +31,6 @@ from arbiscale.progress import LongTask
 
 PROTOCOL = "generation"
 METRICS = ("fid", "kid", "precision", "recall")
-COMPARISONS = 6  # pictures kept to look at, per row
 
 _NAMES = "fid, kid, precision and recall"
 
@@ -66,7 +66,7 @@ def evaluate_distributions(
                 _add(evaluation, row, drawn)
                 for each in sets.values():
                     each.add(drawn)
-                few = range(min(len(drawn.names), COMPARISONS - len(kept)))
+                few = range(min(len(drawn.names), PER_ROW - len(kept)))
                 kept += [drawn.comparison(index) for index in few]
                 task.advance(len(drawn.names))
         for size in sizes:
@@ -121,7 +121,7 @@ def _limits(references: References, sizes: Sequence[Size], count: int) -> list[s
     if least <= FEATURES and len(lines) < len(sizes):
         lines.append(
             f"{PROTOCOL}: fid of {counts} is too high, and comparable at equal numbers only; more than "
-            f"{FEATURES:,} on either side mend it"
+            f"{FEATURES:,} on either side fix it"
         )
     return lines
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from arbiscale.evaluation.comparisons import Comparison
 from arbiscale.evaluation.pictures import as_shown, batches
-from arbiscale.evaluation.scores import Comparison
 from arbiscale.imaging.coordinates import Size
 from arbiscale.imaging.pixels import to_array
 from arbiscale.inference.model import Model

@@ -8,11 +8,12 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
+from arbiscale.evaluation.comparisons import PER_ROW, Comparison, of_one, one_per_photograph
 from arbiscale.evaluation.drawn import draw
 from arbiscale.evaluation.held_out import HeldOutCrop, stack
 from arbiscale.evaluation.networks import MetricNetworks
-from arbiscale.evaluation.pictures import agreement_with_half_size, as_shown, batches, compare
-from arbiscale.evaluation.scores import Comparison, Evaluation
+from arbiscale.evaluation.pictures import agreement_with_half_size, as_shown, compare, in_batches
+from arbiscale.evaluation.scores import Evaluation
 from arbiscale.imaging.coordinates import Size
 from arbiscale.imaging.pixels import to_array
 from arbiscale.inference.model import Model
@@ -21,7 +22,6 @@ from arbiscale.metrics.self_similarity import self_similarity
 from arbiscale.metrics.spectrum import grid_energy
 
 GROUP = "generation"
-COMPARISONS = 6  # pictures kept to look at, per row
 
 
 def evaluate_generation(
@@ -60,16 +60,16 @@ def _reconstruct(
     truth = stack(list(crops)).to(model.device)
     size = (truth.shape[-2], truth.shape[-1])
     begun = now_seconds(model.device)
-    latent = torch.cat([model.encode(truth[part]) for part in batches(len(truth), size)])
+    latent = in_batches(lambda part: model.encode(truth[part]), len(truth), size)
 
-    def draw(size: Size) -> Tensor:
-        return torch.cat([model.decode(latent[part], size) for part in batches(len(latent), size)])
+    def decode(size: Size) -> Tensor:
+        return in_batches(lambda part: model.decode(latent[part], size), len(latent), size)
 
-    images = draw(size)
+    images = decode(size)
     evaluation.add_time(GROUP, name, len(crops), now_seconds(model.device) - begun)
     shown = as_shown(images)
     metrics = compare(shown, as_shown(truth), networks)
-    metrics["self_ssim"] = agreement_with_half_size(shown, draw).tolist()
+    metrics["self_ssim"] = agreement_with_half_size(shown, decode).tolist()
     metrics["grid_energy"] = grid_energy((images + 1) / 2, (latent.shape[-2], latent.shape[-1])).tolist()
     photographs = [crop.photograph for crop in crops]
     evaluation.add(GROUP, name, photographs, images, metrics)
@@ -77,9 +77,9 @@ def _reconstruct(
         Comparison(
             photographs[index],
             {name: to_array(images[index].nan_to_num(0)), "ground truth": to_array(truth[index])},
-            {name: {metric: values[index] for metric, values in metrics.items()}},
+            {name: of_one(metrics, index)},
         )
-        for index in [photographs.index(each) for each in dict.fromkeys(photographs)][:COMPARISONS]
+        for index in one_per_photograph(photographs)
     ]
 
 
@@ -96,7 +96,7 @@ def _generate(
             metrics["self_ssim"] = torch.stack(pairs).mean(0).tolist()
         evaluation.add(GROUP, name, drawn.names, drawn.images[sizes[0]], metrics)
         evaluation.add_time(GROUP, name, len(drawn.names), drawn.seconds[sizes[0]])
-        for index in range(min(len(drawn.names), COMPARISONS - len(comparisons))):
+        for index in range(min(len(drawn.names), PER_ROW - len(comparisons))):
             agreement = f", SelfSSIM {metrics['self_ssim'][index]:.3f}" if pairs else ""
             comparisons.append(drawn.comparison(index, agreement))
     evaluation.comparisons[name] = comparisons

@@ -18,7 +18,7 @@ from arbiscale.metrics.self_similarity import self_similarity
 
 BATCH_PIXELS = 2**19  # of the output: 8 crops of 256 px at a time
 
-Draw = Callable[[Size], Tensor]  # pictures (batch, 3, *size) in [-1, 1], drawn anew at any size
+Draw = Callable[[Size], Tensor]  # pictures (batch, 3, *size) in [-1, 1], drawn again at any size
 
 
 def batches(count: int, size: Size) -> Iterator[slice]:
@@ -26,6 +26,11 @@ def batches(count: int, size: Size) -> Iterator[slice]:
     step = max(1, BATCH_PIXELS // (size[0] * size[1]))
     for start in range(0, count, step):
         yield slice(start, start + step)
+
+
+def in_batches(make: Callable[[slice], Tensor], count: int, size: Size) -> Tensor:
+    """What `make` gives for every slice of `batches`, concatenated."""
+    return torch.cat([make(part) for part in batches(count, size)])
 
 
 def as_shown(images: Tensor) -> Tensor:

@@ -1,10 +1,11 @@
-"""The rows of a table of super-resolution: who draws the pictures."""
+"""The rows of a table of super-resolution: baselines, models, and the control."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from arbiscale.evaluation.pairs import Pairs, resized
-from arbiscale.evaluation.pictures import Draw, batches
+from arbiscale.evaluation.pictures import Draw, in_batches
 from arbiscale.evaluation.protocols import Protocol
 from arbiscale.imaging.coordinates import Size
 from arbiscale.imaging.pixels import to_array, to_tensor
@@ -33,8 +34,8 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Contestants:
-    """Who upscales, besides the baselines.
+class Upscalers:
+    """The models that draw rows beside the baselines.
 
     Attributes:
         models: `autoencoder`, then models of super-resolution in the order of their training.
@@ -53,21 +54,21 @@ class Contestants:
         return baselines + len(self.models) + protocol.together + len(self.extra)
 
 
-def draw_rows(protocol: Protocol, contestants: Contestants, pairs: Pairs) -> Iterator[Row]:
+def draw_rows(protocol: Protocol, upscalers: Upscalers, pairs: Pairs) -> Iterator[Row]:
     """The rows one after the other, so that only one model's latents are held."""
     low = pairs.low
     low_size = (low.shape[-2], low.shape[-1])
     yield Row("bicubic", lambda size: resized(protocol, low, size), low_size, 0.0)
     if protocol.extended:
         yield Row("lanczos", lambda size: _lanczos(low, size), low_size, 0.0)
-    for name, model in contestants.models.items():
-        row, latent = _model_row(name, model, pairs, contestants.seeds)
+    for name, model in upscalers.models.items():
+        row, latent = _model_row(name, model, pairs, upscalers.seeds)
         yield row
     if shift := shift_to_others(pairs.photographs):
         other = _drawing(model, latent.roll(shift, dims=0), low)
         yield Row("other_latent", other, row.latent_size, None)
-    for name, model in contestants.extra.items():
-        yield _model_row(name, model, pairs, contestants.seeds)[0]
+    for name, model in upscalers.extra.items():
+        yield _model_row(name, model, pairs, upscalers.seeds)[0]
 
 
 def _model_row(name: str, model: Model, pairs: Pairs, seeds: Sequence[int]) -> tuple[Row, Tensor]:
@@ -96,28 +97,27 @@ def _latents(model: Model, low: Tensor, truth: Tensor, seed: int) -> Tensor:
     fine = (low.shape[-2] * model.factor, low.shape[-1] * model.factor)
     if model.task == "reconstruction":
         source = resize(truth, fine).clamp(-1, 1)
-        return torch.cat([model.encode(source[part]) for part in batches(len(low), fine)])
-    return torch.cat([model.sample_latents(low[part], seed=seed) for part in batches(len(low), fine)])
+        return in_batches(lambda part: model.encode(source[part]), len(low), fine)
+    return in_batches(lambda part: model.sample_latents(low[part], seed=seed), len(low), fine)
 
 
 def _drawing(model: Model, latent: Tensor, low: Tensor) -> Draw:
     """How a model draws its latents, at any size."""
 
     def draw(size: Size) -> Tensor:
-        return torch.cat(
-            [
-                model.decode(latent[part], size, base=model.base(low[part], size))
-                for part in batches(len(latent), size)
-            ]
-        )
+        def decode(part: slice) -> Tensor:
+            return model.decode(latent[part], size, base=model.base(low[part], size))
+
+        return in_batches(decode, len(latent), size)
 
     return draw
 
 
 def shift_to_others(photographs: Sequence[str]) -> int:
-    """The shift of a list that puts another photograph in most places; 0 where there is only one."""
+    """The smallest shift of a list that puts another photograph in most places; 0 where there is only one.
 
-    def moved(shift: int) -> int:
-        return sum(photographs[index - shift] != name for index, name in enumerate(photographs))
-
-    return max(range(len(photographs)), key=moved, default=0)
+    The pictures of one photograph must follow one another. Rolled by the length of the longest run of them,
+    every picture meets another photograph; where that run is longer than the rest, all of the rest does.
+    """
+    longest = max((len([*run]) for _, run in groupby(photographs)), default=0)
+    return min(longest, len(photographs) - longest)

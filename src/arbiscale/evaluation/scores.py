@@ -6,11 +6,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
-from arbiscale.evaluation.extremes import Extremes
+from arbiscale.evaluation.comparisons import BestAndWorst, Comparison, of_one
 from arbiscale.metrics.quality import SSIM_WINDOW_PX
 
 Means = dict[str, dict[str, dict[str, float | None]]]
@@ -27,25 +25,16 @@ class Score:
     finite: bool  # whether the picture holds numbers only
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Pictures of one thing, uint8 (height, width, 3), by their label."""
-
-    title: str
-    pictures: dict[str, NDArray[np.uint8]]
-    metrics: dict[str, dict[str, float]]  # of the pictures that have some
-
-
 @dataclass
 class Evaluation:
     """What an evaluation found.
 
     Attributes:
         scores: one for every row, scale and picture.
-        sets: metrics of a group's and row's pictures as a whole, such as FID; NaN where not to be had.
+        sets: metrics of a group's and row's pictures as a whole, such as FID; NaN where missing.
         times: pictures drawn and the seconds it took, by group and row.
         comparisons: pictures to look at, by group.
-        extremes: the last model's best and worst pictures, by group.
+        best_and_worst: pictures of the last model, by group.
         left_out: one line for everything that could not be measured.
         least_px: the shortest side of a picture that a metric takes, where it is more than one pixel.
     """
@@ -54,7 +43,7 @@ class Evaluation:
     sets: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
     times: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
     comparisons: dict[str, list[Comparison]] = field(default_factory=dict)
-    extremes: dict[str, Extremes] = field(default_factory=dict)
+    best_and_worst: dict[str, BestAndWorst] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     least_px: dict[str, int] = field(default_factory=lambda: {"ssim": SSIM_WINDOW_PX})
 
@@ -69,8 +58,7 @@ class Evaluation:
         """Add one row's images (batch, ...) of one group, with metrics as lists over the batch."""
         finite = images.isfinite().flatten(1).all(dim=1).tolist()
         for index, photograph in enumerate(photographs):
-            values = {name: values[index] for name, values in metrics.items()}
-            self.scores.append(Score(group, row, photograph, values, finite[index]))
+            self.scores.append(Score(group, row, photograph, of_one(metrics, index), finite[index]))
 
     def add_time(self, group: str, row: str, pictures: int, seconds: float) -> None:
         """Add the time that drawing pictures took."""
@@ -83,7 +71,7 @@ class Evaluation:
         self.sets |= other.sets
         self.times |= other.times
         self.comparisons |= other.comparisons
-        self.extremes |= other.extremes
+        self.best_and_worst |= other.best_and_worst
         self.left_out += other.left_out
         self.least_px |= other.least_px
 

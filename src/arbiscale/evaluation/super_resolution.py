@@ -7,8 +7,15 @@ from functools import partial
 
 from torch import Tensor
 
-from arbiscale.evaluation.exhibits import Exhibit
-from arbiscale.evaluation.extremes import Extremes, window
+from arbiscale.evaluation.comparisons import (
+    PER_ROW,
+    BestAndWorst,
+    Comparison,
+    ComparisonBuilder,
+    kept_part,
+    of_one,
+    one_per_photograph,
+)
 from arbiscale.evaluation.held_out import HeldOutCrop
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.pairs import Pairs, make_pairs, resized
@@ -19,8 +26,8 @@ from arbiscale.evaluation.pictures import (
     diversity,
 )
 from arbiscale.evaluation.protocols import SAMPLE, Protocol
-from arbiscale.evaluation.rows import Contestants, draw_rows
-from arbiscale.evaluation.scores import Comparison, Evaluation
+from arbiscale.evaluation.rows import Upscalers, draw_rows
+from arbiscale.evaluation.scores import Evaluation
 from arbiscale.imaging.pixels import to_array
 from arbiscale.inference.model import Model
 from arbiscale.metrics.colour import colour_shift
@@ -28,8 +35,6 @@ from arbiscale.metrics.consistency import consistency
 from arbiscale.metrics.cost import now_seconds
 from arbiscale.metrics.spectrum import grid_energy
 from arbiscale.progress import LongTask
-
-COMPARISONS = 6  # pictures of different photographs kept to look at, per scale
 
 
 def evaluate_super_resolution(
@@ -67,15 +72,15 @@ def evaluate_super_resolution(
     evaluation = Evaluation()
     evaluation.least_px |= networks.least_px
     device = next(iter(models.values())).device
-    contestants = Contestants(models, extra or {}, range(seed, seed + max(1, diversity_seeds)))
+    upscalers = Upscalers(models, extra or {}, range(seed, seed + max(1, diversity_seeds)))
     prefix = "" if protocol is SAMPLE else "".join(f"{part}/" for part in (protocol.name, dataset) if part)
-    total = len(scales) * len(images) * contestants.most_rows(protocol)
+    total = len(scales) * len(images) * upscalers.most_rows(protocol)
     with LongTask(prefix.rstrip("/") or protocol.name, total, "pictures") as task:
         for scale in scales:
             for pairs in make_pairs(protocol, images, scale, evaluation.left_out, workers=workers):
                 there = Pairs(pairs.photographs, pairs.truth.to(device), pairs.low.to(device))
                 group = f"{prefix}x{scale:g}"
-                _evaluate_pairs(evaluation, group, protocol, scale, contestants, there, networks, task)
+                _evaluate_pairs(evaluation, group, protocol, scale, upscalers, there, networks, task)
     return evaluation
 
 
@@ -84,7 +89,7 @@ def _evaluate_pairs(
     group: str,
     protocol: Protocol,
     scale: float,
-    contestants: Contestants,
+    upscalers: Upscalers,
     pairs: Pairs,
     networks: MetricNetworks,
     task: LongTask,
@@ -94,12 +99,12 @@ def _evaluate_pairs(
     size = (truth.shape[-2], truth.shape[-1])
     shown_truth, shown_low = as_shown(truth), as_shown(low)
     kept = evaluation.comparisons.setdefault(group, [])
-    first = [photographs.index(name) for name in dict.fromkeys(photographs)][: COMPARISONS - len(kept)]
-    exhibits = [Exhibit(pairs, index) for index in first]
-    last = [*contestants.models][-1]
-    extremes = evaluation.extremes.setdefault(group, Extremes(last, over="bicubic"))
+    chosen = one_per_photograph(photographs, PER_ROW - len(kept))
+    comparisons = [ComparisonBuilder(pairs, index) for index in chosen]
+    last = [*upscalers.models][-1]
+    best_and_worst = evaluation.best_and_worst.setdefault(group, BestAndWorst(last, over="bicubic"))
     bicubic: dict[str, list[float]] = {}
-    for row in draw_rows(protocol, contestants, pairs):
+    for row in draw_rows(protocol, upscalers, pairs):
         begun = now_seconds(truth.device)
         images = row.draw(size)
         seconds = now_seconds(truth.device) - begun
@@ -121,14 +126,14 @@ def _evaluate_pairs(
         if row.name == "bicubic":
             bicubic = metrics
         elif row.name == last:
-            _offer(extremes, protocol, pairs, images, bicubic, metrics)
-        for exhibit in exhibits:
-            exhibit.add(row.name, images, metrics)
-    kept += [exhibit.finished() for exhibit in exhibits]
+            _offer(best_and_worst, protocol, pairs, images, bicubic, metrics)
+        for comparison in comparisons:
+            comparison.add(row.name, images, metrics)
+    kept += [comparison.finish() for comparison in comparisons]
 
 
 def _offer(
-    extremes: Extremes,
+    best_and_worst: BestAndWorst,
     protocol: Protocol,
     pairs: Pairs,
     images: Tensor,
@@ -140,16 +145,18 @@ def _offer(
     def compared(index: int) -> Comparison:
         truth = to_array(pairs.truth[index])
         size = (truth.shape[0], truth.shape[1])
-        left, top, right, bottom = window(truth)
+        left, top, right, bottom = kept_part(truth)
         whole = {
-            extremes.over: to_array(resized(protocol, pairs.low[[index]], size)),
-            extremes.row: to_array(images[index]),
+            best_and_worst.over: to_array(resized(protocol, pairs.low[[index]], size)),
+            best_and_worst.row: to_array(images[index]),
             "ground truth": truth,
         }
         parts = {name: pixels[top:bottom, left:right].copy() for name, pixels in whole.items()}
-        found = {extremes.over: bicubic, extremes.row: metrics}
-        numbers = {row: {name: values[index] for name, values in of.items()} for row, of in found.items()}
+        numbers = {
+            best_and_worst.over: of_one(bicubic, index),
+            best_and_worst.row: of_one(metrics, index),
+        }
         return Comparison(pairs.photographs[index], parts, numbers)
 
     for index, (before, after) in enumerate(zip(bicubic["psnr"], metrics["psnr"], strict=True)):
-        extremes.offer(after - before, partial(compared, index))
+        best_and_worst.offer(after - before, partial(compared, index))

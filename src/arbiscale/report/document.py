@@ -49,7 +49,7 @@ def render(evaluation: Evaluation, found: Sequence[Interval], facts: Facts, last
     look = figures.styles(rows, last)
     gained, gain_lines = gains(evaluation, last, facts.seed)
     album = Album()
-    gallery = hang(evaluation.comparisons, evaluation.extremes, facts.credits, last, album)
+    gallery = hang(evaluation.comparisons, evaluation.best_and_worst, facts.credits, last, album)
     style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     return (
         _environment()

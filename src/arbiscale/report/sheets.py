@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from arbiscale.evaluation.scores import Comparison
+from arbiscale.evaluation.comparisons import Comparison
 from arbiscale.imaging.detail import detail_box
 from arbiscale.imaging.sheets import Row, Tile, draw_sheet
 from arbiscale.report.measures import label_of

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
-from arbiscale.evaluation.extremes import Extreme, Extremes, window
-from arbiscale.evaluation.scores import Comparison
+from arbiscale.evaluation.comparisons import BestAndWorst, Comparison, Improvement, kept_part
 from arbiscale.imaging.detail import Box, detail_box
 from arbiscale.report.album import Album
 from arbiscale.report.measures import label_of, measures, signed
@@ -78,7 +77,7 @@ class Gallery:
 
 def hang(
     comparisons: Mapping[str, Sequence[Comparison]],
-    extremes: Mapping[str, Extremes],
+    extremes: Mapping[str, BestAndWorst],
     credits: Mapping[str, str],
     last: str,
     album: Album,
@@ -166,7 +165,7 @@ def _within_window(comparison: Comparison) -> tuple[Comparison, str]:
     truth = comparison.pictures.get(TRUTH)
     if truth is None or any(pixels.shape != truth.shape for pixels in comparison.pictures.values()):
         return comparison, ""
-    left, top, right, bottom = window(truth)
+    left, top, right, bottom = kept_part(truth)
     if (right - left, bottom - top) == (truth.shape[1], truth.shape[0]):
         return comparison, ""
     cut = {row: pixels[top:bottom, left:right] for row, pixels in comparison.pictures.items()}
@@ -180,7 +179,7 @@ def _numbers(metrics: Mapping[str, float]) -> list[str]:
     return [f"{each.label} {each.text(metrics[each.name])} {each.unit}".strip() for each in known]
 
 
-def _gain_note(extremes: Extremes, extreme: Extreme) -> str:
+def _gain_note(extremes: BestAndWorst, extreme: Improvement) -> str:
     """What the row gained over the other one on a picture."""
     said = [f"{signed(extreme.gain_db, 2)} dB PSNR"]
     ours, theirs = (extreme.comparison.metrics[row] for row in (extremes.row, extremes.over))
