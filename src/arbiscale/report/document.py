@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,9 @@ from arbiscale.evaluation.intervals import Interval
 from arbiscale.evaluation.scores import Evaluation, Means
 from arbiscale.files import atomic_file
 from arbiscale.report import figures
-from arbiscale.report.album import Album
 from arbiscale.report.facts import Facts, shown_commit
 from arbiscale.report.measures import duration, label_of
-from arbiscale.report.strips import Gallery, hang
+from arbiscale.report.pictures import EmbeddedPictures, PagePictures, select_pictures
 from arbiscale.report.table import BASELINE, gains, group_of, places, tables
 
 _HERE = Path(__file__).parent
@@ -48,8 +48,8 @@ def render(evaluation: Evaluation, found: Sequence[Interval], facts: Facts, last
     rows = [*dict.fromkeys(row for group in means.values() for row in group)]
     look = figures.styles(rows, last)
     gained, gain_lines = gains(evaluation, last, facts.seed)
-    album = Album()
-    gallery = hang(evaluation.comparisons, evaluation.best_and_worst, facts.credits, last, album)
+    embedded = EmbeddedPictures()
+    shown = select_pictures(evaluation.comparisons, evaluation.best_and_worst, facts.credits, last, embedded)
     style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     return (
         _environment()
@@ -70,7 +70,7 @@ def render(evaluation: Evaluation, found: Sequence[Interval], facts: Facts, last
             tables=tables(evaluation, means, found),
             planes=figures.planes(means, look),
             scales=figures.against_scale(means, look),
-            gallery=gallery,
+            shown=shown,
             curves=[figure for training in facts.trainings for figure in figures.learning_curves(training)],
             without_curves=[
                 training.missing or f"No curve of {label_of(training.stage)} was recorded."
@@ -79,8 +79,8 @@ def render(evaluation: Evaluation, found: Sequence[Interval], facts: Facts, last
             ],
             stage_times=figures.stage_times(_stage_seconds(facts)),
             drawing_times=figures.drawing_times(evaluation.times),
-            credits=_credits(gallery),
-            content={"pictures": album.uris, "strips": _for_the_slider(gallery)},
+            credits=_credits(shown),
+            content={"pictures": embedded.uris, "strips": [asdict(row) for row in shown.rows()]},
             full_label=lambda name: group_of(name).full_label if group_of(name).scale else label_of(name),
         )
     )
@@ -147,33 +147,6 @@ def _stage_seconds(facts: Facts) -> dict[str, float]:
     return known | {"evaluate": facts.seconds}
 
 
-def _credits(gallery: Gallery) -> list[tuple[str, str]]:
+def _credits(shown: PagePictures) -> list[tuple[str, str]]:
     """Every picture that is shown, and whom to name."""
-    return sorted({(strip.title, strip.credit) for strip in gallery.strips() if strip.credit})
-
-
-def _for_the_slider(gallery: Gallery) -> list[dict[str, Any]]:
-    """What page.js needs to know of every strip."""
-    return [
-        {
-            "id": strip.identity,
-            "group": strip.group,
-            "title": strip.title,
-            "note": strip.note,
-            "credit": strip.credit,
-            "left": strip.left,
-            "right": strip.right,
-            "tiles": [
-                {
-                    "row": tile.row,
-                    "label": tile.label,
-                    "picture": tile.identity,
-                    "width": tile.width_px,
-                    "height": tile.height_px,
-                    "numbers": ", ".join(tile.numbers),
-                }
-                for tile in strip.tiles
-            ],
-        }
-        for strip in gallery.strips()
-    ]
+    return sorted({(row.title, row.credit) for row in shown.rows() if row.credit})

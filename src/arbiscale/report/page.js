@@ -92,7 +92,7 @@
         const shown = tile(select);
         image.src = content.pictures[shown.picture];
         image.alt = `${strip.title}, ${strip.group}: ${shown.label}`;
-        one(`${select.id}-numbers`).textContent = shown.numbers;
+        one(`${select.id}-numbers`).textContent = shown.numbers.join(", ");
       }
       resize();
     }

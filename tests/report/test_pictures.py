@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from arbiscale.evaluation.comparisons import BEST_PX, BestAndWorst, Comparison
-from arbiscale.report.album import Album
-from arbiscale.report.strips import hang
+from arbiscale.report.pictures import EmbeddedPictures, select_pictures
 
 
 def noise(height: int, width: int, seed: int) -> NDArray[np.uint8]:
@@ -32,46 +31,48 @@ def comparison(title: str, side_px: int = 32, **metrics: dict[str, float]) -> Co
 
 
 def test_pictures_are_held_to_the_bit_and_once() -> None:
-    album, pixels = Album(), noise(20, 30, 0)
-    first, again = (album.take({"a": pixels, "b": noise(20, 30, 1)}) for _ in range(2))
+    embedded, pixels = EmbeddedPictures(), noise(20, 30, 0)
+    first, again = (embedded.add({"a": pixels, "b": noise(20, 30, 1)}) for _ in range(2))
     assert first is not None
     assert first == again
-    assert len(album.uris) == 2
-    assert np.array_equal(decoded(album.uris[first["a"]]), pixels)
+    assert len(embedded.uris) == 2
+    assert np.array_equal(decoded(embedded.uris[first["a"]]), pixels)
 
 
 def test_pixels_in_another_shape_are_another_picture() -> None:
-    album, pixels = Album(), np.zeros((4, 6, 3), np.uint8)
-    album.take({"a": pixels, "b": pixels.reshape(6, 4, 3)})
-    assert len(album.uris) == 2
+    embedded, pixels = EmbeddedPictures(), np.zeros((4, 6, 3), np.uint8)
+    embedded.add({"a": pixels, "b": pixels.reshape(6, 4, 3)})
+    assert len(embedded.uris) == 2
 
 
 def test_pictures_too_wide_for_webp_are_png() -> None:
-    album, pixels = Album(), np.zeros((1, 16_400, 3), np.uint8)
-    taken = album.take({"a": pixels})
+    embedded, pixels = EmbeddedPictures(), np.zeros((1, 16_400, 3), np.uint8)
+    taken = embedded.add({"a": pixels})
     assert taken is not None
-    assert decoded(album.uris[taken["a"]]).shape == pixels.shape
+    assert decoded(embedded.uris[taken["a"]]).shape == pixels.shape
 
 
 def test_what_does_not_fit_is_left_out_whole() -> None:
-    album = Album(budget_bytes=6000)  # a noisy picture of 32 px takes about 3,100
-    assert album.take({"a": noise(32, 32, 0)}) is not None
-    assert album.take({"b": noise(32, 32, 1), "c": noise(32, 32, 2)}) is None
-    assert len(album.uris) == 1
-    assert album.take({"again": noise(32, 32, 0)}) is not None, "what is there takes no room"
+    embedded = EmbeddedPictures(budget_bytes=6000)  # a noisy picture of 32 px takes about 3,100
+    assert embedded.add({"a": noise(32, 32, 0)}) is not None
+    assert embedded.add({"b": noise(32, 32, 1), "c": noise(32, 32, 2)}) is None
+    assert len(embedded.uris) == 1
+    assert embedded.add({"again": noise(32, 32, 0)}) is not None, "what is there takes no room"
 
 
 def test_every_group_gets_its_first_picture_before_others_get_more() -> None:
     groups = {group: [comparison(f"{group} {index}") for index in range(3)] for group in ("x2", "x4", "x8")}
-    gallery = hang(groups, {}, {}, "diffusion", Album(budget_bytes=30_000))
-    assert [len(strips) for strips in gallery.sheets.values()] == [1, 1, 1]
-    assert gallery.left_out == 6
+    page = select_pictures(groups, {}, {}, "diffusion", EmbeddedPictures(budget_bytes=30_000))
+    assert [len(strips) for strips in page.sheets.values()] == [1, 1, 1]
+    assert page.left_out == 6
 
 
 def test_strips_compare_the_last_model_with_bicubic_at_first() -> None:
     numbers = {"psnr": 25.0, "lpips": float("nan")}
     shown = comparison("a", bicubic=numbers)
-    (strip,) = hang({"x4": [shown]}, {}, {"a": "Zoë"}, "diffusion", Album()).sheets["x4"]
+    (strip,) = select_pictures({"x4": [shown]}, {}, {"a": "Zoë"}, "diffusion", EmbeddedPictures()).sheets[
+        "x4"
+    ]
     assert (strip.group, strip.title, strip.left, strip.right) == ("×4", "a", "bicubic", "diffusion")
     assert [tile.numbers for tile in strip.tiles] == [["PSNR 25.00 dB"], [], []]
     assert strip.credit == "Zoë"
@@ -80,11 +81,11 @@ def test_strips_compare_the_last_model_with_bicubic_at_first() -> None:
 
 def test_large_pictures_are_cut_to_the_same_part_which_is_said() -> None:
     shown = comparison("a", side_px=BEST_PX + 100)
-    album = Album()
-    (strip,) = hang({"x4": [shown]}, {}, {}, "diffusion", album).sheets["x4"]
+    embedded = EmbeddedPictures()
+    (strip,) = select_pictures({"x4": [shown]}, {}, {}, "diffusion", embedded).sheets["x4"]
     side = f"{BEST_PX} × {BEST_PX} px"
     assert strip.note == f"{side} of {BEST_PX + 100} × {BEST_PX + 100}"
-    parts = {tile.row: decoded(album.uris[tile.identity]) for tile in strip.tiles}
+    parts = {tile.row: decoded(embedded.uris[tile.picture]) for tile in strip.tiles}
     whole = shown.pictures["bicubic"]
     rows, columns = np.nonzero((whole == parts["bicubic"][0, 0]).all(axis=-1))
     places = [
@@ -105,8 +106,8 @@ def test_extremes_say_what_was_gained() -> None:
             "diffusion": {"psnr": 20 + gain_db, "lpips": 0.25},
         }
         extremes.offer(gain_db, lambda title=title, metrics=metrics: comparison(title, **metrics))
-    gallery = hang({}, {"x4": extremes}, {}, "diffusion", Album())
-    assert [(strip.title, strip.note) for strip in (*gallery.best["x4"], *gallery.worst["x4"])] == [
+    page = select_pictures({}, {"x4": extremes}, {}, "diffusion", EmbeddedPictures())
+    assert [(strip.title, strip.note) for strip in (*page.best["x4"], *page.worst["x4"])] == [
         ("b", "+1.25 dB PSNR, −0.250 LPIPS"),
         ("a", "−0.50 dB PSNR, −0.250 LPIPS"),
     ]
@@ -115,8 +116,10 @@ def test_extremes_say_what_was_gained() -> None:
 def test_pictures_of_several_sizes_without_truth_are_shown_whole() -> None:
     pictures = {"64x64": noise(64, 64, 0), "48x80": noise(48, 80, 1)}
     shown = Comparison("seed 0", pictures, {})
-    (strip,) = hang({"diffusion": [shown]}, {}, {}, "align_samples", Album()).sheets["diffusion"]
+    (strip,) = select_pictures({"diffusion": [shown]}, {}, {}, "align_samples", EmbeddedPictures()).sheets[
+        "diffusion"
+    ]
     assert strip.group == "diffusion"
     assert strip.detail is None
     assert (strip.left, strip.right) == ("64x64", "48x80")
-    assert [(tile.width_px, tile.height_px) for tile in strip.tiles] == [(64, 64), (80, 48)]
+    assert [(tile.width, tile.height) for tile in strip.tiles] == [(64, 64), (80, 48)]
