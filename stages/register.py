@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from arbiscale.config.register import RegisterSettings
+from arbiscale.config.runtime import RegisterSettings
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.inference import serving
 from arbiscale.models.folder import load_latent_diffusion, read_config, save_latent_diffusion

@@ -8,13 +8,12 @@ import pytest
 import torch
 
 from arbiscale.config.autoencoder import HeadSettings
-from arbiscale.config.liif import LIIFNetworkSettings
 from arbiscale.errors import UserError
 from arbiscale.inference.liif_model import LIIFModel
 from arbiscale.inference.loading import load_model
 from arbiscale.inference.model import Model
 from arbiscale.models.folder import save_liif
-from arbiscale.models.liif import LIIF
+from arbiscale.models.liif import LIIF, LIIFNetworkSettings
 
 
 @pytest.fixture(scope="module")

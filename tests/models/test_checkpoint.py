@@ -12,9 +12,10 @@ from arbiscale.models.folder import (
     AUTOENCODER,
     CONFIG,
     FirstStageConfig,
+    ModelConfig,
     load_autoencoder,
-    load_tensors,
-    read_json_config,
+    read_config,
+    read_tensors,
     save_autoencoder,
     save_tensors,
 )
@@ -43,7 +44,7 @@ def change(path: Path, edit: Callable[[dict[str, Tensor]], object]) -> None:
 def test_weights_return_to_the_bit(folder: Path, config: FirstStageConfig) -> None:
     torch.manual_seed(0)
     expected = Autoencoder(config.autoencoder).state_dict()
-    assert read_json_config(folder, FirstStageConfig) == config
+    assert read_config(folder) == ModelConfig(**config.model_dump())
     loaded = load_autoencoder(folder, config.autoencoder)
     assert not loaded.training
     assert loaded.state_dict().keys() == expected.keys()
@@ -98,7 +99,7 @@ def test_a_first_stage_without_head_says_what_gives_it_one(folder: Path, config:
     with pytest.raises(UserError) as caught:
         load_autoencoder(folder, config.autoencoder)
     assert str(caught.value) == (
-        f"{folder}: its first stage has no implicit head, without which nothing is drawn; train one: "
+        f"{folder}: its first stage has no implicit head and cannot draw; to train one, "
         f"set autoencoder.init_from: {folder} and run `dvc repro`"
     )
 
@@ -107,7 +108,7 @@ def test_a_network_that_does_not_fit_is_left_as_it_was(folder: Path) -> None:
     network = torch.nn.Linear(2, 2)
     before = network.weight.clone()
     with pytest.raises(UserError, match="does not fit"):
-        load_tensors(network, folder / AUTOENCODER)
+        read_tensors(network, folder / AUTOENCODER)
     assert torch.equal(network.weight, before)
 
 
@@ -136,7 +137,7 @@ def test_missing_weights_are_named_with_the_remedy(folder: Path, config: FirstSt
 def test_no_model_folder_is_one_line(tmp_path: Path, make: Callable[[Path], None]) -> None:
     make(tmp_path / "model")
     with pytest.raises(UserError) as caught:
-        read_json_config(tmp_path / "model", FirstStageConfig)
+        read_config(tmp_path / "model")
     assert str(caught.value) == (
         f"{tmp_path / 'model'}: is not a model folder (no config.json); train one with `dvc repro`"
     )
@@ -156,7 +157,7 @@ def test_a_wrong_configuration_is_one_line(folder: Path, old: str, new: str, sai
     assert old in text
     (folder / CONFIG).write_text(text.replace(old, new))
     with pytest.raises(UserError) as caught:
-        read_json_config(folder, FirstStageConfig)
+        read_config(folder)
     assert str(folder / CONFIG) in str(caught.value)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)

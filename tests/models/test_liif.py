@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from arbiscale.config.autoencoder import HeadSettings
-from arbiscale.config.liif import LIIFNetworkSettings
-from arbiscale.models.liif import LIIF, unfold_rows
+from arbiscale.models.liif import LIIF, LIIFNetworkSettings, unfold_rows
 
 IMAGE = torch.rand(2, 3, 9, 11, generator=torch.Generator().manual_seed(0)) * 2 - 1
 

@@ -111,8 +111,7 @@ def _record(path: Path) -> dict[str, Any]:
 
 def _registry() -> tuple[Any, str]:
     """The store and the name of the registered model."""
-    from arbiscale.config.register import RegisterSettings
-    from arbiscale.config.runtime import RuntimeSettings
+    from arbiscale.config.runtime import RegisterSettings, RuntimeSettings
     from arbiscale.config.section import load_section
     from arbiscale.tracking.store import open_store
 

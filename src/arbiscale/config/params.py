@@ -11,8 +11,7 @@ from arbiscale.config.autoencoder import AutoencoderSettings
 from arbiscale.config.data import DataSettings
 from arbiscale.config.diffusion import DiffusionSettings
 from arbiscale.config.evaluate import EvaluateSettings
-from arbiscale.config.register import RegisterSettings
-from arbiscale.config.runtime import RuntimeSettings
+from arbiscale.config.runtime import RegisterSettings, RuntimeSettings
 from arbiscale.config.section import Section, read_yaml, validate
 from arbiscale.errors import UserError
 from arbiscale.workspace import find_folder

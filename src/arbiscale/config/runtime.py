@@ -1,4 +1,4 @@
-"""Section `runtime`: how to run. No stage tracks it: nothing here changes results."""
+"""Sections `runtime` and `register`: how to run, and where the model goes. Nothing here changes a result."""
 
 from __future__ import annotations
 
@@ -18,3 +18,9 @@ class RuntimeSettings(Section):
     checkpoint_every_steps: int = Field(ge=1)
     mlflow_uri: str  # empty = SQLite under the repository; MLFLOW_TRACKING_URI overrides
     weights_dir: str  # pretrained metric networks; empty = environment, ./weights, torch's cache
+
+
+class RegisterSettings(Section):
+    """The name in MLflow's model registry."""
+
+    model_name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$")

@@ -11,7 +11,6 @@ from typing import get_args
 import torch
 from torch import nn
 
-from arbiscale.config.liif import LIIF_FORMAT
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.config.section import read_yaml
 from arbiscale.errors import UserError
@@ -20,7 +19,14 @@ from arbiscale.inference.liif_model import LIIFModel
 from arbiscale.inference.memory import keep_freed_memory
 from arbiscale.inference.model import Model, Precision
 from arbiscale.models.device import choose_device
-from arbiscale.models.folder import CONFIG, load_autoencoder, load_latent_diffusion, load_liif, read_config
+from arbiscale.models.folder import (
+    CONFIG,
+    LIIF_FORMAT,
+    load_autoencoder,
+    load_latent_diffusion,
+    load_liif,
+    read_config,
+)
 from arbiscale.tracking.registry import SCHEME, check_registered
 
 

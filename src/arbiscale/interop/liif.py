@@ -9,13 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from arbiscale.config.liif import LIIFNetworkSettings
 from arbiscale.config.section import validate
 from arbiscale.errors import UserError
 from arbiscale.interop.checkpoint_file import read_state
 from arbiscale.interop.tensors import Pair, compare, module, table_of, to_own
 from arbiscale.models.folder import save_liif
-from arbiscale.models.liif import LIIF
+from arbiscale.models.liif import LIIF, LIIFNetworkSettings
 
 _STEM, _HEAD = "encoder.head.0.weight", "imnet.layers.0.weight"
 _BLOCKS, _LAYERS = r"encoder\.body\.(\d+)\.body\.0\.weight", r"imnet\.layers\.(\d+)\.weight"

@@ -2,14 +2,14 @@
 
 `autoencoder.safetensors` is always there, `denoiser.safetensors` from the diffusion stage on; a LIIF has
 `liif.safetensors` instead. Equal weights give equal bytes, so a stage that is executed again with the same
-result reruns nothing after it.
+result reruns no later stage.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 from pydantic import Field
 from safetensors import SafetensorError
@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from arbiscale.config.autoencoder import AutoencoderNetworkSettings
 from arbiscale.config.diffusion import DenoiserSettings, DiffusionSettings, ProcessSettings
-from arbiscale.config.liif import LIIF_FORMAT, LIIFNetworkSettings
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.config.section import Section, read_yaml, validate
 from arbiscale.diffusion.process import DiffusionProcess
@@ -26,55 +25,70 @@ from arbiscale.errors import UserError
 from arbiscale.files import atomic_folder, write_json
 from arbiscale.models.latent_diffusion import LatentDiffusion
 from arbiscale.models.latent_space import LatentSpace, LatentStatistics
-from arbiscale.models.liif import LIIF
+from arbiscale.models.liif import LIIF, LIIFNetworkSettings
 from arbiscale.networks.autoencoder import Autoencoder
 from arbiscale.networks.denoiser import Denoiser
 
-CONFIG, AUTOENCODER = "config.json", "autoencoder.safetensors"
+CONFIG = "config.json"
+AUTOENCODER, DENOISER, LIIF_WEIGHTS = "autoencoder.safetensors", "denoiser.safetensors", "liif.safetensors"
+LIIF_FORMAT: Literal["arbiscale-liif-1"] = "arbiscale-liif-1"
 
 
 class FirstStageConfig(Section):
-    """What config.json says of every model."""
+    """The part of config.json that every diffusion model and every autoencoder has."""
 
     format: Literal["arbiscale-1"] = "arbiscale-1"
     factor: int = Field(ge=1)  # HR crop / LR crop
     autoencoder: AutoencoderNetworkSettings
 
 
-ConfigType = TypeVar("ConfigType", bound=FirstStageConfig)
+class DiffusionConfig(Section):
+    """What is needed to rebuild a latent diffusion model around its autoencoder."""
+
+    task: Literal["super_resolution", "generation"]
+    condition_upsampling: Literal["nearest", "bilinear", "bicubic"]
+    process: ProcessSettings
+    denoiser: DenoiserSettings
+    latent_shift: list[float]
+    latent_scale: list[float]
+    training_latent_px: int = Field(ge=1)  # side of the latents it was trained on
+
+    @classmethod
+    def of(
+        cls, settings: DiffusionSettings, statistics: LatentStatistics, training_latent_px: int
+    ) -> DiffusionConfig:
+        """The configuration of a model trained with these settings on latents of these statistics."""
+        return cls(
+            task=settings.task,
+            condition_upsampling=settings.condition_upsampling,
+            process=settings.process,
+            denoiser=settings.denoiser,
+            latent_shift=statistics.shift,
+            latent_scale=statistics.scale,
+            training_latent_px=training_latent_px,
+        )
 
 
-def read_json_config(folder: Path, kind: type[ConfigType]) -> ConfigType:
+class ModelConfig(FirstStageConfig):
+    """The content of config.json; a model without a diffusion part is an autoencoder."""
+
+    diffusion: DiffusionConfig | None = None
+    sampling: SamplingSettings | None = None  # the default sampler
+
+
+class LIIFConfig(Section):
+    """The content of a LIIF's config.json."""
+
+    format: Literal["arbiscale-liif-1"] = LIIF_FORMAT
+    network: LIIFNetworkSettings
+
+
+def read_config(folder: Path) -> ModelConfig:
     """A model folder's configuration; raises UserError naming the folder when it is none."""
     path = folder / CONFIG
     if not path.is_file():
         raise UserError(f"{folder}: is not a model folder (no {CONFIG}); train one with `dvc repro`")
-    return validate(kind, read_yaml(path), path)  # JSON is YAML 1.2
-
-
-def save_autoencoder(folder: Path, config: FirstStageConfig, autoencoder: Autoencoder) -> None:
-    """Write a model folder that holds an autoencoder only."""
-    with atomic_folder(folder) as temporary:
-        write_json(temporary / CONFIG, config.model_dump())
-        save_tensors(autoencoder, temporary / AUTOENCODER)
-
-
-def load_autoencoder(folder: Path, settings: AutoencoderNetworkSettings) -> Autoencoder:
-    """The autoencoder of a model folder, in evaluation mode, on the CPU.
-
-    Raises:
-        UserError: as `read_tensors`; and a first stage without implicit head, with what gives it one.
-    """
-    autoencoder = Autoencoder(settings)
-    head = autoencoder.missing_allowed
-    tensors = read_tensors(autoencoder, folder / AUTOENCODER, missing_allowed=head)
-    if not head <= tensors.keys():
-        raise UserError(
-            f"{folder}: its first stage has no implicit head, without which nothing is drawn; train one: "
-            f"set autoencoder.init_from: {folder} and run `dvc repro`"
-        )
-    autoencoder.load_state_dict(tensors)
-    return autoencoder.eval()
+    return validate(ModelConfig, read_yaml(path), path)  # JSON is YAML 1.2
 
 
 def save_tensors(network: nn.Module, path: Path) -> None:
@@ -83,15 +97,10 @@ def save_tensors(network: nn.Module, path: Path) -> None:
     save_file(tensors, path)
 
 
-def load_tensors(network: nn.Module, path: Path) -> None:
-    """Read a network's state. Raises as `read_tensors`."""
-    network.load_state_dict(read_tensors(network, path))
-
-
 def read_tensors(
     network: nn.Module, path: Path, *, missing_allowed: Container[str] = ()
 ) -> dict[str, Tensor]:
-    """A file's tensors, having made sure that they are a network's.
+    """A file's tensors, checked against a network's names and shapes.
 
     Raises:
         UserError: a missing or damaged file, or tensors that do not fit, listed with both shapes.
@@ -116,46 +125,29 @@ def read_tensors(
     return tensors
 
 
-DENOISER = "denoiser.safetensors"
+def save_autoencoder(folder: Path, config: FirstStageConfig, autoencoder: Autoencoder) -> None:
+    """Write a model folder that holds an autoencoder only."""
+    with atomic_folder(folder) as temporary:
+        write_json(temporary / CONFIG, config.model_dump())
+        save_tensors(autoencoder, temporary / AUTOENCODER)
 
 
-class DiffusionConfig(Section):
-    """What rebuilds a latent diffusion model around its autoencoder."""
+def load_autoencoder(folder: Path, settings: AutoencoderNetworkSettings) -> Autoencoder:
+    """The autoencoder of a model folder, in evaluation mode, on the CPU.
 
-    task: Literal["super_resolution", "generation"]
-    condition_upsampling: Literal["nearest", "bilinear", "bicubic"]
-    process: ProcessSettings
-    denoiser: DenoiserSettings
-    latent_shift: list[float]
-    latent_scale: list[float]
-    training_latent_px: int = Field(ge=1)  # side of the latents it was trained on
-
-    @classmethod
-    def of(
-        cls, settings: DiffusionSettings, statistics: LatentStatistics, training_latent_px: int
-    ) -> DiffusionConfig:
-        """What a model trained by these settings, on latents of these statistics, says of itself."""
-        return cls(
-            task=settings.task,
-            condition_upsampling=settings.condition_upsampling,
-            process=settings.process,
-            denoiser=settings.denoiser,
-            latent_shift=statistics.shift,
-            latent_scale=statistics.scale,
-            training_latent_px=training_latent_px,
+    Raises:
+        UserError: as `read_tensors`; or the first stage has no implicit head.
+    """
+    autoencoder = Autoencoder(settings)
+    head = autoencoder.missing_allowed
+    tensors = read_tensors(autoencoder, folder / AUTOENCODER, missing_allowed=head)
+    if not head <= tensors.keys():
+        raise UserError(
+            f"{folder}: its first stage has no implicit head and cannot draw; to train one, "
+            f"set autoencoder.init_from: {folder} and run `dvc repro`"
         )
-
-
-class ModelConfig(FirstStageConfig):
-    """What config.json says of a model; without a diffusion part it is an autoencoder."""
-
-    diffusion: DiffusionConfig | None = None
-    sampling: SamplingSettings | None = None  # the default sampler
-
-
-def read_config(folder: Path) -> ModelConfig:
-    """Any model folder's configuration; raises UserError naming the folder when it is none."""
-    return read_json_config(folder, ModelConfig)
+    autoencoder.load_state_dict(tensors)
+    return autoencoder.eval()
 
 
 def save_latent_diffusion(folder: Path, config: ModelConfig, model: LatentDiffusion) -> None:
@@ -166,8 +158,14 @@ def save_latent_diffusion(folder: Path, config: ModelConfig, model: LatentDiffus
         save_tensors(model.denoiser, temporary / DENOISER)
 
 
+def build_denoiser(diffusion: DiffusionConfig | DiffusionSettings, channels: int) -> Denoiser:
+    """A denoiser with random weights for latents of so many channels; a condition has as many."""
+    condition = channels if diffusion.task == "super_resolution" else 0
+    return Denoiser(diffusion.denoiser, channels, condition)
+
+
 def build_latent_diffusion(config: ModelConfig, autoencoder: Autoencoder) -> LatentDiffusion:
-    """The model a configuration describes around an autoencoder, its denoiser not yet trained.
+    """The model that a configuration describes, around an autoencoder, with a denoiser of random weights.
 
     Raises:
         ValueError: the configuration has no diffusion part.
@@ -175,10 +173,9 @@ def build_latent_diffusion(config: ModelConfig, autoencoder: Autoencoder) -> Lat
     diffusion = config.diffusion
     if diffusion is None:
         raise ValueError("the configuration describes an autoencoder only")
-    super_resolution = diffusion.task == "super_resolution"
     space = LatentSpace(autoencoder, LatentStatistics(diffusion.latent_shift, diffusion.latent_scale))
-    denoiser = Denoiser(diffusion.denoiser, space.channels, space.channels if super_resolution else 0)
-    factor = config.factor if super_resolution else None
+    denoiser = build_denoiser(diffusion, space.channels)
+    factor = config.factor if diffusion.task == "super_resolution" else None
     process = DiffusionProcess(diffusion.process)
     return LatentDiffusion(space, process, denoiser, factor, diffusion.condition_upsampling)
 
@@ -193,25 +190,15 @@ def load_latent_diffusion(folder: Path) -> LatentDiffusion:
     if config.diffusion is None:
         raise UserError(f"{folder}: holds an autoencoder only; give the folder of a later stage")
     model = build_latent_diffusion(config, load_autoencoder(folder, config.autoencoder))
-    load_tensors(model.denoiser, folder / DENOISER)
+    model.denoiser.load_state_dict(read_tensors(model.denoiser, folder / DENOISER))
     return model.eval()
-
-
-WEIGHTS = "liif.safetensors"
-
-
-class LIIFConfig(Section):
-    """What config.json says of a LIIF."""
-
-    format: Literal["arbiscale-liif-1"] = LIIF_FORMAT
-    network: LIIFNetworkSettings
 
 
 def save_liif(folder: Path, liif: LIIF) -> None:
     """Write a model folder."""
     with atomic_folder(folder) as temporary:
         write_json(temporary / CONFIG, LIIFConfig(network=liif.settings).model_dump())
-        save_tensors(liif, temporary / WEIGHTS)
+        save_tensors(liif, temporary / LIIF_WEIGHTS)
 
 
 def load_liif(folder: Path) -> LIIF:
@@ -223,5 +210,5 @@ def load_liif(folder: Path) -> LIIF:
     path = folder / CONFIG
     config = validate(LIIFConfig, read_yaml(path), path)  # JSON is YAML 1.2
     liif = LIIF(config.network)
-    load_tensors(liif, folder / WEIGHTS)
+    liif.load_state_dict(read_tensors(liif, folder / LIIF_WEIGHTS))
     return liif.eval()

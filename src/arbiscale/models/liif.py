@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from arbiscale.config.liif import LIIFNetworkSettings
+from arbiscale.config.autoencoder import HeadSettings
+from arbiscale.config.section import Section
 from arbiscale.imaging.coordinates import Region, Size, check_region
 from arbiscale.networks.implicit_head import ImplicitHead
 
@@ -38,6 +40,14 @@ class EDSR(nn.Module):
         """Images (batch, 3, height, width) in [-1, 1] to features (batch, width, height, width_px)."""
         shallow = self.stem(image)
         return shallow + self.last(self.blocks(shallow))
+
+
+class LIIFNetworkSettings(Section):
+    """Everything that decides a LIIF's tensors; no section of params.yaml, as it is imported."""
+
+    width: int = Field(ge=1)  # channels of the encoder and of its features
+    blocks: int = Field(ge=1)  # residual blocks of the encoder
+    head: HeadSettings
 
 
 class LIIF(nn.Module):
