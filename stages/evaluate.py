@@ -15,8 +15,7 @@ from arbiscale.inference.loading import load_model
 from arbiscale.metrics.cost import peak_memory_mib
 from arbiscale.pipeline.stage import Stage, run_stage
 from arbiscale.report.facts import collect_facts, read_parameters
-from arbiscale.report.files import print_warnings, write_report
-from arbiscale.report.tables import as_text, flat_metrics
+from arbiscale.report.files import as_text, flat_metrics, print_warnings, write_report
 
 CROPS, MODELS = Path("data/crops"), Path("models")
 SUMMARY, PLOTS, REPORTS = Path("metrics/summary.json"), Path("plots"), Path("reports")

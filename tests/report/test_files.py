@@ -11,7 +11,7 @@ import torch
 
 from arbiscale.evaluation.intervals import Interval
 from arbiscale.evaluation.scores import Evaluation
-from arbiscale.report.tables import (
+from arbiscale.report.files import (
     ALWAYS,
     as_text,
     flat_metrics,
