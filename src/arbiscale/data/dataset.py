@@ -53,17 +53,13 @@ class CropDataset(Dataset[Tensor]):
         self._seed = seed
         self._stored_px = manifest.crop_px
         self._crop_px = crop_px or manifest.crop_px
-        self._augmentation = None
-        needed = float(self._crop_px)
-        if augmentation:
-            needed = augmentation.crop_px * augmentation.zoom_out
+        needed = augmentation.crop_px * augmentation.zoom_out if augmentation else float(self._crop_px)
         if needed > self._stored_px:
             raise UserError(
                 f"{folder}: crops of {self._stored_px} px are too small for samples cut from {needed:g} px; "
                 "raise data.crop.size_px"
             )
-        if augmentation:
-            self._augmentation = Augmentation(augmentation, self._stored_px, seed)
+        self._augmentation = Augmentation(augmentation, self._stored_px, seed) if augmentation else None
 
     def __len__(self) -> int:
         return len(self._crops)

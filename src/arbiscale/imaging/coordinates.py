@@ -1,4 +1,4 @@
-"""The one owner of coordinates: (y, x) order, [-1, 1] over the image's edges, pixel centres inside.
+"""Coordinates: (y, x) order, [-1, 1] from edge to edge of the image, pixel centres inside.
 
 An axis of n pixels spans [-1, 1]; pixel i has its centre at (2 i + 1) / n - 1 and a width of 2 / n.
 An image of any size covers the same square, so a query pixel of an output finds its neighbours among
@@ -58,7 +58,7 @@ def axis_neighbours(
 
 
 def check_region(region: Region | None, size: Size) -> Region:
-    """The region itself, or the whole of an output of this size; raises ValueError where it sticks out."""
+    """The region itself, or all of an output of this size; raises ValueError where it exceeds the output."""
     if region is None:
         return (0, 0, *size)
     top, left, height, width = region
@@ -74,7 +74,7 @@ def crop(image: Tensor, region: Region) -> Tensor:
 
 
 def random_region(size: Size, side: int) -> Region:
-    """A square region of at most `side` pixels, uniform over its places, from the global random state."""
+    """A square region of at most `side` pixels, at a uniform position, from the global random state."""
     height, width = min(side, size[0]), min(side, size[1])
     top = int(torch.randint(size[0] - height + 1, ()))
     left = int(torch.randint(size[1] - width + 1, ()))

@@ -44,7 +44,7 @@ def _resize_axis(images: Tensor, axis: int, outputs: int) -> Tensor:
 
 
 def _weights(inputs: int, outputs: int) -> Tensor:
-    """What every input pixel gives to every output pixel, (inputs, outputs)."""
+    """The weight of each input pixel in each output pixel, (inputs, outputs)."""
     scale = outputs / inputs
     stretch = max(1.0, 1 / scale)  # antialiasing
     centre = (torch.arange(outputs, dtype=torch.float64) + 0.5) / scale - 0.5
@@ -67,8 +67,8 @@ def _keys(distance: Tensor) -> Tensor:
 def resize_region(image: Tensor, size: Size, region: Region, kernel: Kernel = "bicubic") -> Tensor:
     """The region of what `arbiscale.imaging.resize.resize` makes of an image.
 
-    A pixel's value is summed in an order of its own, so it is the same to the bit whatever the region;
-    it differs from the whole resized at once by rounding only (1e-6).
+    The order of summation of a pixel does not depend on the region, so its value is the same to the bit in
+    any region. It differs from the whole resized at once by rounding only (1e-6).
 
     Args:
         image: shape (batch, channels, height, width).

@@ -35,11 +35,11 @@ def shrink(image: Tensor, factor: int) -> Tensor:
 
 
 def condition_image(low_resolution: Tensor, factor: int, kernel: Kernel) -> Tensor:
-    """The low-resolution image upsampled by the fixed training factor, whatever scale is wanted."""
+    """The low-resolution image upsampled by the fixed training factor, whatever the output's scale."""
     height, width = low_resolution.shape[-2:]
     return resize(low_resolution, (height * factor, width * factor), kernel)
 
 
 def base_image(low_resolution: Tensor, size: Size) -> Tensor:
-    """What a residual decoder draws on: the bicubic low-resolution image at the output's size."""
+    """What a residual decoder adds to: the low-resolution image, bicubic, at the output's size."""
     return resize(low_resolution, size)

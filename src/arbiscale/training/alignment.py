@@ -1,4 +1,4 @@
-"""The two alignment stages: what learns, and the image loss through the decoder."""
+"""The two alignment stages: which networks learn, and the image loss through the decoder."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from arbiscale.training.module import TrainingModule, Validation
 
 
 class AlignmentTraining(TrainingModule):
-    """A trained denoiser, aligned with the implicit decoder; the decoder learns too where it has a rate.
+    """Aligns a trained denoiser with the implicit decoder, which learns too where it has a learning rate.
 
     Args:
         name: of the stage.
-        settings: rates and weights of the losses.
+        settings: learning rates and weights of the losses.
         training: steps, batch, schedule.
         sampling: the chain that validations draw with.
         model: the trained model.
@@ -48,7 +48,7 @@ class AlignmentTraining(TrainingModule):
         self.image_loss = ImageLoss(settings.image_norm, settings.lpips_weight, weights_dir)
 
     def learning(self) -> dict[str, tuple[nn.Module, float]]:
-        """The denoiser, and the implicit decoder where it has a rate."""
+        """The denoiser, and the implicit decoder where it has a learning rate."""
         networks: dict[str, tuple[nn.Module, float]] = {"denoiser": (self.model.denoiser, self.settings.lr)}
         if self.settings.decoder_lr:
             networks["decoder"] = (self.model.space.autoencoder.decoder, self.settings.decoder_lr)

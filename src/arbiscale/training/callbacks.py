@@ -53,10 +53,7 @@ class DivergenceGuard(Callback):
         Raises:
             UserError: the loss is NaN or infinite.
         """
-        if trainer.global_step % self.every_steps and trainer.global_step != trainer.max_steps:
-            return
-        loss = float(outputs["loss"])
-        if not math.isfinite(loss):
+        if _due(trainer, self.every_steps) and not math.isfinite(loss := float(outputs["loss"])):
             raise UserError(
                 f"{pl_module.name}: the loss is {loss} at step {trainer.global_step}: the training diverged; "
                 "lower its learning rate (lr), or set gradient_clip"
@@ -77,9 +74,9 @@ class Validations(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, *_: Any, **__: Any) -> None:
         """Validate after every so many steps and after the last."""
-        step = trainer.global_step
-        if step % self.every_steps and step != trainer.max_steps:
+        if not _due(trainer, self.every_steps):
             return
+        step = trainer.global_step
         pl_module.eval()
         with torch.no_grad(), self.averaging.averaged():
             torch.manual_seed(derive_seed(self.seed, "validation"))
@@ -113,7 +110,7 @@ class StepProgress(Callback):
         """Advance the progress bar."""
         assert self._task is not None
         step = trainer.global_step
-        if step % _LOSS_STEPS == 0 or step == trainer.max_steps:
+        if _due(trainer, _LOSS_STEPS):
             self._loss = float(outputs["loss"])
         self._task.advance(step - self._task.done, f"loss {self._loss:.4f}")
         if trainer.logger and step % self.log_every_steps == 0:
@@ -124,3 +121,8 @@ class StepProgress(Callback):
         """End the progress bar, also after a failure."""
         if self._task is not None:
             self._task.stop()
+
+
+def _due(trainer: Trainer, every_steps: int) -> bool:
+    """Whether the step is one of every so many, or the last."""
+    return trainer.global_step % every_steps == 0 or trainer.global_step == trainer.max_steps

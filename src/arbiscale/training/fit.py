@@ -53,8 +53,8 @@ def fit(
         validation: held-out crops (batch, 3, height, width).
         runtime: device, workers, intervals.
         seed: of everything random in a step.
-        scratch: a folder for the checkpoint to resume from; one found there is resumed.
-        recorder: takes curves and pictures, and a tag for each term of the loss that is left out.
+        scratch: folder of the checkpoint; training resumes from one found there.
+        recorder: gets curves and pictures, and a tag for each term of the loss that is left out.
 
     Raises:
         UserError: the training diverged.

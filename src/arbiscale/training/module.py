@@ -1,4 +1,4 @@
-"""What every training has in common: its optimizer, its validation, and where it reports to."""
+"""What every training has in common: optimizer, validation, seeds, and where it reports to."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Recorder(Protocol):
         """Record a picture, uint8 (height, width, 3), at an optimizer step."""
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Record what is true of the training as a whole."""
+        """Record tags of the whole training."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What a validation found: values, and pictures uint8 (height, width, 3), by name."""
+    """Results of a validation: values, and pictures uint8 (height, width, 3), by name."""
 
     metrics: dict[str, float]
     images: dict[str, np.ndarray] = field(default_factory=dict)
