@@ -1,9 +1,8 @@
 """Weights trained elsewhere: published networks loaded into this project's own, and written back."""
 
 from arbiscale.interop.exporting import export_checkpoint
-from arbiscale.interop.importing import Imported, import_checkpoint
+from arbiscale.interop.importing import Imported, import_checkpoint, load_denoiser, load_first_stage
 from arbiscale.interop.liif import import_liif, load_liif
-from arbiscale.interop.networks import load_denoiser, load_first_stage
 
 __all__ = [
     "Imported",

@@ -6,18 +6,24 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_file
+from arbiscale.interop.checkpoint_file import FIRST_STAGE_ROOT, SCALE, UNET_ROOT, average_name
 from arbiscale.interop.configurations import unpublished
-from arbiscale.interop.contents import FIRST_STAGE_ROOT, SCALE, UNET_ROOT, average_name
 from arbiscale.interop.first_stage_names import first_stage_pairs
 from arbiscale.interop.tensors import table_of, to_published
 from arbiscale.interop.unet_names import unet_pairs
-from arbiscale.models.folder import AUTOENCODER, DENOISER, ModelConfig, read_config, read_tensors
+from arbiscale.models.folder import (
+    AUTOENCODER,
+    DENOISER,
+    ModelConfig,
+    build_denoiser,
+    read_config,
+    read_tensors,
+)
 from arbiscale.networks.autoencoder import Autoencoder
-from arbiscale.networks.denoiser import Denoiser
 
 SUFFIXES = (".ckpt", ".pt", ".pth", ".safetensors")
 
@@ -59,9 +65,7 @@ def _unet_state(folder: Path, config: ModelConfig) -> dict[str, Tensor]:
     diffusion, channels = config.diffusion, config.autoencoder.latent_channels
     assert diffusion is not None
     with torch.device("meta"):
-        denoiser: nn.Module = Denoiser(
-            diffusion.denoiser, channels, channels if diffusion.task == "super_resolution" else 0
-        )
+        denoiser = build_denoiser(diffusion, channels)
     table = table_of(denoiser, unet_pairs(diffusion.denoiser))
     state = to_published(table, read_tensors(denoiser, folder / DENOISER))
     scale = torch.tensor(diffusion.latent_scale[0])

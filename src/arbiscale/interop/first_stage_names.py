@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from arbiscale.config.autoencoder import AutoencoderNetworkSettings
-from arbiscale.interop.tensors import Pair, module, modules
+from arbiscale.interop.tensors import Pair, head_modules, module, modules
 
 _RESIDUAL = {
     "norm1": "norm1",
@@ -26,9 +26,7 @@ def first_stage_pairs(settings: AutoencoderNetworkSettings) -> Iterator[Pair]:
     """Every tensor that a published first stage of these settings may have."""
     yield from _encoder(settings)
     yield from _feature_decoder(settings)
-    layers = ["first", *(f"hidden.{index}" for index in range(settings.head.layers - 1)), "output"]
-    for index, layer in enumerate(layers):  # an activation stands between two
-        yield from module(f"decoder.inr.imnet.layers.{2 * index}", f"decoder.head.{layer}")
+    yield from head_modules("decoder.inr.imnet.layers", "decoder.head", settings.head.layers)
 
 
 def _encoder(settings: AutoencoderNetworkSettings) -> Iterator[Pair]:

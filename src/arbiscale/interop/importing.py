@@ -1,10 +1,11 @@
-"""Published checkpoints as this project's model folders."""
+"""Published weights in this project's networks, and published checkpoints as its model folders."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -16,19 +17,19 @@ from arbiscale.config.params import Params
 from arbiscale.diffusion.process import DiffusionProcess
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_folder, write_json
-from arbiscale.interop.checkpoint_file import read_state
-from arbiscale.interop.configurations import unpublished
-from arbiscale.interop.contents import (
+from arbiscale.interop.checkpoint_file import (
     SCALE,
     SCHEDULE,
     Part,
     averaged,
     find_first_stage,
     find_unet,
+    read_state,
     sort_out,
 )
+from arbiscale.interop.configurations import denoiser_settings, first_stage_settings, unpublished
 from arbiscale.interop.first_stage_names import first_stage_pairs
-from arbiscale.interop.tensors import Mismatch, Pair, compare, table_of, to_own
+from arbiscale.interop.tensors import Mismatch, Pair, compare, fill, table_of, to_own
 from arbiscale.interop.unet_names import unet_pairs
 from arbiscale.models.folder import (
     AUTOENCODER,
@@ -36,12 +37,49 @@ from arbiscale.models.folder import (
     DENOISER,
     DiffusionConfig,
     ModelConfig,
+    build_denoiser,
     read_config,
     read_tensors,
 )
 from arbiscale.models.latent_space import LatentStatistics
 from arbiscale.networks.autoencoder import Autoencoder
 from arbiscale.networks.denoiser import Denoiser
+
+
+def load_first_stage(
+    weights: Mapping[str, Tensor], ddconfig: Mapping[str, Any], liifconfig: Mapping[str, Any]
+) -> Autoencoder:
+    """A published first stage, in evaluation mode; its latents are before the scale factor.
+
+    Args:
+        weights: the state dict, under arbitrary-scale-diffusion's names (`encoder.0.conv_in.weight`, ...).
+        ddconfig: of encoder and decoder, as published.
+        liifconfig: of the implicit head, as published.
+
+    Raises:
+        UserError: a configuration that is not covered; tensors that do not fit it, by name.
+    """
+    settings = first_stage_settings(ddconfig, liifconfig)
+    with torch.device("meta"):
+        autoencoder = Autoencoder(settings)
+    return fill(autoencoder, first_stage_pairs(settings), weights, "weights")
+
+
+def load_denoiser(weights: Mapping[str, Tensor], unet_config: Mapping[str, Any]) -> Denoiser:
+    """A published U-Net, in evaluation mode; a condition is concatenated behind the noisy latent.
+
+    Args:
+        weights: the state dict, under latent diffusion's names (`input_blocks.0.0.weight`, ...).
+        unet_config: as published; `attention_resolutions` are downsampling factors.
+
+    Raises:
+        UserError: a configuration that is not covered; tensors that do not fit it, by name.
+    """
+    settings = denoiser_settings(unet_config)
+    latent_channels = unet_config["out_channels"]
+    with torch.device("meta"):
+        denoiser = Denoiser(settings, latent_channels, unet_config["in_channels"] - latent_channels)
+    return fill(denoiser, unet_pairs(settings), weights, "weights")
 
 
 @dataclass(frozen=True)
@@ -99,7 +137,8 @@ def import_checkpoint(
         table = stage.pairs(table_of(autoencoder, first_stage_pairs(settings)))
         wanted[AUTOENCODER] = _Wanted(autoencoder, table)
     if unet is not None:
-        denoiser = _denoiser(params.diffusion, settings.latent_channels)
+        with torch.device("meta"):
+            denoiser = build_denoiser(params.diffusion, settings.latent_channels)
         wanted[DENOISER] = _Wanted(
             denoiser, unet.pairs(table_of(denoiser, unet_pairs(params.diffusion.denoiser)))
         )
@@ -161,11 +200,6 @@ def _refuse_unpublished(
     parts = (None, None) if diffusion is None else (diffusion.denoiser, diffusion.process)
     if keys := unpublished(settings, *parts):
         raise UserError(f"--preset: no published network has {'; '.join(keys)}; choose a published preset")
-
-
-def _denoiser(diffusion: DiffusionSettings, channels: int) -> Denoiser:
-    with torch.device("meta"):
-        return Denoiser(diffusion.denoiser, channels, channels if diffusion.task == "super_resolution" else 0)
 
 
 def _check_schedule(source: Path, state: Mapping[str, Tensor], process: ProcessSettings) -> None:

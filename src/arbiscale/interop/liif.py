@@ -12,13 +12,13 @@ from torch import Tensor
 from arbiscale.config.section import validate
 from arbiscale.errors import UserError
 from arbiscale.interop.checkpoint_file import read_state
-from arbiscale.interop.tensors import Pair, compare, module, table_of, to_own
+from arbiscale.interop.tensors import Pair, fill, head_modules, module
 from arbiscale.models.folder import save_liif
 from arbiscale.models.liif import LIIF, LIIFNetworkSettings
 
 _STEM, _HEAD = "encoder.head.0.weight", "imnet.layers.0.weight"
 _BLOCKS, _LAYERS = r"encoder\.body\.(\d+)\.body\.0\.weight", r"imnet\.layers\.(\d+)\.weight"
-_UNUSED = re.compile(r"encoder\.(sub|add)_mean\..*")  # EDSR's mean colour, which LIIF leaves out
+_UNUSED = r"encoder\.(sub|add)_mean\..*"  # EDSR's mean colour, which LIIF leaves out
 
 
 def import_liif(source: Path, folder: Path) -> LIIF:
@@ -58,14 +58,7 @@ def load_liif(weights: Mapping[str, Tensor], source: str = "weights") -> LIIF:
     settings = validate(LIIFNetworkSettings, values, source)
     with torch.device("meta"):
         liif = LIIF(settings)
-    table = table_of(liif, _pairs(settings))
-    mismatch = compare(table, liif, weights)
-    used = {pair.published for pair in table}
-    mismatch.unexpected = sorted(name for name in weights if name not in used and not _UNUSED.fullmatch(name))
-    if mismatch:
-        raise UserError(f"{source}: is not a LIIF as published: {mismatch}")
-    liif.load_state_dict(to_own(table, weights), assign=True)
-    return liif.eval()
+    return fill(liif, _pairs(settings), weights, f"{source}: is not a LIIF as published", _UNUSED)
 
 
 def _pairs(settings: LIIFNetworkSettings) -> Iterator[Pair]:
@@ -74,9 +67,7 @@ def _pairs(settings: LIIFNetworkSettings) -> Iterator[Pair]:
         for there, here in ((0, "first"), (2, "second")):  # an activation stands between
             yield from module(f"encoder.body.{block}.body.{there}", f"encoder.blocks.{block}.{here}")
     yield from module(f"encoder.body.{settings.blocks}", "encoder.last")
-    layers = ["first", *(f"hidden.{index}" for index in range(settings.head.layers - 1)), "output"]
-    for index, layer in enumerate(layers):
-        yield from module(f"imnet.layers.{2 * index}", f"head.{layer}")
+    yield from head_modules("imnet.layers", "head", settings.head.layers)
 
 
 def _count(weights: Mapping[str, Tensor], pattern: str) -> int:

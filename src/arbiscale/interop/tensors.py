@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+
+from arbiscale.errors import UserError
+
+Network = TypeVar("Network", bound=nn.Module)
 
 SHOWN_PROBLEMS = 8  # of each kind, in a message
 
@@ -55,6 +61,13 @@ def modules(published: str, own: str, names: Mapping[str, str], ones: int = 0) -
     """The pairs of a block's modules, from a table of their names inside it."""
     for there, here in names.items():
         yield from module(f"{published}.{there}", f"{own}.{here}", ones=ones)
+
+
+def head_modules(published: str, own: str, hidden_layers: int) -> Iterator[Pair]:
+    """The pairs of an implicit head, whose published layers alternate with activations."""
+    layers = ["first", *(f"hidden.{index}" for index in range(hidden_layers - 1)), "output"]
+    for index, layer in enumerate(layers):
+        yield from module(f"{published}.{2 * index}", f"{own}.{layer}")
 
 
 def table_of(network: nn.Module, pairs: Iterable[Pair]) -> list[Pair]:
@@ -122,3 +135,28 @@ def to_own(table: Iterable[Pair], published: Mapping[str, Tensor]) -> dict[str, 
 def to_published(table: Iterable[Pair], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Published tensors from this project's."""
     return {pair.published: pair.to_published(own).contiguous() for pair in table}
+
+
+def fill(
+    network: Network, pairs: Iterable[Pair], published: Mapping[str, Tensor], problem: str, unused: str = ""
+) -> Network:
+    """Give a network on the meta device its tensors; in evaluation mode.
+
+    Args:
+        network: as built.
+        pairs: a table that has all of its tensors.
+        published: tensors under published names.
+        problem: what a message begins with when they do not fit.
+        unused: regular expression of names that the network does not need.
+
+    Raises:
+        UserError: tensors that are missing, unexpected or of another shape, by name.
+    """
+    table = table_of(network, pairs)
+    mismatch = compare(table, network, published)
+    names = set(published).difference(pair.published for pair in table)
+    mismatch.unexpected = sorted(name for name in names if not re.fullmatch(unused, name))
+    if mismatch:
+        raise UserError(f"{problem}: {mismatch}")
+    network.load_state_dict(to_own(table, published), assign=True)
+    return network.eval()
