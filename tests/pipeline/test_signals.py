@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from arbiscale.pipeline.signals import SIGNALS, Stopped, stop_signals
+from arbiscale.pipeline.signals import SIGNALS, Interrupted, stop_signals
 
 
 def handlers() -> list[object]:
@@ -12,9 +12,9 @@ def handlers() -> list[object]:
 
 
 @pytest.mark.parametrize("signum", SIGNALS)
-def test_a_signal_raises_stopped(signum: int) -> None:
+def test_a_signal_raises_interrupted(signum: int) -> None:
     before = handlers()
-    with pytest.raises(Stopped) as caught, stop_signals():
+    with pytest.raises(Interrupted) as caught, stop_signals():
         os.kill(os.getpid(), signum)
     assert caught.value.signum == signum
     assert handlers() == before
@@ -31,13 +31,13 @@ def test_a_disguised_signal_is_recognized() -> None:
         signals.check()
         with pytest.raises(SystemExit):
             work()
-        with pytest.raises(Stopped, match="SIGINT"):
+        with pytest.raises(Interrupted, match="SIGINT"):
             signals.check()
 
 
 def test_a_second_sigterm_does_not_disturb_the_cleaning_up() -> None:
     with stop_signals() as signals:
-        with pytest.raises(Stopped):
+        with pytest.raises(Interrupted):
             os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)
         assert signals.received == signal.SIGTERM

@@ -76,7 +76,7 @@ def answering(code: int) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "postgresql", "mysql+pymysql"])
-def test_nobody_there_is_said_at_once(scheme: str) -> None:
+def test_an_unreachable_server_is_reported_at_once(scheme: str) -> None:
     uri = f"{scheme}://me:secret@127.0.0.1:{free_port()}/x"
     begun = time.monotonic()
     with pytest.raises(UnavailableError, match="cannot be reached") as caught:
@@ -98,7 +98,7 @@ def test_a_broken_server_is_named() -> None:
 
 
 @pytest.mark.parametrize("code", [200, 401, 403, 404])
-def test_any_other_answer_is_a_sign_of_life(code: int) -> None:
+def test_any_other_answer_will_do(code: int) -> None:
     with answering(code) as uri:
         probe(uri)
 

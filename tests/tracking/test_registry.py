@@ -109,7 +109,7 @@ def test_the_challenger_returns_to_the_workspaces_model(store: Store, folder: Pa
     assert alias(store, "challenger") == 1
 
 
-def test_an_empty_store_gets_the_version_anew(store: Store, folder: Path) -> None:
+def test_an_empty_store_gets_the_version_again(store: Store, folder: Path) -> None:
     assert challenge(store, folder, "m", serving) == (1, True)
     assert store.client.get_model_version("m", "1").tags["restored"] == "true"
     assert challenge(store, folder, "m", serving) == (1, False)

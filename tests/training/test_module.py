@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from arbiscale.config.training import TrainingSettings
+from arbiscale.errors import StateMismatchError
 from arbiscale.training.module import TrainingModule, Validation, derive_seed, rate_factor
 
 SettingsMaker = Callable[..., TrainingSettings]
@@ -84,3 +85,15 @@ def test_seeds_are_the_same_everywhere_and_different_for_every_part() -> None:
     assert len(seeds) == len(parts)
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert derive_seed(1, 23) != derive_seed(12, 3)
+
+
+def test_a_checkpoint_of_other_networks_is_refused(training_settings: SettingsMaker) -> None:
+    module = TwoNetworks(training_settings())
+    state = module.state_dict()
+    module.on_load_checkpoint({"state_dict": state})
+    name = sorted(state)[0]
+    for changed in ({**state, name: torch.zeros(99)}, {**state, "more": torch.zeros(1)}):
+        with pytest.raises(StateMismatchError, match=f"{name}: \\(99,\\)|more: \\(1,\\), wanted none"):
+            module.on_load_checkpoint({"state_dict": changed})
+    with pytest.raises(StateMismatchError, match=f"{name}: missing"):
+        module.on_load_checkpoint({"state_dict": {key: state[key] for key in state if key != name}})

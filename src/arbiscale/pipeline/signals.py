@@ -11,7 +11,7 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Stopped(KeyboardInterrupt):
+class Interrupted(KeyboardInterrupt):
     """A signal asked the process to end."""
 
     def __init__(self, signum: int) -> None:
@@ -25,17 +25,17 @@ class StopSignals:
     received: int | None = None
 
     def check(self) -> None:
-        """Raise Stopped if a signal came, even where a library turned it into something else.
+        """Raise Interrupted if a signal came, even where a library turned it into something else.
 
         Lightning, for one, answers KeyboardInterrupt by sys.exit(1).
         """
         if self.received is not None:
-            raise Stopped(self.received)
+            raise Interrupted(self.received)
 
 
 @contextmanager
 def stop_signals() -> Iterator[StopSignals]:
-    """Make SIGINT and SIGTERM raise Stopped in the main thread; to be entered there.
+    """Make SIGINT and SIGTERM raise Interrupted in the main thread; to be entered there.
 
     After the first signal further SIGTERMs are ignored, so that a process group's second one does
     not end the cleaning up; Ctrl-C still does.
@@ -51,7 +51,7 @@ def stop_signals() -> Iterator[StopSignals]:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signals.received = signum
-        raise Stopped(signum)
+        raise Interrupted(signum)
 
     before = {signum: signal.signal(signum, handle) for signum in SIGNALS}
     try:

@@ -18,7 +18,7 @@ from arbiscale.files import content_hash, write_json
 from arbiscale.pipeline.curves import CurveRecorder
 from arbiscale.pipeline.inputs import StageInputs, only_tracked, stage_inputs
 from arbiscale.pipeline.resume import NOTE, State, resumable
-from arbiscale.pipeline.signals import Stopped, stop_signals
+from arbiscale.pipeline.signals import Interrupted, stop_signals
 from arbiscale.tracking.environment import experiment_state, git_state, machine_state
 from arbiscale.tracking.store import StageRun, Store, open_store
 
@@ -80,7 +80,7 @@ def run_stage(name: str, body: Callable[[Stage], None], *, upstream: Sequence[st
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except Stopped as stopped:
+    except Interrupted as stopped:
         print(f"{name}: {stopped}; the same command continues it", file=sys.stderr)
         sys.exit(128 + stopped.signum)
 

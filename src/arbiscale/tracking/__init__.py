@@ -1,1 +1,1 @@
-"""tracking."""
+"""Runs and registered models in MLflow, the only room that imports it."""
