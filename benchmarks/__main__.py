@@ -32,7 +32,7 @@ SLOW_PARTS = ("large", "evaluation", "steps")  # minutes; run when asked for
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Show every figure as it comes, then the table; ends with exit code 2 after a mistake of the user's."""
+    """Print every figure as it is measured, then the table; exit with code 2 after a user error."""
     options = _parser().parse_args(arguments)
     console = Console()
     figures = []

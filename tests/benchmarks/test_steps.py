@@ -73,7 +73,7 @@ def test_the_crops_are_those_of_held_out_photographs() -> None:
 
 
 class Distance(torch.nn.Module):
-    """In place of LPIPS, whose weights are not at hand."""
+    """In place of LPIPS, whose weights may be missing."""
 
     def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return (a - b).abs().mean((1, 2, 3))

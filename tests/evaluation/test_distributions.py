@@ -90,7 +90,7 @@ def test_batches_change_nothing_and_features_are_extracted_once(
     assert [score.photograph for score in batched.scores if score.group == "generation/16x16"] == 2 * names
 
 
-def test_pictures_are_forgotten_batch_by_batch(
+def test_pictures_are_not_kept_beyond_their_batch(
     inception: FirstValues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[weakref.ref[Tensor]] = []
@@ -133,7 +133,7 @@ def test_without_inception_the_rest_of_the_table_stands() -> None:
     row = evaluation.means()["generation/16x16"]["diffusion"]
     assert [row[metric] for metric in METRICS] == [None] * 4
     assert row["self_ssim"] == pytest.approx(1, abs=1e-3)
-    assert evaluation.problems() == []  # the networks say themselves what is not at hand
+    assert evaluation.problems() == []  # the networks report themselves what is missing
 
 
 @pytest.mark.parametrize(("count", "crops"), [(3, 12), (12, 3), (12, 0)])
@@ -164,7 +164,7 @@ def test_enlarged_crops_are_no_reference_and_few_make_fid_too_high(
         "generation/24x40: fid, kid, precision and recall are not measured: the training crops are smaller; "
         "raise data.crop.size_px",
         "generation: fid of 12 generated pictures and 12 training crops is too high, and comparable at equal "
-        "numbers only; more than 12 on either side mend it",
+        "numbers only; more than 12 on either side fix it",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Networks behind metrics: a column each, empty and explained where its network is not to be had."""
+"""Networks behind metrics: a column for each; where one is missing the column is empty and says why."""
 
 from __future__ import annotations
 

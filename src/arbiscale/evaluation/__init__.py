@@ -1,6 +1,6 @@
 """Evaluation: what trained models draw of held-out photographs, measured row by row.
 
-`protocols` says how tables are made, `pairs` what is drawn from what, `super_resolution` and `generation` who
-draws it, `pictures` how pictures are measured and `distributions` sets of them, by `networks` that may not be
-at hand, `scores` and `intervals` what comes out; `suite` runs it all.
+`held_out` supplies pictures, `protocols` and `pairs` make low resolutions of them, `rows` and `drawn` draw,
+`super_resolution`, `generation` and `distributions` measure, with `networks` that may be missing. `scores`,
+`intervals`, `comparisons` and `summary` are what comes out; `suite` runs it all.
 """

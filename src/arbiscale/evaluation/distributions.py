@@ -1,4 +1,4 @@
-"""The protocol `generation`: many pictures drawn from nothing, measured as a set at each of several sizes."""
+"""The protocol `generation`: many pictures drawn from noise, measured as a set at each of several sizes."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def evaluate_distributions(
 ) -> Evaluation:
     """Measure each model's pictures against the training crops, and against themselves at other sizes.
 
-    Pictures are drawn in batches and forgotten; the features of each stay, 8 KiB a size.
+    Pictures are drawn in batches and not kept; the features of each are, 8 KiB per size.
 
     Args:
         models: of generation, by the names of their rows.
         training_crops: square, uint8 (crop_px, crop_px, 3).
         sizes: (height, width) at which every latent is drawn; the first sets the latents' proportions.
-        count: pictures a model.
+        count: pictures per model.
         seed: of the noise, and of KID's subsets.
         networks: behind metrics.
     """
@@ -85,7 +85,7 @@ class _Sets:
         self._generated = torch.empty(count if self._comparable else 0, FEATURES)
 
     def add(self, drawn: Drawn) -> None:
-        """Take the features of some of the generated pictures."""
+        """Extract the features of a batch of generated pictures."""
         if self._comparable:
             self._generated[drawn.pictures] = self._references.inception(drawn.shown[self._size]).cpu()
 

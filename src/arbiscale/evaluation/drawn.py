@@ -1,4 +1,4 @@
-"""Pictures drawn from nothing: every latent at every size, batch by batch."""
+"""Pictures drawn from noise: every latent at every size, batch by batch."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from arbiscale.metrics.cost import now_seconds
 
 @dataclass(frozen=True)
 class Drawn:
-    """Some of a model's pictures.
+    """A batch of a model's pictures.
 
     Attributes:
-        pictures: which they are among all.
-        names: one a picture.
+        pictures: their places among all pictures.
+        names: one per picture.
         latent_size: (height, width).
         images: the pictures by size, each of shape (batch, 3, *size), in [-1, 1].
         shown: the same as an 8-bit file holds them, in [0, 1].
-        seconds: by size, what sampling and drawing at that size took.
+        seconds: by size, the time that sampling and decoding at that size took.
     """
 
     pictures: slice
@@ -36,7 +36,7 @@ class Drawn:
     seconds: dict[Size, float]
 
     def comparison(self, index: int, note: str = "") -> Comparison:
-        """One latent at every size, to look at; the note goes behind its name."""
+        """One latent at every size; the note follows its name."""
         pictures = {size_name(size): to_array(of[index].nan_to_num(0)) for size, of in self.images.items()}
         return Comparison(self.names[index] + note, pictures, {})
 

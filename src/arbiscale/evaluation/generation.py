@@ -1,4 +1,4 @@
-"""The protocol `sample` of generation: one latent drawn at several sizes, and the autoencoder under it."""
+"""The protocol `sample` of generation: one latent at several sizes, and the autoencoder's reconstruction."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def evaluate_generation(
         models: `autoencoder`, then models of generation in the order of their training.
         crops: of photographs, all of one size, for the reconstruction.
         sizes: (height, width) at which every latent is drawn; the first sets the latents' proportions.
-        count: pictures a model.
+        count: pictures per model.
         seed: of the noise.
         networks: behind metrics.
     """
@@ -86,7 +86,7 @@ def _reconstruct(
 def _generate(
     evaluation: Evaluation, name: str, model: Model, sizes: Sequence[Size], count: int, seed: int
 ) -> None:
-    """Add pictures drawn from nothing: SelfSSIM over all pairs of sizes, grid energy over sizes."""
+    """Add pictures drawn from noise: SelfSSIM over all pairs of sizes, grid energy over sizes."""
     comparisons: list[Comparison] = []
     for drawn in draw(model, sizes, count, seed):
         energies = [grid_energy((image + 1) / 2, drawn.latent_size) for image in drawn.images.values()]

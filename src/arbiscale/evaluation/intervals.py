@@ -1,4 +1,4 @@
-"""How sure a mean is: bootstrap intervals (Efron and Tibshirani 1993, the percentile method)."""
+"""How certain a mean is: bootstrap intervals (Efron and Tibshirani 1993, the percentile method)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from arbiscale.evaluation.scores import Evaluation
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
-DRAWS_AT_ONCE = 2**22  # 32 MiB of them
+DRAWS_AT_ONCE = 2**22  # 32 MiB
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Interval:
 def intervals(evaluation: Evaluation, seed: int) -> Iterator[Interval]:
     """The interval of every mean that has a value; the same for the same scores and seed.
 
-    Photographs are drawn again with all their crops, as crops of one photograph resemble each other.
+    Photographs are resampled with all their crops, because crops of one photograph resemble each other.
     """
     for group, row, scores in evaluation.rows():
         names = [score.photograph for score in scores]
@@ -50,7 +50,7 @@ def bootstrap_interval(
     """The 95 % interval of a mean, shape (values,), by drawing whole clusters with replacement.
 
     Args:
-        values: finite, one a picture.
+        values: finite, one per picture.
         clusters: the name of each value's cluster.
         seed: of the draws.
     """

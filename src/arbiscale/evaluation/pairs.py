@@ -1,4 +1,4 @@
-"""What is drawn from what: pictures and their low resolutions, as a protocol makes them."""
+"""High-resolution pictures and their low resolutions, as a protocol makes them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def make_pairs(
         images: of one size where the protocol draws them together, and crops them.
         scale: output / input.
         left_out: gains one line for every image that cannot be read or is too small for this scale.
-        workers: processes that read and shrink images ahead; 0 = this one. The pairs are the same.
+        workers: processes that read and shrink images ahead; 0 = none. The pairs are the same.
     """
     made = _single_pairs(protocol, images, scale, left_out, workers)
     if not protocol.together:
@@ -71,7 +71,7 @@ def resized(protocol: Protocol, images: Tensor, size: Size) -> Tensor:
 def _single_pairs(
     protocol: Protocol, images: Sequence[HeldOutCrop], scale: float, left_out: list[str], workers: int
 ) -> Iterator[Pairs]:
-    """One pair an image, in the images' order."""
+    """One pair per image, in the order of the images."""
     pairs = _PairMaking(protocol, images, scale)
     for made in DataLoader(pairs, batch_size=None, num_workers=min(workers, len(images))):
         if isinstance(made, str):
@@ -81,7 +81,7 @@ def _single_pairs(
 
 
 class _PairMaking(Dataset[Pairs | str]):
-    """Makes the pair of an image, or says why there is none."""
+    """Makes the pair of an image, or a line that says why there is none."""
 
     def __init__(self, protocol: Protocol, images: Sequence[HeldOutCrop], scale: float) -> None:
         self._protocol, self._images, self._scale = protocol, images, scale
@@ -114,7 +114,7 @@ class _PairMaking(Dataset[Pairs | str]):
 
 
 def _too_small(protocol: Protocol, size: Size, sizes: Sizes, scale: float) -> bool:
-    """Whether nothing would come in, nothing would be compared, or the truth would be invented."""
+    """Whether the input or the compared part would be empty, or the truth would have to be enlarged."""
     compared = min(sizes.truth) - 2 * protocol.shave_px(scale)
     return min(sizes.low) < 1 or compared < 1 or min(sizes.truth) > min(size)
 

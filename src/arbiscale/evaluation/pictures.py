@@ -67,7 +67,7 @@ def compare(
 
 
 def diversity(draws: Sequence[Tensor], networks: MetricNetworks) -> dict[str, list[float]]:
-    """How much pictures drawn with different seeds differ: mean LPIPS over pairs, and per pixel.
+    """How much pictures drawn with different seeds differ: mean LPIPS over pairs, and deviation per pixel.
 
     Args:
         draws: two or more, as shown, each of shape (batch, 3, height, width).

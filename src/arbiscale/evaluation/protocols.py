@@ -1,4 +1,4 @@
-"""The protocols of the field as data: what is compared with what (docs/evaluation.md says it at length)."""
+"""The protocols of super-resolution as data: what is compared with what (docs/evaluation.md has details)."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Protocol:
     Attributes:
         name: as in `evaluate.protocols`.
         scales: output / input; empty = those of `evaluate.scales`.
-        kernel: what makes the low resolution, and the bicubic row: `pil` or `matlab`.
+        kernel: of the low resolution and of the bicubic row: `pil` or `matlab`.
         channels: what PSNR and SSIM compare: `rgb`, or `y`, the luma of ITU-R BT.601.
-        shave_px: border that no comparison with the truth sees, by scale.
+        shave_px: border left out of every comparison with the truth, by scale.
         sizes: by an image's size and the scale.
         truth: `crop` = the image's top left part of that size; `resize` = the image, shrunk to it.
         together: images of one size, drawn in batches; else one by one.
-        extended: with a row of Lanczos, and the colour shift.
+        extended: whether there is a Lanczos row and the colour shift.
     """
 
     name: str

@@ -16,7 +16,7 @@ from arbiscale.imaging.resize import resize
 from arbiscale.metrics.inception import BATCH, FEATURES, Inception
 from arbiscale.progress import LongTask
 
-MOST_CROPS = 50_000  # as many as the field draws; of more, so many are taken, evenly spread
+MOST_CROPS = 50_000  # as many as published tables use; of more crops, an even selection
 
 
 class References:
@@ -42,7 +42,7 @@ class References:
         return next(self.inception.parameters()).device
 
     def cover(self, size: Size) -> bool:
-        """Whether crops can be shrunk to a size; enlarged ones would be no reference."""
+        """Whether crops can be shrunk to a size; enlarged crops are no reference."""
         return max(size) <= self._crops[0].shape[0]
 
     def features(self, size: Size) -> Tensor:

@@ -29,8 +29,8 @@ class Row:
     name: str
     draw: Draw
     latent_size: Size
-    seconds: float | None  # spent on latents; None = speed says nothing
-    others: Sequence[Callable[[], Draw]] = ()  # the same with other seeds, sampled when called
+    seconds: float | None  # spent on latents; None = the row's speed means nothing
+    others: Sequence[Callable[[], Draw]] = ()  # the same with other seeds; each samples when called
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class Upscalers:
     seeds: Sequence[int]
 
     def most_rows(self, protocol: Protocol) -> int:
-        """How many rows a table has at most: with one of another latent."""
+        """The largest number of rows of a table, the control included."""
         baselines = 2 if protocol.extended else 1
         return baselines + len(self.models) + protocol.together + len(self.extra)
 
 
 def draw_rows(protocol: Protocol, upscalers: Upscalers, pairs: Pairs) -> Iterator[Row]:
-    """The rows one after the other, so that only one model's latents are held."""
+    """The rows one after another, so that only one model's latents are held at a time."""
     low = pairs.low
     low_size = (low.shape[-2], low.shape[-1])
     yield Row("bicubic", lambda size: resized(protocol, low, size), low_size, 0.0)

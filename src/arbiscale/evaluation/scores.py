@@ -1,4 +1,4 @@
-"""The table of an evaluation: one score a picture, means a row."""
+"""The table of an evaluation: a score for every picture, means for every row."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ Means = dict[str, dict[str, dict[str, float | None]]]
 class Score:
     """The metrics of one picture; NaN where one is not defined."""
 
-    group: str  # the scale, such as `x2.7`, behind the protocol where it is not `sample`; or `generation`
-    row: str  # who drew it
+    group: str  # the scale, such as `x2.7`, after the protocol where it is not `sample`; or `generation`
+    row: str  # the model or baseline that drew it
     photograph: str
     metrics: dict[str, float]
-    finite: bool  # whether the picture holds numbers only
+    finite: bool  # whether the picture is free of NaN and infinity
 
 
 @dataclass
 class Evaluation:
-    """What an evaluation found.
+    """The results of an evaluation.
 
     Attributes:
         scores: one for every row, scale and picture.
@@ -92,7 +92,7 @@ class Evaluation:
         return table
 
     def problems(self) -> list[str]:
-        """One line for everything left out, and for every row whose means are missing: why."""
+        """One line for everything left out, and for every row with missing means, with the reason."""
         lines = list(self.left_out)
         for group, row, scores in self.rows():
             broken = sum(not score.finite for score in scores)

@@ -59,14 +59,14 @@ def evaluate_super_resolution(
 
     Args:
         models: `autoencoder`, then models of super-resolution in the order of their training.
-        images: gone through once a scale.
+        images: iterated once per scale.
         scales: output / input.
         seed: of the sampling noise.
         networks: behind metrics.
         protocol: sizes, kernel, channels, border.
-        dataset: what the groups are called by besides the protocol, where it has several.
+        dataset: part of the groups' names, for protocols with several data sets.
         extra: further models of super-resolution, by the names of their rows.
-        diversity_seeds: how often models draw each picture; 0 = diversity is not measured.
+        diversity_seeds: draws of each picture; 0 = diversity is not measured.
         workers: processes that prepare pictures ahead; 0 = none. Results are the same.
     """
     evaluation = Evaluation()
@@ -140,7 +140,7 @@ def _offer(
     bicubic: Mapping[str, Sequence[float]],
     metrics: Mapping[str, Sequence[float]],
 ) -> None:
-    """Offer every picture of the last model, with the bicubic one and the truth beside it."""
+    """Offer every picture of the last model, beside the bicubic one and the truth."""
 
     def compared(index: int) -> Comparison:
         truth = to_array(pairs.truth[index])

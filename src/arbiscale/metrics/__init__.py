@@ -1,1 +1,1 @@
-"""Measures of images, each a function of tensors giving one value an image."""
+"""Measures of images, each a function of tensors giving one value per image."""

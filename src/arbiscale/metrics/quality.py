@@ -1,4 +1,4 @@
-"""Fidelity to a reference: PSNR and SSIM, one value an image."""
+"""Fidelity to a reference: PSNR and SSIM, one value per image."""
 
 from __future__ import annotations
 

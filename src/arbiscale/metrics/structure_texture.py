@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from arbiscale.pretrained.files import VGG16, load_network, load_state
 
-LEAST_PX = 16  # a side of which VGG16 leaves one feature
-_STAGE_ENDS = (4, 9, 16, 23, 30)  # of VGG16's layers: behind the last ReLU of each resolution
+LEAST_PX = 16  # the side that VGG16 reduces to one feature
+_STAGE_ENDS = (4, 9, 16, 23, 30)  # of VGG16's layers: after the last ReLU of each resolution
 _CHANNELS = (3, 64, 128, 256, 512, 512)  # of the image and of each stage's features
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet in [0, 1]
 _STABILITY = 1e-6  # c1 and c2 of equations 3 and 4
@@ -66,7 +66,7 @@ class DISTS(nn.Module):
             b: images of the same shape.
 
         Returns:
-            One distance a pair, shape (batch,); 0 for equal images.
+            One distance per pair, shape (batch,); 0 for equal images.
         """
         a, b = (image.add(1).div(2) for image in (a, b))
         similarity = self._similarity(0, a, b)
