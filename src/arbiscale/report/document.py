@@ -19,7 +19,7 @@ from arbiscale.files import atomic_file
 from arbiscale.report import figures
 from arbiscale.report.facts import Facts, shown_commit
 from arbiscale.report.measures import duration, label_of
-from arbiscale.report.pictures import EmbeddedPictures, PagePictures, select_pictures
+from arbiscale.report.pictures import EmbeddedPictures, select_pictures
 from arbiscale.report.table import BASELINE, gains, group_of, places, tables
 
 _HERE = Path(__file__).parent
@@ -79,9 +79,9 @@ def render(evaluation: Evaluation, found: Sequence[Interval], facts: Facts, last
             ],
             stage_times=figures.stage_times(_stage_seconds(facts)),
             drawing_times=figures.drawing_times(evaluation.times),
-            credits=_credits(shown),
+            credits=sorted({(row.title, row.credit) for row in shown.rows() if row.credit}),
             content={"pictures": embedded.uris, "strips": [asdict(row) for row in shown.rows()]},
-            full_label=lambda name: group_of(name).full_label if group_of(name).scale else label_of(name),
+            heading=lambda group: group_of(group).heading,
         )
     )
 
@@ -126,27 +126,23 @@ def _summary(means: Means) -> list[str]:
 
 
 def _known(facts: Facts) -> list[tuple[str, str]]:
-    """Facts that are told in one line each; those that are unknown are left out."""
+    """Facts of one line each; those that are unknown are left out."""
     tags = facts.tags
-    told = {
+    versions = [
+        f"{name} {tags[key]}" for name, key in (("Python", "python"), ("torch", "torch")) if key in tags
+    ]
+    found = {
         "written": facts.written,
         "experiment": tags.get("dvc_experiment", ""),
         "data": tags.get("data_hash", "")[:16],
         "seed": str(facts.seed),
         "device": facts.device,
-        "software": f"Python {tags['python']}, torch {tags['torch']}"
-        if {"python", "torch"} <= tags.keys()
-        else "",
+        "software": ", ".join(versions),
         "machine": tags.get("platform", ""),
     }
-    return [(name, value) for name, value in told.items() if value]
+    return [(name, value) for name, value in found.items() if value]
 
 
 def _stage_seconds(facts: Facts) -> dict[str, float]:
     known = {record.stage: record.seconds for record in facts.upstream if record.seconds is not None}
     return known | {"evaluate": facts.seconds}
-
-
-def _credits(shown: PagePictures) -> list[tuple[str, str]]:
-    """Every picture that is shown, and whom to name."""
-    return sorted({(row.title, row.credit) for row in shown.rows() if row.credit})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -11,8 +11,8 @@ from markupsafe import Markup
 from arbiscale.evaluation.scores import Means
 from arbiscale.report.charts import Labels, Point, Series, Style, bar_chart, line_chart, scatter_chart
 from arbiscale.report.facts import Training
-from arbiscale.report.measures import Measure, duration, label_of, measures
-from arbiscale.report.table import Group, places
+from arbiscale.report.measures import duration, label_of, measures
+from arbiscale.report.table import places
 
 _FIXED = {
     "bicubic": Style("muted", "square", (2, 3)),
@@ -54,30 +54,22 @@ def planes(means: Means, look: Mapping[str, Style]) -> dict[str, list[Figure]]:
     found: dict[str, list[Figure]] = {}
     for place, groups in places(means).items():
         for group in groups:
-            points = {
-                row: (metrics["psnr"], metrics["lpips"])
-                for row, metrics in means[group.name].items()
-                if metrics.get("psnr") is not None and metrics.get("lpips") is not None
-            }
-            if not points:
-                continue
-            series = [
-                Series(label_of(row), [(float(x or 0), float(y or 0))], look[row])
-                for row, (x, y) in points.items()
-            ]
-            said = "; ".join(
-                f"{each.name} {psnr.text(each.points[0][0])} dB, {lpips.text(each.points[0][1])}"
-                for each in series
-            )
-            labels = Labels(
-                f"plane-{_identifier(group.name)}",
-                f"LPIPS against PSNR, {group.full_label}",
-                said,
-                f"{psnr.words} {psnr.arrow}",
-                f"{lpips.words} {lpips.arrow}",
-            )
-            chart = scatter_chart(labels, series, y_upwards=False)
-            found.setdefault(place, []).append(Figure(group.label, "", chart))
+            series = []
+            for row, metrics in means[group.name].items():
+                x, y = metrics.get("psnr"), metrics.get("lpips")
+                if x is not None and y is not None:
+                    series.append(Series(label_of(row), [(x, y)], look[row]))
+            if series:
+                values = [(each.name, *each.points[0]) for each in series]
+                labels = Labels(
+                    f"plane-{_identifier(group.name)}",
+                    f"LPIPS against PSNR, {group.full_label}",
+                    "; ".join(f"{name} {psnr.text(x)} dB, {lpips.text(y)}" for name, x, y in values),
+                    f"{psnr.words} {psnr.arrow}",
+                    f"{lpips.words} {lpips.arrow}",
+                )
+                chart = scatter_chart(labels, series, y_upwards=False)
+                found.setdefault(place, []).append(Figure(group.label, "", chart))
     return found
 
 
@@ -85,54 +77,43 @@ def against_scale(means: Means, look: Mapping[str, Style]) -> dict[str, list[Fig
     """Every metric against the scale, a line a row, by place; places of one scale or none are left out."""
     found: dict[str, list[Figure]] = {}
     for place, groups in places(means).items():
-        scaled = sorted((each for each in groups if each.scale), key=lambda each: each.scale or 0)
+        scaled = [(each.scale, means[each.name]) for each in groups if each.scale]
+        scaled.sort(key=lambda pair: pair[0])
         if len(scaled) < 2:
             continue
-        names = dict.fromkeys(
-            name for group in scaled for metrics in means[group.name].values() for name in metrics
-        )
-        for measure in measures(names):
-            series = _over_scales(means, scaled, measure, look)
+        scales = [scale for scale, _ in scaled]
+        for measure in measures(name for _, rows in scaled for metrics in rows.values() for name in metrics):
+            series = []
+            for row in dict.fromkeys(row for _, rows in scaled for row in rows):
+                values = [(scale, rows.get(row, {}).get(measure.name)) for scale, rows in scaled]
+                known = [(scale, value) for scale, value in values if value is not None]
+                points = [point for point in known if point[1] > 0 or not measure.logarithmic]
+                if points:
+                    series.append(Series(label_of(row), points, look[row]))
             if series:
+                labels = Labels(
+                    f"scale-{_identifier(place)}-{measure.name}",
+                    f"{measure.label} against the scale, {place}",
+                    _in_words(series, measure.text),
+                    "scale (output / input)",
+                    measure.words,
+                )
                 chart = line_chart(
-                    Labels(
-                        f"scale-{_identifier(place)}-{measure.name}",
-                        f"{measure.label} against the scale, {place}",
-                        "; ".join(f"{each.name} {_ends(each, measure)}" for each in series),
-                        "scale (output / input)",
-                        measure.words,
-                    ),
+                    labels,
                     series,
-                    x_ticks=[each.scale or 0 for each in scaled],
+                    x_ticks=scales,
                     x_prefix="×",
-                    logarithmic_x=(scaled[-1].scale or 1) / (scaled[0].scale or 1) > _RATIO_OF_SCALES,
+                    logarithmic_x=scales[-1] / scales[0] > _RATIO_OF_SCALES,
                     logarithmic_y=measure.logarithmic,
                 )
                 found.setdefault(place, []).append(Figure(measure.label, measure.direction, chart))
     return found
 
 
-def _over_scales(
-    means: Means, groups: Sequence[Group], measure: Measure, look: Mapping[str, Style]
-) -> list[Series]:
-    rows = dict.fromkeys(row for group in groups for row in means[group.name])
-    series = []
-    for row in rows:
-        values = [(group.scale or 0, means[group.name].get(row, {}).get(measure.name)) for group in groups]
-        points = [
-            (scale, value)
-            for scale, value in values
-            if value is not None and (value > 0 or not measure.logarithmic)
-        ]
-        if points:
-            series.append(Series(label_of(row), points, look[row]))
-    return series
-
-
-def _ends(series: Series, measure: Measure) -> str:
-    """A line's first and last value in words."""
-    first, last = (measure.text(series.points[index][1]) for index in (0, -1))
-    return first if len(series.points) == 1 else f"from {first} to {last}"
+def _in_words(series: Sequence[Series], text: Callable[[float], str]) -> str:
+    """The first and last value of every line."""
+    ends = [(each.name, *(text(each.points[index][1]) for index in (0, -1))) for each in series]
+    return "; ".join(f"{name} from {first} to {last}" for name, first, last in ends)
 
 
 def learning_curves(training: Training) -> list[Figure]:
@@ -168,14 +149,11 @@ def _curves(stage: str, label: str, curves: Mapping[str, Sequence[Point]]) -> Fi
         Series(_curve_name(name, curves), points, _curve_style(name, index))
         for index, (name, points) in enumerate(drawn.items())
     ]
-    said = "; ".join(
-        f"{each.name} from {each.points[0][1]:.3g} to {each.points[-1][1]:.3g}" for each in series
-    )
     named = label_of(stage)
     labels = Labels(
         f"curve-{_identifier(stage)}-{_identifier(label)}",
         f"{named}: {label} over training",
-        said,
+        _in_words(series, "{:.3g}".format),
         "optimizer steps",
         label,
     )
@@ -215,7 +193,7 @@ def stage_times(seconds: Mapping[str, float]) -> Markup:
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds a picture: a line a row, a cell a group."""
+    """Time of a picture: a line a row, a cell a group."""
 
     place: str
     groups: list[str]
@@ -227,9 +205,8 @@ def drawing_times(times: Mapping[tuple[str, str], tuple[int, float]]) -> list[Ti
     found = []
     for place, groups in places(dict.fromkeys(group for group, _ in times)).items():
         names = [group.name for group in groups]
-        rows = dict.fromkeys(row for group, row in times if group in names)
         lines = []
-        for row in rows:
+        for row in dict.fromkeys(row for group, row in times if group in names):
             spent = [times.get((name, row), (0, 0.0)) for name in names]
             cells = [duration(seconds / count) if count else "–" for count, seconds in spent]
             lines.append((label_of(row), cells))

@@ -189,7 +189,7 @@ def _picture_row(
     right = next((row for row in (last, TRUTH, rows[-1]) if row in rows and row != left), rows[-1])
     return PictureRow(
         identity,
-        group_of(group).full_label if group_of(group).scale else label_of(group),
+        group_of(group).heading,
         comparison.title,
         ", ".join(filter(None, (note, part))),
         credits.get(comparison.title, ""),

@@ -35,6 +35,11 @@ class Group:
         """What stands for the group by itself."""
         return self.label if self.place == "sample" else f"{self.place} {self.label}"
 
+    @property
+    def heading(self) -> str:
+        """What stands above the group's pictures."""
+        return self.full_label if self.scale else label_of(self.name)
+
 
 def group_of(name: str) -> Group:
     """A group by its name."""
