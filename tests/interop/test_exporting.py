@@ -96,7 +96,7 @@ def test_what_was_never_published_stays(
     config = imported(tmp_path, params(), whole_state) / CONFIG
     assert old in config.read_text()
     config.write_text(config.read_text().replace(old, new))
-    with pytest.raises(UserError, match="model: the published code has no place for ") as caught:
+    with pytest.raises(UserError, match="model: the published code does not support ") as caught:
         export_checkpoint(tmp_path / "model", tmp_path / "back.ckpt")
     assert said in str(caught.value)
     assert not (tmp_path / "back.ckpt").exists()

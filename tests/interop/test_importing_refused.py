@@ -71,7 +71,7 @@ def test_another_noise_schedule_is_refused(tmp_path: Path, params: MakeParams, w
     source = saved(tmp_path, whole_state)
     other = params(diffusion={"process": {"beta_end": 0.0195}})
     assert complaint(source, other, tmp_path / "model") == (
-        "its noise schedule is another: 1000 timesteps, betas of 0.0015 to 0.0155; "
+        "its noise schedule differs: 1000 timesteps, betas of 0.0015 to 0.0155; "
         "diffusion.process has 1000, 0.0015 to 0.0195"
     )
 

@@ -110,7 +110,8 @@ def test_a_folder_without_head_serves_any_head(
     torch.manual_seed(1)
     assert torch.equal(network.decoder.head.first.weight, Autoencoder(settings).decoder.head.first.weight)
     assert (
-        capsys.readouterr().out == "autoencoder: starts from trained, but for 8 tensors that are not in it\n"
+        capsys.readouterr().out
+        == "autoencoder: starts from trained, except 8 tensors that it does not have\n"
     )
 
 

@@ -125,7 +125,7 @@ def test_a_file_under_the_published_name_must_be_the_published_one(places: dict[
     assert obtain(network(sha256_prefix=prefix), str(places["settings"])) == path
     path.write_bytes(b"truncated")
     with pytest.raises(
-        UserError, match=rf"net-full\.pth: is not Net as published .* {prefix}\); fetch it anew"
+        UserError, match=rf"net-full\.pth: is not Net as published .* {prefix}\); fetch it again"
     ):
         obtain(network(sha256_prefix=prefix), str(places["settings"]))
     path.rename(path.with_name("net_features.pt"))

@@ -70,7 +70,7 @@ class SplitSettings(Section):
 
 
 class AugmentationSettings(Section):
-    """Random changes to a training crop, drawn anew for every (seed, sample index)."""
+    """Random changes to a training crop, drawn for every (seed, sample index)."""
 
     crop_px: int = Field(ge=8, le=4096)  # what training sees, cut from a stored crop
     zoom_out: float = Field(ge=1, le=8)  # shrink by up to this factor before cutting; 1 = off

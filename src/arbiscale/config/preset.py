@@ -71,7 +71,7 @@ def _presets(own: Path | None) -> dict[str, Path]:
 
 
 def preset_values(path: Path) -> dict[str, Any]:
-    """A preset's values as nested mappings, in their files' notation, on top of those of what it extends.
+    """A preset's values over those that it extends: nested mappings in their files' notation.
 
     Raises:
         UserError: a file that cannot be read, an unknown preset to extend, or a circle of them.
@@ -84,7 +84,7 @@ def preset_values(path: Path) -> dict[str, Any]:
 
 
 def preview_preset(params_path: Path, preset_path: Path) -> Params:
-    """What a params file would say with a preset applied; raises as `apply_preset` and writes nothing."""
+    """The parameters with a preset applied; raises as `apply_preset` and writes nothing."""
     return _validated(_merged(params_path, preset_path), params_path, preset_path)
 
 
@@ -106,7 +106,7 @@ def apply_preset(params_path: Path, preset_path: Path) -> list[Change]:
 
 
 def _with_parents(path: Path) -> list[Path]:
-    """A preset's file behind those it extends, the most general first."""
+    """A preset's file after those that it extends, the most general first."""
     files = [path]
     while (name := read_yaml(files[0]).get(EXTENDS)) is not None:
         try:
@@ -185,7 +185,7 @@ def _merge(document: MutableMapping[str, Any], overrides: Mapping[str, Any]) -> 
 
 
 def _with_notation_of(old: Any, new: CommentedSeq) -> CommentedSeq:
-    """A list as [1, 2] or as lines of items, with the comment that stood at the old one."""
+    """A list in the old one's notation, [1, 2] or lines of items, and with its comment."""
     if isinstance(old, CommentedSeq) and old and new and not old.fa.flow_style():
         old.clear()
         old.extend(new)
@@ -218,5 +218,5 @@ def _first_comment(path: Path) -> str:
 
 
 def _as_yaml(value: Any) -> str:
-    """A value as it would stand in the file: true, null, [1, 2], plain text."""
+    """A value as the file would show it: true, null, [1, 2], plain text."""
     return value if isinstance(value, str) and value else json.dumps(value)

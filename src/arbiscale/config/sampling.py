@@ -1,4 +1,4 @@
-"""How latents are drawn: the sampler's settings, shared by alignment, evaluation and the model folder."""
+"""The sampler's settings, shared by alignment, evaluation and the model folder."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Sampler = Literal["ddim", "ddpm", "dpm_solver", "unipc", "euler"]
 class SamplingSettings(Section):
     """The sampler, its steps, the spacing of the visited timesteps, and DDIM's noise.
 
-    Samplers are described in arbiscale.diffusion.solvers. Files written before there was more than one
-    name none: they mean DDIM.
+    Samplers are described in arbiscale.diffusion.solvers. Files written
+    when DDIM was the only one name none.
     """
 
     sampler: Sampler = "ddim"
@@ -32,10 +32,10 @@ class SamplingSettings(Section):
     def but(
         self, *, sampler: Sampler | None = None, steps: int | None = None, eta: float | None = None
     ) -> SamplingSettings:
-        """The same but for what is given; eta stays behind with the sampler it was for.
+        """These settings with some replaced; another sampler starts from eta 0 unless eta is given.
 
         Raises:
-            UserError: values that the settings do not allow.
+            UserError: values that are not allowed.
         """
         changes: dict[str, object] = {"steps": steps, "eta": eta}
         if sampler is not None and sampler != self.sampler:

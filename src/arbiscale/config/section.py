@@ -94,7 +94,7 @@ def validate(section: type[SectionType], values: Any, path: Path | str, prefix: 
 
 
 def _describe(detail: ErrorDetails, section: type[BaseModel], prefix: str) -> str:
-    """One mistake as `key: what is wrong, the allowed range (what stands there)`."""
+    """A mistake as `key: what is wrong, the allowed range (the value found)`."""
     location = list(detail["loc"])
     key = ".".join([prefix] * bool(prefix) + [str(part) for part in location])
     kind = detail["type"]
@@ -111,7 +111,7 @@ def _describe(detail: ErrorDetails, section: type[BaseModel], prefix: str) -> st
 
 
 def _join(key: str, message: str, fields: list[str]) -> str:
-    """A section's own message behind its key; one that starts with a field's name extends the key."""
+    """A section's own message after its key; a message that starts with a field's name extends the key."""
     if not key:
         return message
     starts_with_field = re.split(r"[ .:]", message, maxsplit=1)[0] in fields
@@ -158,7 +158,7 @@ def _annotation_at(section: Any, location: Sequence[int | str]) -> Any:
 
 
 def _field_names(annotation: Any) -> list[str]:
-    """The keys of a section, as they stand in the file; none when it is not a section."""
+    """The keys of a section, as the file names them; none when it is not a section."""
     if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
         return []
     return [field.alias or name for name, field in annotation.model_fields.items()]

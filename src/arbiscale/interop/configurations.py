@@ -1,4 +1,4 @@
-"""Published configurations as this project's settings, and what of the settings was never published."""
+"""Published configurations as this project's settings, and the settings that no published network has."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def first_stage_settings(
 
 
 def denoiser_settings(unet_config: Mapping[str, Any]) -> DenoiserSettings:
-    """This project's settings of a published U-Net; attention at a factor that no level has stays away.
+    """This project's settings of a published U-Net; attention at a factor that no level has is left out.
 
     Raises:
         UserError: a configuration that this project's network does not cover, naming the key.

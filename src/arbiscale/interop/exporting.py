@@ -79,4 +79,4 @@ def _refuse_unpublished(folder: Path, config: ModelConfig) -> None:
         if any(diffusion.latent_shift) or len(set(diffusion.latent_scale)) > 1:
             keys.append("diffusion.latent_normalization: per_channel, not scalar")
     if keys:
-        raise UserError(f"{folder}: the published code has no place for {'; '.join(keys)}")
+        raise UserError(f"{folder}: the published code does not support {'; '.join(keys)}")

@@ -117,7 +117,7 @@ def import_checkpoint(
     Args:
         source: .ckpt, .pt, .pth or .safetensors, of arbitrary-scale-diffusion or latent diffusion.
         params: whose networks, noise schedule, factor and sampler the model has.
-        folder: where to.
+        folder: the model folder to write.
         first_stage: a model folder whose first stage is taken instead of the file's.
 
     Raises:
@@ -209,7 +209,7 @@ def _check_schedule(source: Path, state: Mapping[str, Tensor], process: ProcessS
     found, expected = state[SCHEDULE].double(), DiffusionProcess(process).alpha_bar.double()
     if found.shape != expected.shape or not torch.allclose(found, expected, rtol=1e-3, atol=1e-6):
         raise UserError(
-            f"{source}: its noise schedule is another: {len(found)} timesteps, betas of "
+            f"{source}: its noise schedule differs: {len(found)} timesteps, betas of "
             f"{1 - found[0]:.3g} to {1 - found[-1] / found[-2]:.3g}; diffusion.process has "
             f"{process.timesteps}, {process.beta_start:.3g} to {process.beta_end:.3g}"
         )

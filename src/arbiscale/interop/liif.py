@@ -26,7 +26,7 @@ def import_liif(source: Path, folder: Path) -> LIIF:
 
     Args:
         source: .pth, .pt, .ckpt or .safetensors; nothing of it is executed.
-        folder: where to.
+        folder: the model folder to write.
 
     Raises:
         UserError: a file that cannot be read, or holds something else. Nothing is written then.
@@ -42,7 +42,7 @@ def load_liif(weights: Mapping[str, Tensor], source: str = "weights") -> LIIF:
     Args:
         weights: the state dict, under the published names (`encoder.head.0.weight`, ...), of an EDSR-baseline
             encoder and a head with feature unfolding, cell decoding and a local ensemble.
-        source: where they are from, for messages.
+        source: their origin, named in messages.
 
     Raises:
         UserError: tensors of something else, or that do not fit together, by name.

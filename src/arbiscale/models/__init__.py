@@ -1,1 +1,1 @@
-"""models."""
+"""What networks compose to, and their folders on disk."""

@@ -8,7 +8,7 @@ from arbiscale.errors import UserError
 
 
 def choose_device(wanted: str) -> torch.device:
-    """The device of a name; `auto` takes CUDA, then MPS, then the CPU.
+    """Find a device by name; `auto` takes CUDA, then MPS, then the CPU.
 
     Raises:
         UserError: a name torch does not know, or a device this machine does not have.

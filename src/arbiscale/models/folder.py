@@ -84,7 +84,7 @@ class LIIFConfig(Section):
 
 
 def read_config(folder: Path) -> ModelConfig:
-    """A model folder's configuration; raises UserError naming the folder when it is none."""
+    """A model folder's configuration; raises UserError when the folder is no model folder."""
     path = folder / CONFIG
     if not path.is_file():
         raise UserError(f"{folder}: is not a model folder (no {CONFIG}); train one with `dvc repro`")

@@ -23,18 +23,18 @@ def start_from(
     file: str,
     missing_allowed: Set[str] = frozenset(),
 ) -> None:
-    """Give a network the weights of a model folder, and say so; an empty `init_from` leaves it as it is.
+    """Give a network the weights of a model folder, and report it; an empty `init_from` leaves it as it is.
 
     Args:
         init_from: the folder, as params.yaml names it.
-        network: as initialised; parts that the folder lacks stay so.
+        network: as initialised; parts that the folder lacks are left as they are.
         settings: the network's.
         section: the key of such settings in the folder's configuration.
         file: the name of the weights' file in the folder.
         missing_allowed: tensors that the folder may lack.
 
     Raises:
-        UserError: no model there, or of another network, by key or by tensor.
+        UserError: no model is there, or its network differs, by key or by tensor.
     """
     if not init_from:
         return
@@ -53,5 +53,5 @@ def start_from(
         keys = "; ".join(f"{section}.{key}: {values}" for key, values in other.items())
         raise UserError(f"init_from: {init_from}: holds another network: {keys}")
     network.load_state_dict(tensors, strict=False)
-    rest = f", but for {len(absent)} tensors that are not in it" if absent else ""
+    rest = f", except {len(absent)} tensors that it does not have" if absent else ""
     print(f"{section}: starts from {init_from}{rest}", flush=True)

@@ -1,1 +1,1 @@
-"""pretrained."""
+"""Pretrained networks behind metrics and losses."""

@@ -61,34 +61,31 @@ def locate(network: Pretrained, weights_dir: str = "") -> Path | None:
     Raises:
         UserError: `weights_dir` or $ARBISCALE_WEIGHTS_DIR names no directory.
     """
-    for folder in _folders(weights_dir):
-        for file in network.files:
-            if (folder / file).is_file():
-                return folder / file
-    return None
+    found = (_file_in(folder, network) for folder in _folders(weights_dir))
+    return next((path for path in found if path), None)
 
 
 def obtain(network: Pretrained, weights_dir: str = "") -> Path:
     """A local file of the network, downloaded into torch's cache where none is found.
 
     Raises:
-        UnavailableError: it is nowhere here and cannot be downloaded; says what to do.
-        UserError: a directory named for weights does not exist; a file under its published name is another.
+        UnavailableError: it is not found and cannot be downloaded.
+        UserError: a named directory does not exist; a file with the published name has another sha256.
     """
     path = locate(network, weights_dir)
     return verified(path, network) if path else _download(network)
 
 
 def verified(path: Path, network: Pretrained) -> Path:
-    """The path, if a file under the network's published name is the published one; others pass.
+    """The path, once a file with the published name has been checked; files with other names pass.
 
     Raises:
-        UserError: its sha256 is another.
+        UserError: its sha256 differs.
     """
     if path.name == network.files[-1] and not sha256_of(path).startswith(network.sha256_prefix):
         raise UserError(
             f"{path}: is not {network.name} as published (its sha256 does not begin with "
-            f"{network.sha256_prefix}); fetch it anew"
+            f"{network.sha256_prefix}); fetch it again"
         )
     return path
 
@@ -96,11 +93,11 @@ def verified(path: Path, network: Pretrained) -> Path:
 def load_network(
     network: Pretrained, weights_dir: str, build: Callable[[dict[str, Any]], Network]
 ) -> Network:
-    """What `build` makes of the state dict found for `weights_dir`, else downloaded.
+    """Build a network from the state dict found for `weights_dir`, else downloaded.
 
     Raises:
-        UnavailableError: the weights are nowhere here and cannot be downloaded; says what to do.
-        UserError: the file found is damaged or another network's.
+        UnavailableError: the weights are not found and cannot be downloaded.
+        UserError: the file is damaged or belongs to another network.
     """
     path = obtain(network, weights_dir)
     state = load_state(path)
@@ -108,7 +105,7 @@ def load_network(
         return build(state)
     except (KeyError, RuntimeError) as error:  # names missing; other shapes
         reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: is not {network.name} ({reason}); fetch it anew") from None
+        raise UserError(f"{path}: is not {network.name} ({reason}); fetch it again") from None
 
 
 def load_state(path: Path) -> dict[str, Any]:
@@ -121,9 +118,9 @@ def load_state(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # zipfile, pickle and torch each have their own
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{path}: is not a file of network weights ({reason}); fetch it anew") from None
+        raise UserError(f"{path}: is not a file of network weights ({reason}); fetch it again") from None
     if not isinstance(state, dict):
-        raise UserError(f"{path}: holds no state dict; fetch it anew")
+        raise UserError(f"{path}: holds no state dict; fetch it again")
     return state
 
 
@@ -188,14 +185,19 @@ def fetch_weights(names: Sequence[str] = DEFAULT, source_dir: Path | None = None
 
     Raises:
         UserError: there is no such network; `source_dir` lacks a file, or holds another under its name.
-        UnavailableError: a file is nowhere here and cannot be downloaded.
+        UnavailableError: a file is not found and cannot be downloaded.
     """
     for name in names:
         if name not in NETWORKS:
             raise UserError(f"weights: there is no network {name!r}; there are: {', '.join(NETWORKS)}")
     destination = repository_root() / "weights"
     for network in (NETWORKS[name] for name in names):
-        found = obtain(network) if source_dir is None else _in_folder(network, source_dir)
+        if source_dir is None:
+            found = obtain(network)
+        elif (file := _file_in(source_dir, network)) is not None:
+            found = verified(file, network)
+        else:
+            raise UserError(f"{source_dir}: holds no {network.name} ({' or '.join(network.files)})")
         target = destination / found.name
         if not (target.exists() and target.samefile(found)):
             with atomic_file(target) as temporary:
@@ -204,9 +206,5 @@ def fetch_weights(names: Sequence[str] = DEFAULT, source_dir: Path | None = None
     return destination
 
 
-def _in_folder(network: Pretrained, folder: Path) -> Path:
-    """The network's file in a folder."""
-    for file in network.files:
-        if (folder / file).is_file():
-            return verified(folder / file, network)
-    raise UserError(f"{folder}: holds no {network.name} ({' or '.join(network.files)})")
+def _file_in(folder: Path, network: Pretrained) -> Path | None:
+    return next((folder / file for file in network.files if (folder / file).is_file()), None)

@@ -43,7 +43,7 @@ class LPIPS(nn.Module):
     """
 
     def __init__(self, features: dict[str, Tensor], backbone: Backbone = ALEX) -> None:
-        """Build from the backbone's weights; more than its features may be there.
+        """Build from the backbone's weights; further tensors are ignored.
 
         Raises:
             KeyError: some are missing.
@@ -94,7 +94,7 @@ def load_lpips(weights_dir: str = "", backbone: Backbone = ALEX) -> LPIPS:
     """LPIPS on the weights found for `weights_dir` (see arbiscale.pretrained.files), else downloaded.
 
     Raises:
-        UnavailableError: the weights are nowhere here and cannot be downloaded; says what to do.
-        UserError: the file found is another network's.
+        UnavailableError: the weights are not found and cannot be downloaded.
+        UserError: the file belongs to another network.
     """
     return load_network(backbone.pretrained, weights_dir, lambda state: LPIPS(state, backbone))
