@@ -41,22 +41,21 @@ class StageRecord:
 
 
 def read_records(folder: Path, stages: Iterable[str]) -> list[StageRecord]:
-    """The records of stages as they are; one that is missing or damaged says nothing."""
-    return [_read_record(folder / f"{stage}.json", stage) for stage in stages]
-
-
-def _read_record(path: Path, stage: str) -> StageRecord:
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return StageRecord(
-            stage,
-            str(values["run_id"]),
-            float(values["seconds"]),
-            values.get("git_commit"),
-            values.get("git_dirty"),
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return StageRecord(stage)
+    """The records of stages; one that is missing or damaged has nothing but the stage's name."""
+    records = []
+    for stage in stages:
+        try:
+            found: dict[str, Any] = json.loads((folder / f"{stage}.json").read_text(encoding="utf-8"))
+            known = (
+                str(found["run_id"]),
+                float(found["seconds"]),
+                found.get("git_commit"),
+                found.get("git_dirty"),
+            )
+            records.append(StageRecord(stage, *known))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            records.append(StageRecord(stage))
+    return records
 
 
 def shown_commit(commit: str | None, dirty: bool | None) -> str:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,12 +15,12 @@ from arbiscale.evaluation.scores import Evaluation, Means
 from arbiscale.report.measures import Measure, label_of, measures, signed
 
 BASELINE = "bicubic"
-_GAINED = (("psnr", 2), ("ssim", 3), ("lpips", 3))  # metrics whose gain is told, and its decimals
+_GAINED = {"psnr": 2, "ssim": 3, "lpips": 3}  # metrics whose gain is shown, and its decimals
 
 
 @dataclass(frozen=True)
 class Group:
-    """A group's name, taken apart: `benchmark/set5/x4` is x4 of benchmark/set5, `x4` of `sample`."""
+    """A group's name and its parts: `benchmark/set5/x4` is x4 of benchmark/set5, `x4` of `sample`."""
 
     name: str
     place: str
@@ -27,12 +28,12 @@ class Group:
 
     @property
     def label(self) -> str:
-        """What stands for the group beside others of its place."""
+        """The group's name beside others of its place."""
         return self.name.rpartition("/")[2] if self.scale is None else f"×{self.scale:g}"
 
     @property
     def full_label(self) -> str:
-        """What stands for the group by itself."""
+        """The group's name by itself."""
         return self.label if self.place == "sample" else f"{self.place} {self.label}"
 
     @property
@@ -56,18 +57,16 @@ def places(names: Iterable[str]) -> dict[str, list[Group]]:
     return found
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A mean as it is shown."""
+class Cell(NamedTuple):
+    """A mean as it is shown; rows are sorted by `value`; an empty `interval` is none."""
 
     text: str
-    interval: str  # empty = none
-    value: float | None  # what rows are sorted by
+    interval: str
+    value: float | None
     best: bool
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """A row of the table, of one group."""
 
     row: str
@@ -75,9 +74,8 @@ class Line:
     cells: list[Cell]
 
 
-@dataclass(frozen=True)
-class Body:
-    """A group's rows."""
+class Body(NamedTuple):
+    """A group's rows, and the most pictures and photographs that any of them has."""
 
     label: str
     pictures: int
@@ -85,8 +83,7 @@ class Body:
     lines: list[Line]
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """A protocol's table: the groups of one place."""
 
     place: str
@@ -96,14 +93,17 @@ class Table:
 
 def tables(evaluation: Evaluation, means: Means, found: Sequence[Interval]) -> list[Table]:
     """One table a place, in the order of the evaluation."""
-    counted = _counts(evaluation)
-    by_cell = {(each.group, each.row, each.metric): each for each in found}
+    intervals = {(each.group, each.row, each.metric): each for each in found}
+    counts: dict[str, tuple[int, int]] = {}
+    for name, _, scores in evaluation.rows():
+        count = len(scores), len({score.photograph for score in scores})
+        counts[name] = max(counts.get(name, (0, 0)), count)
     made = []
     for place, groups in places(means).items():
         rows = [metrics for group in groups for metrics in means[group.name].values()]
         columns = measures(name for metrics in rows for name in metrics)
         bodies = [
-            Body(group.label, *counted[group.name], _lines(group.name, means[group.name], columns, by_cell))
+            Body(group.label, *counts[group.name], _lines(group.name, means[group.name], columns, intervals))
             for group in groups
         ]
         made.append(Table(place, columns, bodies))
@@ -116,37 +116,22 @@ def _lines(
     columns: Sequence[Measure],
     intervals: Mapping[tuple[str, str, str], Interval],
 ) -> list[Line]:
-    best = {
-        measure.name: measure.best({row: metrics.get(measure.name) for row, metrics in rows.items()})
-        for measure in columns
-    }
-    lines = []
-    for row, metrics in rows.items():
-        cells = []
-        for measure in columns:
-            value = metrics.get(measure.name)
-            interval = intervals.get((group, row, measure.name))
+    lines = [Line(row, label_of(row), []) for row in rows]
+    for measure in columns:
+        values = {row: metrics.get(measure.name) for row, metrics in rows.items()}
+        best = measure.best(values)
+        for line in lines:
+            value, interval = values[line.row], intervals.get((group, line.row, measure.name))
             bounds = f"{measure.text(interval.low)} to {measure.text(interval.high)}" if interval else ""
-            cells.append(Cell(measure.text(value), bounds, value, row in best[measure.name]))
-        lines.append(Line(row, label_of(row), cells))
+            line.cells.append(Cell(measure.text(value), bounds, value, line.row in best))
     return lines
 
 
-def _counts(evaluation: Evaluation) -> dict[str, tuple[int, int]]:
-    """Pictures and photographs of every group: the most that any row has."""
-    found: dict[str, tuple[int, int]] = {}
-    for group, _, scores in evaluation.rows():
-        here = len(scores), len({score.photograph for score in scores})
-        found[group] = max(found.get(group, (0, 0)), here)
-    return found
-
-
-@dataclass(frozen=True)
-class Gain:
-    """What a row gains over bicubic in a group, picture by picture."""
+class Gain(NamedTuple):
+    """What a row gains over bicubic in a group: mean and interval as they are shown, by metric."""
 
     label: str
-    cells: list[tuple[str, str]]  # mean and interval as they are shown, by metric; dashes where none
+    cells: list[tuple[str, str]]  # dashes where a value is missing
 
 
 def gains(evaluation: Evaluation, row: str, seed: int) -> tuple[list[Measure], list[Gain]]:
@@ -158,8 +143,7 @@ def gains(evaluation: Evaluation, row: str, seed: int) -> tuple[list[Measure], l
         The metrics, and a line for every group that has both rows.
     """
     rows = {(group, name): scores for group, name, scores in evaluation.rows()}
-    shown = measures(name for name, _ in _GAINED if any(name in score.metrics for score in evaluation.scores))
-    decimals = dict(_GAINED)
+    shown = measures(name for name in _GAINED if any(name in score.metrics for score in evaluation.scores))
     lines = []
     for group in dict.fromkeys(group for group, _ in rows):
         ours, theirs = rows.get((group, row)), rows.get((group, BASELINE))
@@ -168,18 +152,15 @@ def gains(evaluation: Evaluation, row: str, seed: int) -> tuple[list[Measure], l
         names = [score.photograph for score in ours]
         cells = []
         for measure in shown:
-            differences = np.array(
-                [
-                    mine.metrics.get(measure.name, math.nan) - other.metrics.get(measure.name, math.nan)
-                    for mine, other in zip(ours, theirs, strict=True)
-                ]
+            mine, others = (
+                np.array([score.metrics.get(measure.name, math.nan) for score in scores])
+                for scores in (ours, theirs)
             )
+            differences, decimals = mine - others, _GAINED[measure.name]
             if not np.isfinite(differences).all():
                 cells.append(("–", ""))
                 continue
-            low, high = bootstrap_interval(differences, names, seed)
-            places_shown = decimals[measure.name]
-            mean = signed(float(differences.mean()), places_shown)
-            cells.append((mean, f"{signed(low, places_shown)} to {signed(high, places_shown)}"))
+            low, high = (signed(end, decimals) for end in bootstrap_interval(differences, names, seed))
+            cells.append((signed(float(differences.mean()), decimals), f"{low} to {high}"))
         lines.append(Gain(group_of(group).full_label, cells))
     return shown, lines
