@@ -1,13 +1,18 @@
-"""Held-out crops: where they lie."""
+"""Held-out pictures: where crops lie, and what the stage `crop` left."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from arbiscale.data.manifest import HeldOut, Manifest
 from arbiscale.errors import UserError
-from arbiscale.evaluation.held_out import cut_held_out_crops, stack
+from arbiscale.evaluation.held_out import cut_held_out_crops, read_held_out_data, stack
+from arbiscale.imaging.picture_files import write_image
+from tests.stand_ins import texture
 
 
 def coordinates(height: int, width: int) -> NDArray[np.uint8]:
@@ -50,3 +55,15 @@ def test_a_photograph_of_exactly_the_crops_size_is_used_and_smaller_ones_are_lef
 def test_no_photograph_large_enough_is_an_error_naming_the_key() -> None:
     with pytest.raises(UserError, match=r"evaluate\.crop_px: none of 1 test photographs is 65 px"):
         cut_held_out_crops({"p": coordinates(64, 100)}, 65, 2)
+
+
+def test_the_stage_crops_folder_gives_photographs_with_whom_to_credit(tmp_path: Path) -> None:
+    pixels = {name: texture(24, seed) for seed, name in enumerate("pq")}
+    kept = [HeldOut(f"test/{name}.png", "", f"{name}.jpg", "", name, "test", 24, 24) for name in pixels]
+    for name, picture in pixels.items():
+        write_image(tmp_path / f"test/{name}.png", picture)
+    Manifest(24, [], [], kept, [], {"p.jpg": "Zoë"}).write(tmp_path)
+    data = read_held_out_data(tmp_path)
+    assert all(np.array_equal(data.photographs[name], picture) for name, picture in pixels.items())
+    assert data.credits == {"p": "Zoë"}
+    assert len(data.training_crops) == 0
