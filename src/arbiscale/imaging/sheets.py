@@ -65,7 +65,7 @@ def draw_sheet(rows: Sequence[Row], title: str = "", credits: Sequence[str] = ()
     Args:
         rows: at least one; rows without pictures show their title.
         title: above the sheet; empty = none.
-        credits: whom to name at the foot.
+        credits: photographers and licences, at the foot.
     """
     parts = [_text([title], _TITLE_PX, "black")] if title else []
     parts += [_row(row) for row in rows]

@@ -45,7 +45,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Style:
-    """How a series is told from others, by more than its colour.
+    """What distinguishes a series from others: more than its colour.
 
     Attributes:
         colour: variable of page.css.

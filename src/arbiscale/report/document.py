@@ -105,7 +105,7 @@ def _parameter(value: Any) -> str:
 
 
 def _policy(style: str, script: str) -> str:
-    """What the page may load: its own style and script, told by their hashes, and pictures inside it."""
+    """What the page may load: its own style and script, identified by their hashes, and embedded pictures."""
     own = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script))
     style_hash, script_hash = own
     return (

@@ -26,7 +26,7 @@ _CURVES = ("train/", "validation/")
 
 @dataclass(frozen=True)
 class StageRecord:
-    """What runs/STAGE.json says of a stage; None where it says nothing."""
+    """The contents of runs/STAGE.json; None where a value is missing."""
 
     stage: str
     run_id: str | None = None
@@ -67,7 +67,7 @@ def shown_commit(commit: str | None, dirty: bool | None) -> str:
 
 @dataclass(frozen=True)
 class Training:
-    """A training stage's curves, (step, value) by name; `missing` says why there are none."""
+    """A training stage's curves, (step, value) by name; `missing`: the reason if there are none."""
 
     stage: str
     curves: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class Training:
 
 
 def read_training(record: StageRecord, store: Store) -> Training:
-    """The curves of a stage's run, where the store still has it."""
+    """The curves of a stage's run, if the store still has it."""
     if record.run_id is None:
         return Training(record.stage, missing=f"runs/{record.stage}.json does not name a run.")
     run = read_run(store, record.run_id, curves=_CURVES)
@@ -86,7 +86,7 @@ def read_training(record: StageRecord, store: Store) -> Training:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a page says of where its numbers came from.
+    """The origin of a page's numbers.
 
     Attributes:
         run_id: of the evaluation itself.
@@ -98,7 +98,7 @@ class Facts:
         upstream: the stages before it.
         trainings: those of them that train.
         parameters: the whole of params.yaml, by dotted key.
-        credits: whom to name, by photograph.
+        credits: the photographers, by photograph.
     """
 
     run_id: str
@@ -139,7 +139,7 @@ def collect_facts(
         seed: of crops and noise.
         device: what pictures were drawn on.
         begun: when the evaluation began, by `time.monotonic`.
-        credits: whom to name, by photograph.
+        credits: the photographers, by photograph.
     """
     own = read_run(store, run_id)
     upstream = read_records(RUNS, ("download", "crop", *trainings))

@@ -187,8 +187,8 @@ def thinned(points: Sequence[Point], most: int = _CURVE_POINTS) -> list[Point]:
 def stage_times(seconds: Mapping[str, float]) -> Markup:
     """What every stage took, as bars."""
     bars = [(label_of(stage), spent, duration(spent)) for stage, spent in seconds.items()]
-    said = "; ".join(f"{name} {text}" for name, _, text in bars)
-    return bar_chart(Labels("stage-times", "Time of every stage", said, "seconds", ""), bars)
+    values = "; ".join(f"{name} {text}" for name, _, text in bars)
+    return bar_chart(Labels("stage-times", "Time of every stage", values, "seconds", ""), bars)
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ class PictureRow:
         group: the group's name as it is read.
         title: what they show.
         note: about them: which part, what gain.
-        credit: whom to name; empty = nobody.
+        credit: the photographer and licence; may be empty.
         tiles: one a row of the evaluation.
         detail: the part that is magnified, in pixels; None = none.
         left: the evaluation's row that the slider has on its left at first.
@@ -135,7 +135,7 @@ def select_pictures(
     Args:
         comparisons: by group.
         best_and_worst: by group.
-        credits: whom to name, by title.
+        credits: photographers and licences, by title.
         last: the row that the slider compares at first.
         embedded: gains the pictures.
     """

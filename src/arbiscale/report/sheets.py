@@ -28,7 +28,7 @@ def draw_contact_sheet(
     Args:
         title: above the sheet.
         comparisons: each with its pictures from left to right.
-        credits: whom to name at the foot.
+        credits: photographers and licences, at the foot.
 
     Returns:
         uint8 (height, width, 3).
