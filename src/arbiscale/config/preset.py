@@ -85,7 +85,7 @@ def preset_values(path: Path) -> dict[str, Any]:
 
 def preview_preset(params_path: Path, preset_path: Path) -> Params:
     """The parameters with a preset applied; raises as `apply_preset` and writes nothing."""
-    return _validated(_merged(params_path, preset_path), params_path, preset_path)
+    return _merged(params_path, preset_path)[1]
 
 
 def apply_preset(params_path: Path, preset_path: Path) -> list[Change]:
@@ -95,9 +95,8 @@ def apply_preset(params_path: Path, preset_path: Path) -> list[Change]:
         UserError: a key that params.yaml does not have, values that together are not valid, or a preset
             that `preset_values` refuses; the file is then left as it was.
     """
-    text = _merged(params_path, preset_path)
-    _validated(text, params_path, preset_path)
-    old, new = flatten(read_yaml(params_path)), flatten(_parsed(text))
+    text, _ = _merged(params_path, preset_path)
+    old, new = flatten(read_yaml(params_path)), flatten(_plain(text))
     changes = [Change(key, old[key], new[key]) for key in new if old[key] != new[key]]
     if changes:
         with atomic_file(params_path) as temporary:
@@ -134,8 +133,8 @@ def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, An
     return merged
 
 
-def _merged(params_path: Path, preset_path: Path) -> str:
-    """The text of a params file with a preset's values in it."""
+def _merged(params_path: Path, preset_path: Path) -> tuple[str, Params]:
+    """A params file with a preset's values in it: as text, and validated."""
     known = read_yaml(params_path)
     for file in _with_parents(preset_path):
         _refuse_unknown(_own(read_yaml(file)), known, file)
@@ -144,16 +143,12 @@ def _merged(params_path: Path, preset_path: Path) -> str:
     _merge(document, preset_values(preset_path))
     text = io.StringIO()
     yaml.dump(document, text)
-    return text.getvalue()
+    merged = validate(Params, _plain(text.getvalue()), f"{params_path} with {preset_path}")
+    return text.getvalue(), merged
 
 
-def _parsed(text: str) -> dict[str, Any]:
-    values: dict[str, Any] = YAML(typ="safe", pure=True).load(text)
-    return values
-
-
-def _validated(text: str, params_path: Path, preset_path: Path) -> Params:
-    return validate(Params, _parsed(text), f"{params_path} with {preset_path}")
+def _plain(text: str) -> Any:
+    return YAML(typ="safe", pure=True).load(text)
 
 
 def _refuse_unknown(
