@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch.nn import functional
 from arbiscale.config.sampling import Sampler, SamplingSettings
 from arbiscale.errors import UserError
 from arbiscale.imaging.coordinates import Region, Size
+from arbiscale.imaging.picture import Picture
 from arbiscale.imaging.pixels import to_tensor
 from arbiscale.inference.arguments import (
     checked_count,
@@ -18,13 +19,12 @@ from arbiscale.inference.arguments import (
     checked_size,
     checked_tensor,
     noise_generator,
-    to_picture,
 )
 from arbiscale.inference.drawing import Drawing
 from arbiscale.inference.features import FeatureRows, make_features
 from arbiscale.inference.latents import sample_tiled
 from arbiscale.inference.memory import choose_tiling
-from arbiscale.inference.model import Model, Precision
+from arbiscale.inference.model import Model, Precision, SamplingOptions
 from arbiscale.inference.tiles import Tiling
 from arbiscale.models.folder import DiffusionConfig, ModelConfig
 from arbiscale.models.latent_diffusion import LatentDiffusion
@@ -72,25 +72,12 @@ class LatentModel(Model):
         with self.computing():
             return make_features(latent, self.autoencoder.features, tiling)
 
-    def sample(
-        self,
-        image: Any,
-        *,
-        steps: int | None = None,
-        sampler: Sampler | None = None,
-        seed: int = 0,
-        eta: float | None = None,
-        tile: str | int = "auto",
-    ) -> Drawing:
-        """Run diffusion once, to draw the result at several sizes; see `Model.sample`."""
-        picture = to_picture(image)
+    def _sample(self, picture: Picture, tile: str | int, **options: Unpack[SamplingOptions]) -> Drawing:
         self.diffusion_for("super_resolution")
         per_pixel = self.factor // self.downsampling
         latent_size = (picture.size[0] * per_pixel, picture.size[1] * per_pixel)
         tiling = choose_tiling(self.config, self.device, latent_size, tile)
-        latent = self.sample_latents(
-            to_tensor(picture.colour), steps=steps, sampler=sampler, seed=seed, eta=eta, tiling=tiling
-        )
+        latent = self.sample_latents(to_tensor(picture.colour), tiling=tiling, **options)
         return Drawing(self, latent, picture, tiling)
 
     def encode(self, image: Tensor) -> Tensor:
@@ -133,22 +120,14 @@ class LatentModel(Model):
         return base
 
     def sample_latents(
-        self,
-        low_resolution: Tensor,
-        *,
-        steps: int | None = None,
-        sampler: Sampler | None = None,
-        seed: int = 0,
-        eta: float | None = None,
-        tiling: Tiling | None = None,
+        self, low_resolution: Tensor, *, tiling: Tiling | None = None, **options: Unpack[SamplingOptions]
     ) -> Tensor:
         """Latents of super-resolved images; see `Model.sample_latents`. `tiling`: in latent pixels."""
         diffusion, config = self.diffusion_for("super_resolution")
         height, width = low_resolution.shape[-2:]
         per_pixel = self.factor // self.downsampling
         padded = pad_to_multiple(low_resolution.to(self.device), config.denoiser.downsampling)
-        settings = self.sampling.but(steps=steps, sampler=sampler, eta=eta)
-        generator = noise_generator(seed)
+        settings, generator = self._resolve(**options)
         with self.computing():
             if tiling is None:
                 condition = diffusion.condition(padded)
@@ -173,23 +152,29 @@ class LatentModel(Model):
         self,
         count: int,
         latent_size: Size,
-        *,
-        steps: int | None = None,
-        sampler: Sampler | None = None,
-        seed: int = 0,
-        eta: float | None = None,
+        **options: Unpack[SamplingOptions],
     ) -> Tensor:
         """Latents (count, channels, *latent_size) of generated images; see `Model.generate_latents`."""
         diffusion, config = self.diffusion_for("generation")
         multiple = config.denoiser.downsampling
         height, width = (-(-side // multiple) * multiple for side in checked_size(latent_size, "the latent"))
-        generator = noise_generator(seed)
+        settings, generator = self._resolve(**options)
         shape = (checked_count(count), diffusion.space.channels, height, width)
         noise = torch.randn(shape, generator=generator).to(self.device)
-        settings = self.sampling.but(steps=steps, sampler=sampler, eta=eta)
         with self.computing():
             latent = diffusion.sample(noise, None, settings, generator=generator)
             return diffusion.space.restore(latent)
+
+    def _resolve(
+        self,
+        *,
+        steps: int | None = None,
+        sampler: Sampler | None = None,
+        seed: int = 0,
+        eta: float | None = None,
+    ) -> tuple[SamplingSettings, torch.Generator]:
+        """The model's settings with these replaced, and the source of the noise."""
+        return self.sampling.but(steps=steps, sampler=sampler, eta=eta), noise_generator(seed)
 
     def diffusion_for(self, task: str) -> tuple[LatentDiffusion, DiffusionConfig]:
         """The diffusion model and its configuration; raises UserError where it was made for another task."""

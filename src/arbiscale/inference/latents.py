@@ -14,7 +14,7 @@ from arbiscale.networks.denoiser import Denoiser
 
 
 class TiledDenoiser(nn.Module):
-    """A denoiser that sees large latents in tiles; its predictions are blended anew at every step.
+    """A denoiser that sees large latents in tiles; its predictions are blended at every step.
 
     Predictions (noise, v or z_0) are linear in each other at a given step, so whichever is blended
     gives the same latent (MultiDiffusion, arXiv 2302.08113, equation 5).

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
-from arbiscale.config.sampling import Sampler
 from arbiscale.errors import UserError
 from arbiscale.imaging.coordinates import Region, Size, crop
+from arbiscale.imaging.picture import Picture
 from arbiscale.imaging.pixels import to_tensor
-from arbiscale.inference.arguments import checked_region, checked_size, checked_tensor, to_picture
+from arbiscale.inference.arguments import checked_region, checked_size, checked_tensor
 from arbiscale.inference.drawing import Drawing
 from arbiscale.inference.features import FeatureRows
 from arbiscale.inference.memory import fit_tiling
-from arbiscale.inference.model import Model, Precision
+from arbiscale.inference.model import Model, Precision, SamplingOptions
 from arbiscale.inference.tiles import Tiling, blend
 from arbiscale.models.liif import LIIF, unfold_rows
 
@@ -46,23 +46,8 @@ class LIIFModel(Model):
         """What the head reads of one encoded picture, row by row."""
         return UnfoldedRows(latent)
 
-    def sample(
-        self,
-        image: Any,
-        *,
-        steps: int | None = None,
-        sampler: Sampler | None = None,
-        seed: int = 0,
-        eta: float | None = None,
-        tile: str | int = "auto",
-    ) -> Drawing:
-        """Encode a picture once, to draw it at several sizes; see `Model.upscale`.
-
-        Raises:
-            UserError: options of sampling, and what `Model.upscale` names.
-        """
-        _refuse_sampling(steps, sampler, eta)
-        picture = to_picture(image)
+    def _sample(self, picture: Picture, tile: str | int, **options: Unpack[SamplingOptions]) -> Drawing:
+        _refuse_sampling(options)
         with self.computing():
             low_resolution = to_tensor(picture.colour).to(self.device)
             features = encode_picture(self.liif, low_resolution, tile).float()
@@ -94,26 +79,18 @@ class LIIFModel(Model):
         with self.computing():
             return self.liif.decode(latent.to(self.device), size, region=region).float()
 
-    def sample_latents(
-        self,
-        low_resolution: Tensor,
-        *,
-        steps: int | None = None,
-        sampler: Sampler | None = None,
-        seed: int = 0,
-        eta: float | None = None,
-    ) -> Tensor:
-        """What is drawn from: the features of images (batch, 3, height, width) in [-1, 1].
+    def sample_latents(self, low_resolution: Tensor, **options: Unpack[SamplingOptions]) -> Tensor:
+        """Features of images (batch, 3, height, width) in [-1, 1].
 
         Raises:
-            UserError: options of sampling.
+            UserError: options of sampling other than a seed.
         """
-        _refuse_sampling(steps, sampler, eta)
+        _refuse_sampling(options)
         return self.encode(low_resolution)
 
 
-def _refuse_sampling(steps: int | None, sampler: Sampler | None, eta: float | None) -> None:
-    if (steps, sampler, eta) != (None, None, None):
+def _refuse_sampling(options: SamplingOptions) -> None:
+    if any(value is not None for name, value in options.items() if name != "seed"):
         raise UserError("this model is a LIIF, which samples nothing; leave steps, sampler and eta out")
 
 

@@ -16,7 +16,7 @@ from arbiscale.config.section import read_yaml
 from arbiscale.errors import UserError
 from arbiscale.inference.latent_model import LatentModel
 from arbiscale.inference.liif_model import LIIFModel
-from arbiscale.inference.memory import keep_freed_memory
+from arbiscale.inference.memory import configure_malloc
 from arbiscale.inference.model import Model, Precision
 from arbiscale.models.device import choose_device
 from arbiscale.models.folder import (
@@ -64,7 +64,7 @@ def load_model(
     if precision not in get_args(Precision):
         raise UserError(f"precision {precision!r}: must be one of {', '.join(get_args(Precision))}")
     if chosen.type == "cpu":
-        keep_freed_memory()
+        configure_malloc()
     model = _open(folder, chosen, precision, sampling)
     if chosen.type != "mps":  # as its convolutions read
         for network in model.networks():

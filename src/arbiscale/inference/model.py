@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from arbiscale.config.sampling import Sampler
 from arbiscale.errors import UserError
 from arbiscale.imaging.coordinates import Region, Size
+from arbiscale.imaging.picture import Picture
 from arbiscale.imaging.pixels import to_array
 from arbiscale.imaging.resize import base_image
 from arbiscale.inference.arguments import checked_count, checked_size, like, target_size, to_picture
@@ -25,7 +26,23 @@ from arbiscale.networks.implicit_head import ImplicitHead
 from arbiscale.networks.local_ensemble import multiplied_in
 
 Precision = Literal["float32", "bfloat16", "float16"]
-Picture = TypeVar("Picture", Image.Image, np.ndarray, Tensor)
+ImageLike = TypeVar("ImageLike", Image.Image, np.ndarray, Tensor)
+
+
+class SamplingOptions(TypedDict, total=False):
+    """How one latent is sampled.
+
+    Attributes:
+        steps: sampling steps; None = the model's own.
+        sampler: ddim, ddpm, dpm_solver, unipc or euler; None = the model's own.
+        seed: of the noise; 0 by default.
+        eta: noise that ddim adds; None = the model's own.
+    """
+
+    steps: int | None
+    sampler: Sampler | None
+    seed: int
+    eta: float | None
 
 
 class Model(ABC):
@@ -70,7 +87,7 @@ class Model(ABC):
 
     def upscale(
         self,
-        image: Picture,
+        image: ImageLike,
         *,
         scale: float | tuple[float, float] | None = None,
         size: Size | None = None,
@@ -79,7 +96,7 @@ class Model(ABC):
         seed: int = 0,
         eta: float | None = None,
         tile: str | int = "auto",
-    ) -> Picture:
+    ) -> ImageLike:
         """Upscale a picture.
 
         Args:
@@ -105,7 +122,6 @@ class Model(ABC):
         drawing = self.sample(picture, steps=steps, sampler=sampler, seed=seed, eta=eta, tile=tile)
         return like(image, drawing.draw(target), picture.metadata)
 
-    @abstractmethod
     def sample(
         self,
         image: Any,
@@ -120,6 +136,11 @@ class Model(ABC):
 
         Arguments and errors are those of `upscale`; tensors are drawn as 16-bit arrays.
         """
+        return self._sample(to_picture(image), tile, steps=steps, sampler=sampler, seed=seed, eta=eta)
+
+    @abstractmethod
+    def _sample(self, picture: Picture, tile: str | int, **options: Unpack[SamplingOptions]) -> Drawing:
+        """Make a picture's latent, in tiles where `tile` asks for them."""
 
     def generate(
         self,
@@ -139,7 +160,7 @@ class Model(ABC):
             count: how many latents.
             steps: sampling steps; None = the model's own.
             sampler: ddim, ddpm, dpm_solver, unipc or euler; None = the model's own.
-            seed: of the noise; picture i of a seed is the same whatever the count.
+            seed: of the noise; picture i of seed s is that of seed s + i.
             eta: noise that ddim adds; None = the model's own.
             latent_size: (height, width) of the latents; None = as trained, in the first size's proportions.
 
@@ -183,23 +204,12 @@ class Model(ABC):
         return base_image(low_resolution.to(self.device), size) if self.residual else None
 
     @abstractmethod
-    def sample_latents(
-        self,
-        low_resolution: Tensor,
-        *,
-        steps: int | None = None,
-        sampler: Sampler | None = None,
-        seed: int = 0,
-        eta: float | None = None,
-    ) -> Tensor:
+    def sample_latents(self, low_resolution: Tensor, **options: Unpack[SamplingOptions]) -> Tensor:
         """Latents of super-resolved images, for any output size.
 
         Args:
             low_resolution: images (batch, 3, height, width) in [-1, 1] of any size.
-            steps: sampling steps; None = the model's own.
-            sampler: ddim, ddpm, dpm_solver, unipc or euler; None = the model's own.
-            seed: of the noise.
-            eta: noise that ddim adds; None = the model's own.
+            options: steps, sampler, seed and eta; see `SamplingOptions`.
 
         Returns:
             Latents (batch, channels, height * factor / f, width * factor / f), f the downsampling.
@@ -209,22 +219,13 @@ class Model(ABC):
         """A latent size of about the training's area in the proportions of an image size."""
         raise self.refusal("generation")
 
-    def generate_latents(
-        self,
-        count: int,
-        latent_size: Size,
-        *,
-        steps: int | None = None,
-        sampler: Sampler | None = None,
-        seed: int = 0,
-        eta: float | None = None,
-    ) -> Tensor:
+    def generate_latents(self, count: int, latent_size: Size, **options: Unpack[SamplingOptions]) -> Tensor:
         """Latents (count, channels, *latent_size) of generated images.
 
-        Sizes are rounded up to what the network takes.
+        Sizes are rounded up to what the network takes. Options: see `SamplingOptions`.
         """
         raise self.refusal("generation")
 
     def refusal(self, task: str) -> UserError:
-        """What to say where another task is asked for than the model was made for."""
+        """The error for a task that the model was not made for."""
         return UserError(f"this model was made for {self.task}, not for {task}; give another --model")

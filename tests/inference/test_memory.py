@@ -8,9 +8,9 @@ import pytest
 SCRIPT = """
 import resource
 import torch
-from arbiscale.inference.memory import keep_freed_memory
+from arbiscale.inference.memory import configure_malloc
 if {keep}:
-    keep_freed_memory()
+    configure_malloc()
 for _ in range(2):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(20):
