@@ -12,16 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arbiscale.config.data import CropSettings, SplitSettings
-from arbiscale.data.manifest import (
-    Box,
-    Crop,
-    HeldOut,
-    Manifest,
-    Photograph,
-    Rejected,
-    Split,
-    read_record,
-)
+from arbiscale.data.manifest import Box, Crop, HeldOut, Manifest, Photograph, Rejected, Split, read_record
 from arbiscale.data.preview import draw_preview
 from arbiscale.data.shards import ShardWriter
 from arbiscale.data.split import scene_of, split_scenes

@@ -65,11 +65,12 @@ def stage_inputs(stage: str, weights_dir: str = "") -> StageInputs:
     paths = _definition(stage).get("deps", [])
     code = [path for path in paths if Path(path).parts[0] in CODE]
     flat = flatten(parameters)
+    named = {key: path for key, path in flat.items() if key.endswith("init_from") and path}
     return StageInputs(
         parameters,
         {path: content_hash(Path(path)) for path in paths if path not in code},
         sha256_of_json({path: content_hash(Path(path)) for path in code}),
-        {key: content_hash(find_folder(path)) for key, path in _named_folders(flat).items()},
+        {key: content_hash(find_folder(path)) for key, path in named.items()},
         _optional_losses(flat, weights_dir),
     )
 
@@ -111,10 +112,6 @@ def _definition(stage: str, root: Path = Path()) -> dict[str, Any]:
     path = root / "dvc.yaml"
     definition: dict[str, Any] = look_up(read_yaml(path), f"stages.{stage}", path)
     return definition
-
-
-def _named_folders(parameters: dict[str, Any]) -> dict[str, str]:
-    return {key: path for key, path in parameters.items() if key.endswith("init_from") and path}
 
 
 def _optional_losses(parameters: dict[str, Any], weights_dir: str) -> dict[str, bool]:

@@ -1,7 +1,7 @@
-"""Paused states: what a stage left when it was interrupted, taken up by the next process with equal inputs.
+"""Paused states: what an interrupted stage left for the next process with equal inputs.
 
-They lie outside DVC's outputs, which are removed or checked out before every execution. Success removes a
-stage's own state; nothing else but `arbiscale resume discard` removes one.
+They lie outside DVC's outputs, which are removed or checked out before every execution. Only success and
+`arbiscale resume discard` remove a state.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from arbiscale.errors import UserError
-from arbiscale.files import write_json
+from arbiscale.files import named_errors, write_json
 from arbiscale.workspace import repository_root
 
 NOTE = "run.json"
@@ -97,11 +97,8 @@ class State:
 def states() -> list[State]:
     """Every paused state of the repository, by stage and age, the newest first."""
     folders = (folder for folder in (repository_root() / ".resume").glob("*/*") if folder.is_dir())
-    return sorted((State(folder, folder.parent.name) for folder in folders), key=_stage_and_age)
-
-
-def _stage_and_age(state: State) -> tuple[str, float]:
-    return state.stage, state.age_seconds
+    found = (State(folder, folder.parent.name) for folder in folders)
+    return sorted(found, key=lambda state: (state.stage, state.age_seconds))
 
 
 def discard(name: str) -> Path:
@@ -130,15 +127,15 @@ def discard(name: str) -> Path:
 def resumable(stage: str, fingerprint: str) -> Iterator[State]:
     """The state of a stage with these inputs, new or as the last process left it.
 
-    It is removed on success and kept otherwise. Where another process has it (two experiments with equal
-    inputs), this one says so and waits.
+    It is removed on success and kept otherwise. Where another process uses it (two experiments with
+    equal inputs), this one reports that and waits.
 
     Raises:
         UserError: the folder cannot be written.
     """
     folder = repository_root() / ".resume" / stage / fingerprint
     lock = FileLock(_lock_file(folder))  # the operating system lets go of it when a process ends
-    try:
+    with named_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=0)
@@ -146,8 +143,6 @@ def resumable(stage: str, fingerprint: str) -> Iterator[State]:
             print(f"{stage}: waiting for another process with equal inputs ({folder})", file=sys.stderr)
             lock.acquire()
         folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written ({error.strerror})") from None
     try:
         yield State(folder, stage)
         _remove(folder)

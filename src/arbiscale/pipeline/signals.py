@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, told apart from failures whatever the code in between makes of them."""
+"""Ctrl-C and SIGTERM, told apart from failures even where a library converts the exception."""
 
 from __future__ import annotations
 

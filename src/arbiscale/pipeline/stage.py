@@ -17,7 +17,7 @@ from arbiscale.errors import StateMismatchError, UserError, extras_named
 from arbiscale.files import content_hash, write_json
 from arbiscale.pipeline.curves import CurveRecorder
 from arbiscale.pipeline.inputs import StageInputs, only_tracked, stage_inputs
-from arbiscale.pipeline.resume import NOTE, State, resumable
+from arbiscale.pipeline.resume import State, resumable
 from arbiscale.pipeline.signals import Interrupted, stop_signals
 from arbiscale.tracking.environment import experiment_state, git_state, machine_state
 from arbiscale.tracking.store import StageRun, Store, open_store
@@ -103,8 +103,7 @@ def _execute(
             print(f"WARNING: {name}: its paused state was made with other {changes}", file=sys.stderr)
             tags["resumed_with_other"] = changes
         parameters = inputs.flat_parameters()
-        resume_id = _read_run_id(state.folder / NOTE)
-        with store.run(name, tags=tags, params=parameters, resume_id=resume_id) as run:
+        with store.run(name, tags=tags, params=parameters, resume_id=state.note.get("run_id")) as run:
             state.write_note(run_id=run.id, parameters=parameters, made_with=made_with)
             try:
                 body(Stage(name, params_path, runtime, inputs, store, run, state.folder))
@@ -146,28 +145,23 @@ def _write_record(
         "git_commit": tags.get("git_commit"),
         "git_dirty": tags.get("git_dirty") == "true",
     }
-    write_json(_record_path(name), record)
-
-
-def _record_path(stage: str) -> Path:
-    return Path("runs") / f"{stage}.json"
+    write_json(Path("runs") / f"{name}.json", record)
 
 
 def _recorded_run(stage: str) -> str | None:
     """The run that made an upstream stage's outputs, as DVC brought its record back."""
-    return _read_run_id(_record_path(stage))
-
-
-def _read_run_id(path: Path) -> str | None:
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["run_id"])
+        return str(json.loads(Path("runs", f"{stage}.json").read_text(encoding="utf-8"))["run_id"])
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # tags and continuity only: nothing depends on it
+        return None  # for a tag only: no result depends on it
 
 
 def _tags(name: str, inputs: StageInputs, upstream_ids: dict[str, str]) -> dict[str, str]:
-    tags = {"fingerprint": inputs.fingerprint, "code_sha256": inputs.code}
-    tags["mlflow.source.name"] = f"stages/{name}.py"
+    tags = {
+        "fingerprint": inputs.fingerprint,
+        "code_sha256": inputs.code,
+        "mlflow.source.name": f"stages/{name}.py",
+    }
     tags |= machine_state() | experiment_state()
     tags |= {f"upstream.{stage}": run_id for stage, run_id in upstream_ids.items()}
     if inputs.data_hash:

@@ -17,7 +17,9 @@ _STEREO = (
     "Scharstein et al., High-resolution stereo datasets with subpixel-accurate ground truth, GCPR 2014",
 )
 
-# file, scene, licence as the packages' own documentation gives it, attribution, why never a test photograph
+_TISSUE = ("no known copyright restrictions", "Center for Microscopy and Molecular Imaging")
+
+# file, scene, licence as the packages' own documentation gives it, attribution
 _SHIPPED = (
     (f"{_SKIMAGE}/astronaut.png", "astronaut", "public domain", "NASA"),
     (f"{_SKIMAGE}/chelsea.png", "chelsea", "CC0-1.0", "Stefan van der Walt"),
@@ -25,30 +27,17 @@ _SHIPPED = (
     (f"{_SKIMAGE}/rocket.jpg", "rocket", "public domain", "SpaceX"),
     (f"{_SKIMAGE}/motorcycle_left.png", "motorcycle", *_STEREO),
     (f"{_SKIMAGE}/motorcycle_right.png", "motorcycle", *_STEREO),
-    (
-        f"{_SKIMAGE}/retina.jpg",
-        "retina",
-        "CC0-1.0",
-        "Mikael Häggström",
-        "a fundus on black, not an everyday photograph",
-    ),
-    (
-        f"{_SKIMAGE}/hubble_deep_field.jpg",
-        "hubble",
-        "public domain",
-        "NASA, ESA",
-        "points of light on black, not an everyday photograph",
-    ),
-    (
-        f"{_SKIMAGE}/ihc.png",
-        "ihc",
-        "no known copyright restrictions",
-        "Center for Microscopy and Molecular Imaging",
-        "a stained tissue section, not an everyday photograph",
-    ),
+    (f"{_SKIMAGE}/retina.jpg", "retina", "CC0-1.0", "Mikael Häggström"),
+    (f"{_SKIMAGE}/hubble_deep_field.jpg", "hubble", "public domain", "NASA, ESA"),
+    (f"{_SKIMAGE}/ihc.png", "ihc", *_TISSUE),
     (f"{_SKLEARN}/china.jpg", "china", "CC-BY-2.0", "danielbuechele, flickr.com"),
     (f"{_SKLEARN}/flower.jpg", "flower", "CC-BY-2.0", "vultilion, flickr.com"),
 )
+_UNFIT_FOR_TEST = {  # by scene
+    "retina": "a fundus on black, not an everyday photograph",
+    "hubble": "points of light on black, not an everyday photograph",
+    "ihc": "a stained tissue section, not an everyday photograph",
+}
 
 
 def fetch(folder: Path) -> list[Photograph]:
@@ -58,11 +47,12 @@ def fetch(folder: Path) -> list[Photograph]:
         UserError: a package, or a file that its wheel ships, is not installed.
     """
     photographs = []
-    for file, scene, licence, attribution, *unfit in _SHIPPED:
+    for file, scene, licence, attribution in _SHIPPED:
         original = _locate(file)
         copy = folder / original.name
         shutil.copyfile(original, copy)
-        photographs.append(Photograph(copy.name, sha256_of(copy), file, licence, attribution, scene, *unfit))
+        unfit = _UNFIT_FOR_TEST.get(scene)
+        photographs.append(Photograph(copy.name, sha256_of(copy), file, licence, attribution, scene, unfit))
     return photographs
 
 
