@@ -14,7 +14,7 @@ from arbiscale.config.align import AlignSettings
 from arbiscale.config.section import Section, look_up, read_yaml
 from arbiscale.errors import UserError
 from arbiscale.files import content_hash
-from arbiscale.pipeline.inputs import stage_inputs
+from arbiscale.pipeline.fingerprint import stage_inputs
 from arbiscale.pipeline.stage import Stage, run_stage
 from arbiscale.tracking.store import Store, open_store
 from arbiscale.training.module import StateMismatchError

@@ -52,7 +52,7 @@ def discard(
 
 def _changed(state: State) -> list[str]:
     from arbiscale.config.section import flatten
-    from arbiscale.pipeline.inputs import tracked_parameters
+    from arbiscale.pipeline.fingerprint import tracked_parameters
     from arbiscale.workspace import repository_root
 
     try:

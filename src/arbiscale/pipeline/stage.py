@@ -16,7 +16,7 @@ from arbiscale.config.section import SectionType, load_section
 from arbiscale.errors import StateMismatchError, UserError, extras_named
 from arbiscale.files import content_hash, write_json
 from arbiscale.pipeline.curves import CurveRecorder
-from arbiscale.pipeline.inputs import StageInputs, only_tracked, stage_inputs
+from arbiscale.pipeline.fingerprint import StageInputs, only_tracked, stage_inputs
 from arbiscale.pipeline.resume import State, resumable
 from arbiscale.pipeline.signals import Interrupted, stop_signals
 from arbiscale.tracking.environment import experiment_state, git_state, machine_state

@@ -10,7 +10,7 @@ import pytest
 from arbiscale.config.section import Section
 from arbiscale.errors import UnavailableError, UserError
 from arbiscale.files import content_hash
-from arbiscale.pipeline.inputs import only_tracked, stage_inputs
+from arbiscale.pipeline.fingerprint import only_tracked, stage_inputs
 from arbiscale.pretrained import files
 
 PARAMS = "seed: 3\nalign:\n  lr: 1e-6\n  training: {steps: 4, batch_size: 2}\nruntime: {threads: 0}\n"

@@ -1,4 +1,4 @@
-"""What decides a stage's result, as params.yaml, dvc.yaml and the workspace say."""
+"""What identifies a stage's result: tracked parameters, data, models; and the fingerprint of all that."""
 
 from __future__ import annotations
 
