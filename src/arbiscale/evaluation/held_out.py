@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,12 +70,11 @@ def cut_held_out_crops(
     Raises:
         UserError: none is as large as a crop.
     """
-    crops = [
-        HeldOutCrop(name, pixels[top : top + crop_px, left : left + crop_px])
-        for name, pixels in photographs.items()
-        if min(pixels.shape[:2]) >= crop_px
-        for top, left in _corners(pixels.shape[0], pixels.shape[1], crop_px, per_photograph)
-    ]
+    crops = _cut(
+        photographs,
+        crop_px,
+        lambda name, pixels: _corners(pixels.shape[0], pixels.shape[1], crop_px, per_photograph),
+    )
     if not crops:
         raise UserError(
             f"evaluate.crop_px: none of {len(photographs)} test photographs is {crop_px} px wide and high; "
@@ -94,12 +93,11 @@ def cut_random_crops(
     Raises:
         UserError: none is as large as a crop.
     """
-    crops = [
-        HeldOutCrop(name, pixels[top : top + crop_px, left : left + crop_px])
-        for name, pixels in photographs.items()
-        if min(pixels.shape[:2]) >= crop_px
-        for top, left in _random_corners(name, pixels, crop_px, per_photograph, seed)
-    ]
+    crops = _cut(
+        photographs,
+        crop_px,
+        lambda name, pixels: _random_corners(name, pixels, crop_px, per_photograph, seed),
+    )
     if not crops:
         raise UserError(
             f"evaluate.protocols: crops: none of {len(photographs)} test photographs is {crop_px} px wide "
@@ -143,6 +141,20 @@ class PictureFolder(Sequence[HeldOutCrop]):
 def stack(crops: Sequence[HeldOutCrop]) -> Tensor:
     """The crops as one tensor (crops, 3, crop_px, crop_px) in [-1, 1]."""
     return torch.cat([to_tensor(crop.pixels) for crop in crops])
+
+
+def _cut(
+    photographs: Mapping[str, NDArray[np.uint8]],
+    crop_px: int,
+    corners: Callable[[str, NDArray[np.uint8]], Iterable[tuple[int, int]]],
+) -> list[HeldOutCrop]:
+    """The crops of every photograph that is as large as one, at the (top, left) that `corners` gives."""
+    return [
+        HeldOutCrop(name, pixels[top : top + crop_px, left : left + crop_px])
+        for name, pixels in photographs.items()
+        if min(pixels.shape[:2]) >= crop_px
+        for top, left in corners(name, pixels)
+    ]
 
 
 def _corners(height: int, width: int, crop_px: int, count: int) -> list[tuple[int, int]]:
