@@ -87,7 +87,7 @@ def upscale(
     seeds = list(dict.fromkeys(seed or [0]))
     planned = plan(sources, output, targets, seeds, ending, in_folder=in_folder)
     jobs = without_existing(planned, overwrite=overwrite, skip=skip_existing)
-    _say_skipped(planned, jobs)
+    _report_skipped(planned, jobs)
     where = check_runtime(device, model)
     for job in jobs:
         for each in job.outputs:
@@ -155,7 +155,7 @@ def generate(
         ]
         jobs.append(Job(Source(STANDARD, Path(f"seed{one}")), tuple(outputs)))
     planned, jobs = jobs, without_existing(jobs, overwrite=overwrite, skip=skip_existing)
-    _say_skipped(planned, jobs)
+    _report_skipped(planned, jobs)
     where = check_runtime(device, model)
     if not jobs:
         return
@@ -178,7 +178,7 @@ def generate(
                 print(each.path, flush=True)
 
 
-def _say_skipped(planned: Sequence[Job], left: Sequence[Job]) -> None:
+def _report_skipped(planned: Sequence[Job], left: Sequence[Job]) -> None:
     wanted, new = (sum(len(job.outputs) for job in jobs) for jobs in (planned, left))
     if new < wanted:
         print(f"{wanted - new} of {wanted} outputs exist and are skipped", flush=True)

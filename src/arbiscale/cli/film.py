@@ -36,7 +36,7 @@ from arbiscale.progress import DrawingProgress, drawing_progress
 if TYPE_CHECKING:
     from arbiscale.imaging.picture import Picture
 
-_LONGER_SIDE_PX = 640  # of a film nobody said the size of
+_LONGER_SIDE_PX = 640  # of a frame where --size is not given
 
 
 def zoom(

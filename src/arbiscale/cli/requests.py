@@ -98,7 +98,7 @@ def parse_targets(scales: Sequence[str], sizes: Sequence[str]) -> list[Target]:
 
 
 def check_pixels(size: Size, request: str) -> None:
-    """Refuse a picture that nobody waits for."""
+    """Refuse a picture too large to be drawn in reasonable time."""
     if size[0] * size[1] > LARGEST_PX or max(size) > LARGEST_SIDE_PX:
         raise UserError(
             f"{request}: {size[0]}x{size[1]} are more than {LARGEST_PX:,} pixels, "

@@ -1,4 +1,4 @@
-"""A picture in memory: colours of 8 or 16 bits, alpha, and what its file said of it."""
+"""A picture in memory: colours of 8 or 16 bits, alpha, and the metadata of its file."""
 
 from __future__ import annotations
 

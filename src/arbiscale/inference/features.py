@@ -8,7 +8,7 @@ from typing import Protocol
 from torch import Tensor
 
 from arbiscale.imaging.coordinates import Region, Size, axis_neighbours, crop
-from arbiscale.inference.tiles import Span, Tiling, blend_strip, cut
+from arbiscale.inference.tiles import AxisTile, Tiling, blend_strip, cut
 
 Decode = Callable[[Tensor], Tensor]  # latent -> features of the same height and width
 
@@ -52,7 +52,7 @@ class FeatureStrips:
         self.size: Size = (latent.shape[-2], latent.shape[-1])
         self._latent, self._decode, self._tiling = latent, decode, tiling
         self._ahead = cut(self.size[0], tiling)
-        self._held: list[tuple[Span, Tensor]] = []
+        self._held: list[tuple[AxisTile, Tensor]] = []
 
     def rows(self, start: int, stop: int) -> Tensor:
         """Features of some rows; raises ValueError for rows above those that were let go."""
@@ -73,7 +73,7 @@ class FeatureStrips:
                 ]
         return result
 
-    def _strip(self, span: Span) -> Tensor:
+    def _strip(self, span: AxisTile) -> Tensor:
         def decode(region: Region) -> Tensor:
             return self._decode(crop(self._latent, region).contiguous())
 

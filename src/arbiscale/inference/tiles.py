@@ -32,12 +32,12 @@ class Tiling:
 
 
 @dataclass(frozen=True)
-class Span:
+class AxisTile:
     """A tile along one axis.
 
     Attributes:
         start: its first pixel.
-        weights: the share of each of its pixels in the blend, shape (pixels,); the shares of all spans
+        weights: the share of each of its pixels in the blend, shape (pixels,); the shares of all tiles
             add up to 1 in every pixel.
     """
 
@@ -50,8 +50,8 @@ class Span:
         return self.start + len(self.weights)
 
 
-def cut(length_px: int, tiling: Tiling) -> list[Span]:
-    """Spans of equal length that cover an axis, evenly spread; one where a tile holds it all.
+def cut(length_px: int, tiling: Tiling) -> list[AxisTile]:
+    """Tiles of equal length that cover an axis, evenly spread; one where a tile holds it all.
 
     They are the fewest that do, and then as short as their overlap allows: no more is computed than needed.
     Weights rise along the overlap as the square of a sine. Its outer quarter gets none: there a
@@ -60,7 +60,7 @@ def cut(length_px: int, tiling: Tiling) -> list[Span]:
     multiple = tiling.multiple
     tile = tiling.tile_px // multiple * multiple
     if length_px <= tile:
-        return [Span(0, torch.ones(length_px))]
+        return [AxisTile(0, torch.ones(length_px))]
     overlap = -(-tiling.overlap_px // multiple) * multiple
     count = 1 + math.ceil((length_px - tile) / max(multiple, tile - overlap))
     shortest = (length_px + (count - 1) * overlap) / count
@@ -72,7 +72,7 @@ def cut(length_px: int, tiling: Tiling) -> list[Span]:
     for row, start in zip(raw, starts, strict=True):
         row[start : start + tile] = _window(tile, tiling.overlap_px, start > 0, start < last)
     shares = (raw / raw.sum(0)).float()
-    return [Span(start, row[start : start + tile]) for row, start in zip(shares, starts, strict=True)]
+    return [AxisTile(start, row[start : start + tile]) for row, start in zip(shares, starts, strict=True)]
 
 
 def _window(length_px: int, overlap_px: int, rises: bool, falls: bool) -> Tensor:
@@ -112,7 +112,7 @@ def blend(size: Size, tiling: Tiling, compute: Callable[[Region], Tensor]) -> Te
     return plane
 
 
-def blend_strip(width_px: int, row: Span, tiling: Tiling, compute: Callable[[Region], Tensor]) -> Tensor:
+def blend_strip(width_px: int, row: AxisTile, tiling: Tiling, compute: Callable[[Region], Tensor]) -> Tensor:
     """The share of one row of tiles in a plane, shape (batch, channels, rows of the span, width)."""
     strip: Tensor | None = None
     for _, left, tile in _weighted(row, cut(width_px, tiling), compute):
@@ -124,7 +124,7 @@ def blend_strip(width_px: int, row: Span, tiling: Tiling, compute: Callable[[Reg
 
 
 def _weighted(
-    row: Span, columns: list[Span], compute: Callable[[Region], Tensor]
+    row: AxisTile, columns: list[AxisTile], compute: Callable[[Region], Tensor]
 ) -> Iterator[tuple[int, int, Tensor]]:
     """Top, left and weighted content of the tiles of one row."""
     for column in columns:

@@ -76,9 +76,9 @@ def _write_mp4(path: Path, frames: Iterator[Frame], size: Size, frames_per_secon
     raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[1]}x{size[0]}", "-r", str(frames_per_second)]
     coded = ["-an", "-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", str(_QUALITY)]
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", *raw, "-i", "-", *coded, str(path)]
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as messages:
         # In a session of its own, so that Ctrl-C reaches only this process, which then ends that one.
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=said, start_new_session=True)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=messages, start_new_session=True)
         assert process.stdin is not None
         try:
             for frame in frames:
@@ -91,6 +91,6 @@ def _write_mp4(path: Path, frames: Iterator[Frame], size: Size, frames_per_secon
             process.kill()
             process.wait()
         if failed:
-            said.seek(0)
-            first = said.readline().decode(errors="replace").strip()
+            messages.seek(0)
+            first = messages.readline().decode(errors="replace").strip()
             raise OSError(re.sub(r"^(\[[^]]*\] *)+", "", first) or "ffmpeg failed")

@@ -1,6 +1,6 @@
 """Baseline JPEG, band by band: each band is coded alone, and a restart marker joins it to the last.
 
-After a restart marker a decoder starts anew (ITU-T T.81, section E.2.4), as it does at the start of a
+After a restart marker a decoder starts again (ITU-T T.81, section E.2.4), as it does at the start of a
 picture. So bands that Pillow codes with one set of tables, their headers taken off, make up one scan.
 """
 
