@@ -58,26 +58,26 @@ class FeatureStrips:
         """Features of some rows; raises ValueError for rows above those that were let go."""
         if start < (self._held[0][0].start if self._held else 0):
             raise ValueError(f"row {start} is gone; strips are read from top to bottom")
-        self._held = [(span, strip) for span, strip in self._held if span.stop > start]
+        self._held = [(tile, strip) for tile, strip in self._held if tile.stop > start]
         while self._ahead and self._ahead[0].start < stop:
-            span = self._ahead.pop(0)
-            if span.stop > start:
-                self._held.append((span, self._strip(span)))
+            tile = self._ahead.pop(0)
+            if tile.stop > start:
+                self._held.append((tile, self._strip(tile)))
         some = self._held[0][1]
         result = some.new_zeros(*some.shape[:2], stop - start, self.size[1])
-        for span, strip in self._held:
-            top, bottom = max(start, span.start), min(stop, span.stop)
+        for tile, strip in self._held:
+            top, bottom = max(start, tile.start), min(stop, tile.stop)
             if top < bottom:
                 result[..., top - start : bottom - start, :] += strip[
-                    ..., top - span.start : bottom - span.start, :
+                    ..., top - tile.start : bottom - tile.start, :
                 ]
         return result
 
-    def _strip(self, span: AxisTile) -> Tensor:
+    def _strip(self, tile: AxisTile) -> Tensor:
         def decode(region: Region) -> Tensor:
             return self._decode(crop(self._latent, region).contiguous())
 
-        return blend_strip(self.size[1], span, self._tiling, decode)
+        return blend_strip(self.size[1], tile, self._tiling, decode)
 
 
 def make_features(latent: Tensor, decode: Decode, tiling: Tiling | None) -> FeatureRows:

@@ -113,7 +113,7 @@ def blend(size: Size, tiling: Tiling, compute: Callable[[Region], Tensor]) -> Te
 
 
 def blend_strip(width_px: int, row: AxisTile, tiling: Tiling, compute: Callable[[Region], Tensor]) -> Tensor:
-    """The share of one row of tiles in a plane, shape (batch, channels, rows of the span, width)."""
+    """The share of one row of tiles in a plane, shape (batch, channels, rows of the tile, width)."""
     strip: Tensor | None = None
     for _, left, tile in _weighted(row, cut(width_px, tiling), compute):
         if strip is None:
