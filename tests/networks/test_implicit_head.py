@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.testing import assert_close
 
-from arbiscale.networks import implicit_head
+from arbiscale.networks import local_ensemble
 from arbiscale.networks.implicit_head import ImplicitHead
 
 FIXTURES = ["first_stage_deterministic", "first_stage_kl"]
@@ -62,9 +62,9 @@ def test_parity_notices_another_order_of_the_inputs(tensors: dict[str, Tensor], 
 def test_parity_notices_areas_that_are_not_opposite(
     tensors: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opposite = implicit_head._blend_weights
+    opposite = local_ensemble.area_weights
     monkeypatch.setattr(
-        implicit_head, "_blend_weights", lambda rows, columns: opposite(rows, columns).flip(0, 1)
+        local_ensemble, "area_weights", lambda rows, columns: opposite(rows, columns).flip(0, 1)
     )
     assert min(largest_errors(published(tensors), tensors)) > 0.05
 
@@ -149,15 +149,15 @@ def test_bands_without_gradients_equal_the_whole_with_gradients(
 ) -> None:
     with_gradients = head(features(), (13, 29), (0, 0, 13, 29))
     bands = []
-    band = ImplicitHead._band
+    evaluate = ImplicitHead.evaluate
 
-    def counted(*arguments: object) -> Tensor:
-        bands.append(band(*arguments))
+    def counted(*arguments: object, **keywords: object) -> Tensor:
+        bands.append(evaluate(*arguments, **keywords))
         return bands[-1]
 
-    monkeypatch.setattr(ImplicitHead, "_band", counted)
+    monkeypatch.setattr(ImplicitHead, "evaluate", counted)
     for queries, expected in ((1, 13), (29 * 2 * 4, 4), (1 << 16, 1)):  # 2 samples of 29 columns
-        monkeypatch.setattr(implicit_head, "_BAND_QUERIES", queries)
+        monkeypatch.setattr(local_ensemble, "_BAND_QUERIES", queries)
         bands.clear()
         with torch.no_grad():
             drawn = head(features(), (13, 29), (0, 0, 13, 29))
@@ -178,7 +178,7 @@ def test_bfloat16_draws_the_same_image(emulated: bool, monkeypatch: pytest.Monke
     head.output.weight *= 0.5 / head(given, (20, 30), (0, 0, 20, 30)).std()  # as an image's
     exact = head(given, (20, 30), (0, 0, 20, 30))
     if emulated:
-        monkeypatch.setattr(implicit_head, "multiplied_in", lambda dtype, _: dtype)
+        monkeypatch.setattr(local_ensemble, "multiplied_in", lambda dtype, _: dtype)
     with torch.autocast("cpu", torch.bfloat16):
         mixed = head(given, (20, 30), (0, 0, 20, 30))
     short = head.bfloat16()(given.bfloat16(), (20, 30), (0, 0, 20, 30))
@@ -192,7 +192,7 @@ def test_bfloat16_draws_the_same_image(emulated: bool, monkeypatch: pytest.Monke
 def test_gradients_in_bfloat16_point_where_float32s_do(
     head: ImplicitHead, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(implicit_head, "multiplied_in", lambda dtype, _: dtype)
+    monkeypatch.setattr(local_ensemble, "multiplied_in", lambda dtype, _: dtype)
     gradients = []
     for enabled in (False, True):
         head.zero_grad()

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from arbiscale.networks.local_ensemble import Queries, blend, chunk_queries, multiplied_in
+from arbiscale.networks.implicit_head import blend
+from arbiscale.networks.local_ensemble import Queries, chunk_queries, multiplied_in
 
 WIDTH, PIXELS, COUNT = 5, 6, 7
 CPU = torch.device("cpu")

@@ -19,10 +19,18 @@ Region = tuple[int, int, int, int]  # (top, left, height, width), in output pixe
 _TIE_SHIFT = 1e-6  # of LIIF: a query on the edge between two pixels belongs to the upper one
 
 
-def pixel_centres(count: int) -> Tensor:
-    """Coordinates of the centres of `count` pixels along one axis, shape (count,), float64 on the CPU."""
-    index = torch.arange(count, dtype=torch.float64)  # MPS has no float64
-    return (2 * index + 1) / count - 1
+def pixel_centres(count: int, index: Tensor | None = None) -> Tensor:
+    """Coordinates of the centres of pixels of an axis, float64 on the CPU (MPS has no float64).
+
+    Args:
+        count: how many pixels the axis has.
+        index: of the pixels, any shape; those outside the axis lie beyond [-1, 1]. None = all, in order.
+
+    Returns:
+        The shape of the index; (count,) for all.
+    """
+    index = torch.arange(count) if index is None else index
+    return (2 * index.double() + 1) / count - 1
 
 
 @dataclass(frozen=True)
@@ -39,22 +47,48 @@ class AxisNeighbours:
     relative: Tensor
     cell: float
 
+    def part(self, outputs: slice) -> AxisNeighbours:
+        """Those of some outputs."""
+        return AxisNeighbours(self.index[:, outputs], self.relative[:, outputs], self.cell)
 
-def axis_neighbours(
-    outputs: int, inputs: int, start: int, count: int, device: torch.device | None = None
-) -> AxisNeighbours:
-    """Neighbours of the output pixels `start` to `start + count` of an axis of `outputs` pixels.
+    def moved(self, origin: int) -> AxisNeighbours:
+        """The same, input pixels counted from `origin` on."""
+        return AxisNeighbours(self.index - origin, self.relative, self.cell)
+
+
+def neighbours(coordinate: Tensor, inputs: int) -> tuple[Tensor, Tensor]:
+    """The two of `inputs` pixels of an axis around queries: their index and the query relative to them.
 
     The local ensemble of LIIF (arXiv 2012.09161, section 3.2), along one axis: the pixel that holds
     the point half an input pixel before, and after, the query.
+
+    Args:
+        coordinate: of the queries, any shape, float64.
+        inputs: how many pixels the axis has.
+
+    Returns:
+        Index, int64, and query minus the pixel's centre in units of half input pixels, float32; each of
+        shape (2, *shape of the coordinates), lower pixel first.
     """
-    query = pixel_centres(outputs)[start : start + count]
-    position = (query + 1 + _TIE_SHIFT) * inputs / 2  # in input pixels, 0 at the edge
-    half = torch.tensor([[-0.5], [0.5]], dtype=torch.float64)
-    index = (position + half).floor().clamp(0, inputs - 1).long()  # (2, count)
-    centre = (2 * index.double() + 1) / inputs - 1
-    relative = ((query - centre) * inputs).float()
-    return AxisNeighbours(index.to(device), relative.to(device), cell=2 * inputs / outputs)
+    position = (coordinate + 1 + _TIE_SHIFT) * inputs / 2  # in input pixels, 0 at the edge
+    half = torch.tensor([-0.5, 0.5], dtype=torch.float64).view(2, *[1] * coordinate.ndim)
+    index = (position + half).floor().clamp(0, inputs - 1).long()  # (2, ...)
+    return index, ((coordinate - pixel_centres(inputs, index)) * inputs).float()
+
+
+def axis_neighbours(outputs: int, inputs: int, start: int, count: int, *, step: int = 1) -> AxisNeighbours:
+    """Neighbours of `count` output pixels of an axis of `outputs` pixels.
+
+    Args:
+        outputs: pixels of the whole output.
+        inputs: pixels of the input.
+        start: the first output pixel; it may lie outside the output.
+        count: how many.
+        step: from one to the next; centres of patches lie a patch apart.
+    """
+    queries = pixel_centres(outputs, start + step * torch.arange(count))
+    found, relative = neighbours(queries, inputs)
+    return AxisNeighbours(found, relative, cell=2 * inputs / outputs)
 
 
 def check_region(region: Region | None, size: Size) -> Region:

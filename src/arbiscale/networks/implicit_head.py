@@ -1,29 +1,35 @@
-"""The implicit head: features at any resolution -> colours on a grid of any size (LIIF)."""
+"""LIIF's head: an MLP on the features, coordinates and cell of 4 latent pixels, blended by area."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from arbiscale.imaging.coordinates import AxisNeighbours, Region, Size, axis_neighbours
-from arbiscale.networks.local_ensemble import Queries, blend, chunk_queries, multiplied_in
+from arbiscale.imaging.coordinates import AxisNeighbours
+from arbiscale.networks.local_ensemble import (
+    LocalEnsembleHead,
+    Queries,
+    chunk_queries,
+    crossing,
+    pixel_table,
+    product_type,
+)
 
-_DISTANCE_FLOOR = 1e-9  # equal weights for two neighbours that are the same pixel
 _COORDINATE_GAIN = 8.0  # of the initial weights on the relative coordinates
-_BAND_QUERIES = 1 << 16  # per pass without gradients: bounds memory
-_TABLE_ROWS = 64  # products of a few rows take other kernels, with other last bits
 
 
-class ImplicitHead(nn.Module):
+class ImplicitHead(LocalEnsembleHead):
     """An MLP on [feature, relative (y, x), cell (y, x)] of the 4 nearest latent pixels, blended by area.
 
     LIIF without feature unfolding (arXiv 2012.09161, equations 2-5; arXiv 2403.10255, section 3.2).
     The first layer is linear in its inputs, so its feature and cell parts are evaluated once per latent
     pixel and gathered, and the coordinates' part is added: the same numbers without building
-    (batch, queries, features + 4). On a CPU a pixel is the same to the bit in every region.
+    (batch, queries, features + 4).
     """
 
     def __init__(self, features: int, width: int, layers: int, channels: int = 3) -> None:
@@ -35,113 +41,132 @@ class ImplicitHead(nn.Module):
         with torch.no_grad():  # otherwise the features' part dominates that of the position
             self.first.weight[:, features : features + 2] *= _COORDINATE_GAIN
 
-    def forward(
-        self,
-        features: Tensor,
-        size: Size,
-        region: Region,
-        *,
-        inputs: Size | None = None,
-        origin: tuple[int, int] = (0, 0),
+    def evaluate(
+        self, features: Tensor, rows: AxisNeighbours, columns: AxisNeighbours, *, learning: bool
     ) -> Tensor:
-        """Colours of a region of the output.
-
-        Args:
-            features: shape (batch, features, height, width).
-            size: (height, width) of the whole output.
-            region: (top, left, height, width) of the part wanted.
-            inputs: (height, width) of the whole latent, where `features` are those of a part of it that
-                holds every pixel the region reads; None = they are the whole.
-            origin: that part's (top, left) in the whole latent.
-
-        Returns:
-            Raw colours, shape (batch, channels, *region size).
-        """
-        top, left, height, width = region
-        inputs = inputs or (features.shape[-2], features.shape[-1])
-        columns = axis_neighbours(size[1], inputs[1], left, width)
-        columns = replace(columns, index=columns.index - origin[1])
-        rows_at_once = height
-        learning = any(tensor.requires_grad for tensor in (features, *self.parameters()))
-        if not (learning and torch.is_grad_enabled()):
-            rows_at_once = max(1, _BAND_QUERIES // (width * len(features)))
-        bands = []
-        for start in range(0, height, rows_at_once):
-            rows = axis_neighbours(size[0], inputs[0], top + start, min(rows_at_once, height - start))
-            rows = replace(rows, index=rows.index - origin[0])
-            bands.append(self._band(features, rows, columns))  # (batch, rows, width, channels)
-        image = torch.cat(bands, dim=1) if len(bands) > 1 else bands[0]  # (batch, height, width, channels)
-        return image.permute(0, 3, 1, 2)
-
-    def _band(self, features: Tensor, rows: AxisNeighbours, columns: AxisNeighbours) -> Tensor:
         """Colours (batch, rows, columns, channels) of the outputs where these rows and columns cross."""
-        features, rows, columns = _read_part(features, rows, columns)
-        dtype = multiplied_in(_autocast_dtype(features.device) or self.output.weight.dtype, features.device)
+        dtype = product_type(self.output.weight)
         layers = [(layer.weight.to(dtype), layer.bias.to(dtype)) for layer in (*self.hidden, self.output)]
-        count = len(features) * rows.index.shape[1] * columns.index.shape[1]
-        chunk = chunk_queries(self.first.out_features, dtype, features.device, count)
+        index, relative, area = crossing(features, rows, columns)
+        chunk = chunk_queries(self.first.out_features, dtype, features.device, index.shape[1])
         with torch.autocast(features.device.type, enabled=False):
             table, to_yx = self._project(features, (rows.cell, columns.cell))
-            queries = _crossing(rows, columns, features, chunk, table.dtype)
+            queries = Queries.in_chunks(index, relative.to(table.dtype), area.to(table.dtype), chunk)
             colours = blend(queries, table, to_yx, layers)  # (batch * rows * columns, channels)
         return colours.view(len(features), rows.index.shape[1], columns.index.shape[1], -1)
 
     def _project(self, features: Tensor, cell: tuple[float, float]) -> tuple[Tensor, Tensor]:
         """The first layer in two parts: a row per latent pixel, and the weights (2, hidden) on (y, x)."""
-        pixels = features.permute(0, 2, 3, 1).flatten(0, 2)  # (batch * height * width, features)
-        pixels = pixels.to(torch.promote_types(pixels.dtype, torch.float32))
-        pixels = functional.pad(pixels, (0, 0, 0, -len(pixels) % _TABLE_ROWS))
+        pixels = pixel_table(features)
         weight, bias = self.first.weight.to(pixels.dtype), self.first.bias.to(pixels.dtype)
         of_features, to_yx, to_cell = weight.split((self.features, 2, 2), dim=1)
         return functional.linear(pixels, of_features, bias + to_cell @ pixels.new_tensor(cell)), to_yx.t()
 
 
-def _read_part(
-    features: Tensor, rows: AxisNeighbours, columns: AxisNeighbours
-) -> tuple[Tensor, AxisNeighbours, AxisNeighbours]:
-    """The part of the features that these neighbours lie in, and the neighbours counted within it."""
-    axes = []
-    for dim, axis in ((2, rows), (3, columns)):
-        first, last = int(axis.index[0, 0]), int(axis.index[1, -1])
-        features = features.narrow(dim, first, last + 1 - first)
-        index, relative = (axis.index - first).to(features.device), axis.relative.to(features.device)
-        axes.append(replace(axis, index=index, relative=relative))
-    return features, axes[0], axes[1]
+def blend(queries: Queries, table: Tensor, to_yx: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """The network's outputs for the 4 neighbours of every query, blended by area.
 
+    Differentiable once, in everything but the queries. Backwards, the first layer's and the last hidden
+    layer's activations are computed again: of d hidden layers, d - 2 are kept, and one product more than
+    usual is made for each row.
 
-def _crossing(
-    rows: AxisNeighbours, columns: AxisNeighbours, features: Tensor, chunk: int, dtype: torch.dtype
-) -> Queries:
-    """The queries (batch, rows, columns) of features (batch, any, height, width), flattened."""
-    batch, _, height, width = features.shape
-    samples = torch.arange(batch, device=features.device)[:, None, None] * (height * width)
-    down, right = rows.index[:, None, None, :, None], columns.index[None, :, None, None, :]
-    index = samples + down * width + right  # (2, 2, batch, rows, columns)
-    y = rows.relative[:, None, None, :, None].expand_as(index)
-    x = columns.relative[None, :, None, None, :].expand_as(index)
-    area = _blend_weights(rows, columns)[:, :, None].expand_as(index)
-    return Queries.in_chunks(
-        index.reshape(4, -1),
-        torch.stack([y, x], -1).reshape(4, -1, 2).to(dtype),
-        area.reshape(4, -1).to(dtype),
-        chunk,
-    )
+    Args:
+        queries: what to evaluate.
+        table: the first layer's output per latent pixel without its coordinates' part, before the
+            activation, shape (latent pixels, width), float32 or float64.
+        to_yx: the first layer's weights on the relative coordinates, shape (2, width), as `table`.
+        layers: weight (outputs, width) and bias (outputs,) of every further layer, the output's last;
+            products are computed in their type.
 
-
-def _autocast_dtype(device: torch.device) -> torch.dtype | None:
-    return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None
-
-
-def _blend_weights(rows: AxisNeighbours, columns: AxisNeighbours) -> Tensor:
-    """Weights (2, 2, rows, columns) of the neighbours: the area opposite to each, normalised."""
-    return _axis_weights(rows)[:, None, :, None] * _axis_weights(columns)[None, :, None, :]
-
-
-def _axis_weights(axis: AxisNeighbours) -> Tensor:
-    """Weights (2, outputs) along one axis: the distance to the other neighbour, normalised.
-
-    Normalised areas are products of these. Taken together, areas would vanish on the last row and
-    column at a pixel's centre, and leave the other axis without its weights.
+    Returns:
+        Colours, shape (queries, outputs), of the table's type.
     """
-    distance = axis.relative.abs() + _DISTANCE_FLOOR
-    return distance.flip(0) / distance.sum(0)
+    tensors = [table, to_yx, *(tensor for layer in layers for tensor in layer)]
+    learning = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    return _Blend.apply(queries, learning, *tensors)
+
+
+class _Blend(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, queries: Queries, learning: bool, *tensors: Tensor) -> Tensor:
+        network = _Network(*tensors)
+        chunks, rows = queries.index.shape
+        buffers = network.buffers(rows), network.buffers(rows)
+        kept = [network.buffers(chunks, rows) for _ in range(network.hidden - 1)] if learning else []
+        colours = network.table.new_empty(chunks, rows // 4, len(network.biases[-1]))
+        for chunk in range(chunks):
+            values = network.first(queries.index[chunk], queries.relative[chunk], out=buffers[0])
+            for layer in range(network.hidden):
+                out = kept[layer][chunk] if layer < len(kept) else buffers[(layer + 1) % 2]
+                values = network.layer(layer, values, out=out)
+            outputs = torch.addmm(network.biases[-1], values, network.weights[-1].t())
+            parts = outputs.unflatten(0, (4, -1)) * queries.area[chunk]  # (4, queries, outputs)
+            torch.add(parts[0] + parts[1], parts[2] + parts[3], out=colours[chunk])
+        ctx.queries = queries
+        ctx.save_for_backward(*tensors, *kept)
+        return colours.flatten(0, 1)[: queries.count]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        queries: Queries = ctx.queries
+        wanted = ctx.needs_input_grad[2:]
+        tensors, kept = ctx.saved_tensors[: len(wanted)], ctx.saved_tensors[len(wanted) :]
+        network = _Network(*tensors)
+        gradients = [torch.zeros_like(tensor, dtype=network.table.dtype) for tensor in tensors]
+        of_table, of_yx, *of_layers = gradients
+        chunks, rows = queries.index.shape
+        first, last, *scratch = (network.buffers(rows) for _ in range(4))
+        filling = (0, 0, 0, chunks * rows // 4 - queries.count)
+        of_colours = functional.pad(gradient, filling).unflatten(0, (chunks, 1, -1))
+        for chunk in range(chunks):
+            index, relative = queries.index[chunk], queries.relative[chunk]
+            inputs = [
+                network.first(index, relative, out=first),
+                *(layer[chunk] for layer in kept),
+            ]  # (rows, width)
+            if network.hidden:
+                inputs.append(network.layer(network.hidden - 1, inputs[-1], out=last))
+            # (rows, outputs), then (rows, width) from layer to layer
+            flowing = (of_colours[chunk] * queries.area[chunk]).flatten(0, 1).to(first.dtype)
+            for layer in reversed(range(network.hidden + 1)):
+                if wanted[2 + 2 * layer]:
+                    of_layers[2 * layer] += flowing.t() @ inputs[layer]
+                if wanted[3 + 2 * layer]:
+                    of_layers[2 * layer + 1] += flowing.sum(0)
+                flowing = torch.mm(flowing, network.weights[layer], out=scratch[layer % 2])
+                _through_relu_(flowing, inputs[layer])
+            flowing = flowing.to(network.table.dtype)
+            of_table.index_add_(0, index, flowing)
+            of_yx += relative.t() @ flowing
+        return (None, None, *(each if want else None for each, want in zip(gradients, wanted, strict=True)))
+
+
+class _Network:
+    """The layers, evaluated for the rows of one chunk into given memory."""
+
+    def __init__(self, table: Tensor, to_yx: Tensor, *layers: Tensor) -> None:
+        self.table, self.to_yx = table, to_yx
+        self.weights, self.biases = layers[::2], layers[1::2]
+        self.hidden = len(self.weights) - 1
+
+    def buffers(self, *shape: int) -> Tensor:
+        """Memory for activations (*shape, width)."""
+        return torch.empty(*shape, self.table.shape[1], dtype=self.weights[0].dtype, device=self.table.device)
+
+    def first(self, index: Tensor, relative: Tensor, out: Tensor) -> Tensor:
+        """Activations of the first layer: coordinates need the table's precision, whatever type follows."""
+        exact = out if out.dtype == self.table.dtype else torch.empty_like(out, dtype=self.table.dtype)
+        torch.index_select(self.table, 0, index, out=exact)
+        exact.addmm_(relative, self.to_yx).relu_()
+        return out if exact is out else out.copy_(exact)
+
+    def layer(self, layer: int, values: Tensor, out: Tensor) -> Tensor:
+        """Activations of a further hidden layer."""
+        return torch.addmm(self.biases[layer], values, self.weights[layer].t(), out=out).relu_()
+
+
+def _through_relu_(gradient: Tensor, output: Tensor) -> Tensor:
+    """The gradient of a ReLU's input from that of its output, in place."""
+    torch.ops.aten.threshold_backward.grad_input(gradient, output, 0, grad_input=gradient)
+    return gradient

@@ -1,18 +1,158 @@
-"""The network of the local ensemble, evaluated forwards and backwards in chunks that stay in the caches."""
+"""The local ensemble: every output pixel reads the 4 nearest latent pixels, weighted by area (LIIF).
+
+Base of all heads. Queries are evaluated in bands of rows, and in chunks of one shape.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
-from torch.autograd.function import once_differentiable
+from torch import Tensor, nn
 from torch.nn import functional
+
+from arbiscale.imaging.coordinates import AxisNeighbours, Region, Size, axis_neighbours
+from arbiscale.networks.texture import Texture
 
 _CHUNK_BYTES = 1 << 20  # activations of one layer for each thread of a CPU: they stay in its caches
 _CHUNK_QUERIES = 1 << 16  # on an accelerator
+_BAND_QUERIES = 1 << 16  # per pass without gradients: bounds memory
+_TABLE_ROWS = 64  # products of a few rows take other kernels, with other last bits
+_DISTANCE_FLOOR = 1e-9  # equal weights for two neighbours that are the same pixel
+
+
+class LocalEnsembleHead(nn.Module, ABC):
+    """Draws features of any resolution on a grid of any size.
+
+    On a CPU, without gradients, a pixel is the same to the bit in every region.
+
+    Attributes:
+        features: channels that it reads.
+        learning_queries: evaluated at once where gradients are wanted; None = all.
+    """
+
+    features: int
+    learning_queries: int | None = None
+
+    def forward(
+        self,
+        features: Tensor,
+        size: Size,
+        region: Region,
+        *,
+        inputs: Size | None = None,
+        origin: tuple[int, int] = (0, 0),
+        texture: Texture | None = None,
+    ) -> Tensor:
+        """Colours of a region of the output.
+
+        Args:
+            features: shape (batch, features, height, width).
+            size: (height, width) of the whole output.
+            region: (top, left, height, width) of the part wanted.
+            inputs: (height, width) of the whole latent, where `features` are those of a part of it that
+                holds every pixel the region reads; None = they are the whole.
+            origin: that part's (top, left) in the whole latent.
+            texture: how a flow draws; other heads have none and ignore it.
+
+        Returns:
+            Raw colours, shape (batch, channels, *region size).
+        """
+        top, left, height, width = region
+        inputs = inputs or (features.shape[-2], features.shape[-1])
+        rows = axis_neighbours(size[0], inputs[0], top, height).moved(origin[0])
+        columns = axis_neighbours(size[1], inputs[1], left, width).moved(origin[1])
+        bands = [drawn for _, drawn in self.bands(features, rows, columns)]  # (batch, rows, width, channels)
+        image = torch.cat(bands, dim=1) if len(bands) > 1 else bands[0]  # (batch, height, width, channels)
+        return image.permute(0, 3, 1, 2)
+
+    def rows_read(self, start: int, count: int, outputs: int, inputs: int) -> tuple[int, int]:
+        """The first latent row that `count` output rows from `start` on read, and the one behind the last."""
+        index = axis_neighbours(outputs, inputs, start, count).index
+        return int(index.min()), int(index.max()) + 1
+
+    def bands(
+        self, features: Tensor, rows: AxisNeighbours, columns: AxisNeighbours
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Outputs where rows and columns of queries cross, in bands of rows."""
+        width, height = columns.index.shape[1] * len(features), rows.index.shape[1]
+        learning = torch.is_grad_enabled() and any(
+            tensor.requires_grad for tensor in (features, *self.parameters())
+        )
+        queries = self.learning_queries if learning else _BAND_QUERIES
+        count = height if queries is None else max(1, queries // width)
+        for start in range(0, height, count):
+            band = slice(start, min(start + count, height))
+            yield band, self.evaluate(*_read_part(features, rows.part(band), columns), learning=learning)
+
+    @abstractmethod
+    def evaluate(
+        self, features: Tensor, rows: AxisNeighbours, columns: AxisNeighbours, *, learning: bool
+    ) -> Tensor:
+        """Outputs (batch, rows, columns, channels) of the queries where rows and columns cross."""
+
+
+def _read_part(
+    features: Tensor, rows: AxisNeighbours, columns: AxisNeighbours
+) -> tuple[Tensor, AxisNeighbours, AxisNeighbours]:
+    """The part of the features that these neighbours lie in, and the neighbours counted within it."""
+    axes = []
+    for dim, axis in ((2, rows), (3, columns)):
+        first, last = int(axis.index[0, 0]), int(axis.index[1, -1])
+        features = features.narrow(dim, first, last + 1 - first)
+        index, relative = (axis.index - first).to(features.device), axis.relative.to(features.device)
+        axes.append(replace(axis, index=index, relative=relative))
+    return features, axes[0], axes[1]
+
+
+def crossing(
+    features: Tensor, rows: AxisNeighbours, columns: AxisNeighbours
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The queries (batch, rows, columns) of features (batch, any, height, width), flattened.
+
+    Returns:
+        Of each query's 4 neighbours: the latent pixel's number, int64 (4, queries), in (batch, height,
+        width) order; relative (y, x), float32 (4, queries, 2); the area weight, float32 (4, queries).
+    """
+    batch, _, height, width = features.shape
+    samples = torch.arange(batch, device=features.device)[:, None, None] * (height * width)
+    down, right = rows.index[:, None, None, :, None], columns.index[None, :, None, None, :]
+    index = samples + down * width + right  # (2, 2, batch, rows, columns)
+    y = rows.relative[:, None, None, :, None].expand_as(index)
+    x = columns.relative[None, :, None, None, :].expand_as(index)
+    area = area_weights(rows, columns)[:, :, None].expand_as(index)
+    return index.reshape(4, -1), torch.stack([y, x], -1).reshape(4, -1, 2), area.reshape(4, -1)
+
+
+def pixel_table(features: Tensor) -> Tensor:
+    """A row per latent pixel, shape (batch * height * width + padding, features), at least float32."""
+    pixels = features.permute(0, 2, 3, 1).flatten(0, 2)
+    pixels = pixels.to(torch.promote_types(pixels.dtype, torch.float32))
+    return functional.pad(pixels, (0, 0, 0, -len(pixels) % _TABLE_ROWS))
+
+
+def product_type(weight: Tensor) -> torch.dtype:
+    """What matrix products are computed in on a weight's device: autocast's type, or the weight's."""
+    device = weight.device
+    wanted = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else weight.dtype
+    return multiplied_in(wanted, device)
+
+
+def area_weights(rows: AxisNeighbours, columns: AxisNeighbours) -> Tensor:
+    """Weights (2, 2, rows, columns) of the neighbours: the area opposite to each, normalised."""
+    return _axis_weights(rows)[:, None, :, None] * _axis_weights(columns)[None, :, None, :]
+
+
+def _axis_weights(axis: AxisNeighbours) -> Tensor:
+    """Weights (2, outputs) along one axis: the distance to the other neighbour, normalised.
+
+    Normalised areas are products of these. Taken together, areas would vanish on the last row and
+    column at a pixel's centre, and leave the other axis without its weights.
+    """
+    distance = axis.relative.abs() + _DISTANCE_FLOOR
+    return distance.flip(0) / distance.sum(0)
 
 
 @dataclass(frozen=True)
@@ -69,112 +209,3 @@ def multiplied_in(dtype: torch.dtype, device: torch.device) -> torch.dtype:
         if not (torch.backends.mkldnn.is_available() and getattr(mkldnn, native[dtype])()):
             return torch.float32
     return dtype
-
-
-def blend(queries: Queries, table: Tensor, to_yx: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """The network's outputs for the 4 neighbours of every query, blended by area.
-
-    Differentiable once, in everything but the queries. Backwards, the first layer's and the last hidden
-    layer's activations are computed again: of d hidden layers, d - 2 are kept, and one product more than
-    usual is made for each row.
-
-    Args:
-        queries: what to evaluate.
-        table: the first layer's output per latent pixel without its coordinates' part, before the
-            activation, shape (latent pixels, width), float32 or float64.
-        to_yx: the first layer's weights on the relative coordinates, shape (2, width), as `table`.
-        layers: weight (outputs, width) and bias (outputs,) of every further layer, the output's last;
-            products are computed in their type.
-
-    Returns:
-        Colours, shape (queries, outputs), of the table's type.
-    """
-    tensors = [table, to_yx, *(tensor for layer in layers for tensor in layer)]
-    learning = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    return _Blend.apply(queries, learning, *tensors)
-
-
-class _Blend(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, queries: Queries, learning: bool, *tensors: Tensor) -> Tensor:
-        network = _Network(*tensors)
-        chunks, rows = queries.index.shape
-        buffers = network.buffers(rows), network.buffers(rows)
-        kept = [network.buffers(chunks, rows) for _ in range(network.hidden - 1)] if learning else []
-        colours = network.table.new_empty(chunks, rows // 4, len(network.biases[-1]))
-        for chunk in range(chunks):
-            values = network.first(queries.index[chunk], queries.relative[chunk], out=buffers[0])
-            for layer in range(network.hidden):
-                out = kept[layer][chunk] if layer < len(kept) else buffers[(layer + 1) % 2]
-                values = network.layer(layer, values, out=out)
-            outputs = torch.addmm(network.biases[-1], values, network.weights[-1].t())
-            parts = outputs.unflatten(0, (4, -1)) * queries.area[chunk]  # (4, queries, outputs)
-            torch.add(parts[0] + parts[1], parts[2] + parts[3], out=colours[chunk])
-        ctx.queries = queries
-        ctx.save_for_backward(*tensors, *kept)
-        return colours.flatten(0, 1)[: queries.count]
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        queries: Queries = ctx.queries
-        wanted = ctx.needs_input_grad[2:]
-        tensors, kept = ctx.saved_tensors[: len(wanted)], ctx.saved_tensors[len(wanted) :]
-        network = _Network(*tensors)
-        gradients = [torch.zeros_like(tensor, dtype=network.table.dtype) for tensor in tensors]
-        of_table, of_yx, *of_layers = gradients
-        chunks, rows = queries.index.shape
-        first, last, *scratch = (network.buffers(rows) for _ in range(4))
-        filling = (0, 0, 0, chunks * rows // 4 - queries.count)
-        of_colours = functional.pad(gradient, filling).unflatten(0, (chunks, 1, -1))
-        for chunk in range(chunks):
-            index, relative = queries.index[chunk], queries.relative[chunk]
-            inputs = [
-                network.first(index, relative, out=first),
-                *(layer[chunk] for layer in kept),
-            ]  # (rows, width)
-            if network.hidden:
-                inputs.append(network.layer(network.hidden - 1, inputs[-1], out=last))
-            # (rows, outputs), then (rows, width) from layer to layer
-            flowing = (of_colours[chunk] * queries.area[chunk]).flatten(0, 1).to(first.dtype)
-            for layer in reversed(range(network.hidden + 1)):
-                if wanted[2 + 2 * layer]:
-                    of_layers[2 * layer] += flowing.t() @ inputs[layer]
-                if wanted[3 + 2 * layer]:
-                    of_layers[2 * layer + 1] += flowing.sum(0)
-                flowing = torch.mm(flowing, network.weights[layer], out=scratch[layer % 2])
-                _through_relu_(flowing, inputs[layer])
-            flowing = flowing.to(network.table.dtype)
-            of_table.index_add_(0, index, flowing)
-            of_yx += relative.t() @ flowing
-        return (None, None, *(each if want else None for each, want in zip(gradients, wanted, strict=True)))
-
-
-class _Network:
-    """The layers, evaluated for the rows of one chunk into given memory."""
-
-    def __init__(self, table: Tensor, to_yx: Tensor, *layers: Tensor) -> None:
-        self.table, self.to_yx = table, to_yx
-        self.weights, self.biases = layers[::2], layers[1::2]
-        self.hidden = len(self.weights) - 1
-
-    def buffers(self, *shape: int) -> Tensor:
-        """Memory for activations (*shape, width)."""
-        return torch.empty(*shape, self.table.shape[1], dtype=self.weights[0].dtype, device=self.table.device)
-
-    def first(self, index: Tensor, relative: Tensor, out: Tensor) -> Tensor:
-        """Activations of the first layer: coordinates need the table's precision, whatever type follows."""
-        exact = out if out.dtype == self.table.dtype else torch.empty_like(out, dtype=self.table.dtype)
-        torch.index_select(self.table, 0, index, out=exact)
-        exact.addmm_(relative, self.to_yx).relu_()
-        return out if exact is out else out.copy_(exact)
-
-    def layer(self, layer: int, values: Tensor, out: Tensor) -> Tensor:
-        """Activations of a further hidden layer."""
-        return torch.addmm(self.biases[layer], values, self.weights[layer].t(), out=out).relu_()
-
-
-def _through_relu_(gradient: Tensor, output: Tensor) -> Tensor:
-    """The gradient of a ReLU's input from that of its output, in place."""
-    torch.ops.aten.threshold_backward.grad_input(gradient, output, 0, grad_input=gradient)
-    return gradient
