@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -39,10 +38,8 @@ def main(stage: Stage) -> None:
     first_stage = read_config(FIRST_STAGE)
     device = choose_device(stage.runtime.device)
     autoencoder = load_autoencoder(FIRST_STAGE, first_stage.autoencoder).to(device)
-    batches = training_batches(train, settings.training.batch_size, first_step=0, workers=0)
-    statistics = measure_statistics(
-        autoencoder, islice(batches, STATISTICS_BATCHES), settings.latent_normalization
-    )
+    batches = training_batches(train, settings.training.batch_size, range(STATISTICS_BATCHES), workers=0)
+    statistics = measure_statistics(autoencoder, batches, settings.latent_normalization)
     latent_px = augmentation.crop_px // autoencoder.downsampling
     diffusion = DiffusionConfig.of(settings, statistics, latent_px)
     config = first_stage.model_copy(update={"diffusion": diffusion})

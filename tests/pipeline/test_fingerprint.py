@@ -136,6 +136,22 @@ def test_missing_inputs_are_named(workspace: Path, stage: str, remove: str | Non
         stage_inputs(stage)
 
 
+def test_a_stage_of_a_group_is_called_as_its_item(workspace: Path) -> None:
+    group = """
+  baselines:
+    foreach: ${train}
+    do: {cmd: 'python stages/${item}.py', params: ['${item}.lr'], deps: ['stages/${item}.py', models]}
+"""
+    (workspace / "dvc.yaml").write_text(DVC + group)
+    (workspace / "params.yaml").write_text(PARAMS + "train: [b]\na: {lr: 1}\nb: {lr: 2}\n")
+    (workspace / "stages/b.py").write_text("x = 1\n")
+    inputs = stage_inputs("b")
+    assert (inputs.parameters, [*inputs.dependencies]) == ({"b.lr": 2}, ["models"])
+    assert stage_inputs("align").parameters["align.lr"] == 1e-6
+    with pytest.raises(UserError, match=r"stages\.a: is missing"):  # train does not list it
+        stage_inputs("a")
+
+
 class Inner(Section):
     steps: int = 1
     size: int = 2

@@ -48,11 +48,12 @@ def at_step(step: int, max_steps: int = 10) -> Any:
     )
 
 
-def test_a_steps_draws_depend_on_seed_name_and_step_alone() -> None:
-    def draws(seed: int, name: str, steps: range) -> list[float]:
+def test_a_steps_draws_depend_on_seed_name_and_batch_alone() -> None:
+    def draws(seed: int, name: str, steps: range, steps_a_batch: int = 1) -> list[float]:
         found = []
         for step in steps:
-            StepSeeds(seed, name).on_train_batch_start(at_step(step), None, None, 0)
+            module = SimpleNamespace(name=name, batch_of=lambda step: step // steps_a_batch)
+            StepSeeds(seed).on_train_batch_start(at_step(step), module, None, 0)
             found.append(float(torch.rand(())))
         return found
 
@@ -60,6 +61,8 @@ def test_a_steps_draws_depend_on_seed_name_and_step_alone() -> None:
     assert len(set(uninterrupted)) == 6
     torch.rand(17)
     assert draws(0, "a", range(3, 6)) == uninterrupted[3:]
+    twice = [draw for draw in uninterrupted[:3] for _ in range(2)]
+    assert draws(0, "a", range(6), steps_a_batch=2) == twice
     assert draws(0, "b", range(6)) != uninterrupted
     assert draws(1, "a", range(6)) != uninterrupted
 

@@ -26,7 +26,13 @@ def test_a_cosine_falls_from_one_to_nothing(training_settings: SettingsMaker) ->
     assert rate_factor(104, settings) == rate_factor(200, settings) == 0
 
 
-@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_a_rate_is_halved_at_every_fifth_but_the_last(training_settings: SettingsMaker) -> None:
+    settings = training_settings(steps=10, warmup_steps=0, schedule="halved")
+    rates = [rate_factor(step, settings) for step in range(11)]
+    assert rates == [1, 1, 1 / 2, 1 / 2, 1 / 4, 1 / 4, 1 / 8, 1 / 8, 1 / 16, 1 / 16, 1 / 16]
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "halved"])
 def test_without_warm_up_the_first_step_has_the_whole_rate(
     training_settings: SettingsMaker, schedule: str
 ) -> None:

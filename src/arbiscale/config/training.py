@@ -10,11 +10,11 @@ from arbiscale.config.section import Section
 
 
 class TrainingSettings(Section):
-    """An optimization of `steps` optimizer steps (AdamW, warm-up, constant or cosine learning rate)."""
+    """An optimization of `steps` optimizer steps (AdamW, warm-up, then the schedule of the learning rate)."""
 
     steps: int = Field(ge=1)
     batch_size: int = Field(ge=1)
-    schedule: Literal["constant", "cosine"]
+    schedule: Literal["constant", "cosine", "halved"]  # halved: at 20, 40, 60 and 80 % of the steps
     warmup_steps: int = Field(ge=0)
     weight_decay: float = Field(ge=0, le=1)
     gradient_clip: float = Field(ge=0)  # largest global gradient norm; 0 = off

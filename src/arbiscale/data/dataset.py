@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -100,10 +100,10 @@ def training_streams(
 
 
 def training_batches(
-    dataset: Dataset[Tensor], batch_size: int, first_step: int, workers: int
+    dataset: Dataset[Tensor], batch_size: int, batches: Iterable[int], workers: int
 ) -> DataLoader[Tensor]:
-    """Endless batches of consecutive samples from a training step on, the same for any number of workers."""
-    starts = itertools.count(first_step * batch_size, batch_size)
+    """The batches of these numbers, each of consecutive samples, the same for any number of workers."""
+    starts = (batch * batch_size for batch in batches)
     return DataLoader(
         dataset,
         batch_sampler=(list(range(start, start + batch_size)) for start in starts),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,9 +110,14 @@ def only_tracked(section: SectionType, key: str, tracked: dict[str, Any]) -> Sec
 
 
 def _definition(stage: str, root: Path = Path()) -> dict[str, Any]:
-    path = root / "dvc.yaml"
-    definition: dict[str, Any] = look_up(read_yaml(path), f"stages.{stage}", path)
-    return definition
+    """What dvc.yaml says of a stage; one of a group over a list in params.yaml is called as its item."""
+    path, params_path = root / "dvc.yaml", root / "params.yaml"
+    stages = look_up(read_yaml(path), "stages", path)
+    for group in [each for each in stages.values() if "foreach" in each]:
+        key = group["foreach"].removeprefix("${").removesuffix("}")
+        if stage in look_up(read_yaml(params_path), key, params_path):
+            stages[stage] = json.loads(json.dumps(group["do"]).replace("${item}", stage))
+    return dict(look_up({"stages": stages}, f"stages.{stage}", path))
 
 
 def _optional_losses(parameters: dict[str, Any], weights_dir: str) -> dict[str, bool]:

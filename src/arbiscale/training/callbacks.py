@@ -19,15 +19,15 @@ from arbiscale.training.module import Recorder, derive_seed
 
 
 class StepSeeds(Callback):
-    """Seeds every step by its number, so that a resumed training draws what it would have drawn."""
+    """Seeds every step by its batch's number, so that a resumed training draws what it would have drawn."""
 
-    def __init__(self, seed: int, name: str) -> None:
+    def __init__(self, seed: int) -> None:
         self.seed = seed
-        self.name = name
 
-    def on_train_batch_start(self, trainer: Trainer, *_: Any, **__: Any) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, *_: Any, **__: Any) -> None:
         """Seed all global generators."""
-        torch.manual_seed(derive_seed(self.seed, self.name, trainer.global_step))
+        batch = pl_module.batch_of(trainer.global_step)
+        torch.manual_seed(derive_seed(self.seed, pl_module.name, batch))
 
 
 class AtomicCheckpoints(TorchCheckpointIO):

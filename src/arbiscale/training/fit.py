@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import warnings
 from collections.abc import Mapping
@@ -72,7 +73,7 @@ def fit(
         first_step = _read(checkpoint)["global_step"]
         print(f"{module.name}: resuming at step {first_step} of {settings.steps}", flush=True)
     callbacks: list[Callback] = [
-        StepSeeds(seed, module.name),
+        StepSeeds(seed),
         averaging,
         DivergenceGuard(runtime.log_every_steps),
         Validations(validation, averaging, recorder, runtime.validate_every_steps, seed),
@@ -103,9 +104,10 @@ def fit(
     )
     module.train()
     if first_step < settings.steps:
+        batches = map(module.batch_of, itertools.count(first_step))
         trainer.fit(
             module,
-            training_batches(train, settings.batch_size, first_step, runtime.workers),
+            training_batches(train, settings.batch_size, batches, runtime.workers),
             ckpt_path=str(checkpoint) if first_step else None,
             weights_only=True,
         )

@@ -57,6 +57,17 @@ class TrainingModule(LightningModule):
         """Terms of the loss that the settings ask for, and whose network is missing."""
         return []
 
+    def batch_of(self, step: int) -> int:
+        """The batch that an optimizer step learns from, by its number; several steps may share one.
+
+        Steps that share a batch share everything random.
+        """
+        return step
+
+    def rate_factor(self, step: int) -> float:
+        """The share of the learning rates at an optimizer step."""
+        return rate_factor(step, self.training_settings)
+
     @abstractmethod
     def losses(self, images: Tensor) -> dict[str, Tensor]:
         """Scalar losses of crops (batch, 3, height, width) in [-1, 1]; `loss` is the one to minimise."""
@@ -94,16 +105,18 @@ class TrainingModule(LightningModule):
             for network, rate in self.learning().values()
         ]
         optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, settings))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def rate_factor(step: int, settings: TrainingSettings) -> float:
-    """The share of the learning rate at an optimizer step: linear warm-up, then constant or half a cosine."""
+    """The share of the learning rate at an optimizer step: linear warm-up, then what the schedule says."""
     if step < settings.warmup_steps:
         return (step + 1) / settings.warmup_steps
     if settings.schedule == "constant":
         return 1.0
+    if settings.schedule == "halved":
+        return 0.5 ** min(4, 5 * step // settings.steps)
     progress = (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps)
     return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
