@@ -35,10 +35,15 @@ class FeatureDecoderSettings(Section):
 
 
 class HeadSettings(Section):
-    """The implicit head: an MLP over the features of neighbouring latent pixels."""
+    """What draws colours from the features of neighbouring latent pixels."""
 
+    kind: Literal["liif", "fourier", "flow"] = "liif"
     width: int = Field(ge=4)
     layers: int = Field(ge=1)  # hidden layers
+    frequencies: int = Field(default=32, ge=1)  # of a latent pixel: fourier, flow
+    flow_layers: int = Field(default=10, ge=1)
+    patch_px: Literal[1, 3] = 1  # side of what the flow draws at once
+    blend_patches: bool = True  # no grid of patches; published: false
 
 
 class AutoencoderNetworkSettings(Section):

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from arbiscale.imaging.coordinates import AxisNeighbours
 from arbiscale.networks.local_ensemble import (
+    Band,
     LocalEnsembleHead,
     Queries,
     chunk_queries,
@@ -41,19 +41,17 @@ class ImplicitHead(LocalEnsembleHead):
         with torch.no_grad():  # otherwise the features' part dominates that of the position
             self.first.weight[:, features : features + 2] *= _COORDINATE_GAIN
 
-    def evaluate(
-        self, features: Tensor, rows: AxisNeighbours, columns: AxisNeighbours, *, learning: bool
-    ) -> Tensor:
-        """Colours (batch, rows, columns, channels) of the outputs where these rows and columns cross."""
+    def evaluate(self, band: Band) -> Tensor:
+        """Colours (batch, rows, columns, channels) of the queries of a band."""
         dtype = product_type(self.output.weight)
         layers = [(layer.weight.to(dtype), layer.bias.to(dtype)) for layer in (*self.hidden, self.output)]
-        index, relative, area = crossing(features, rows, columns)
-        chunk = chunk_queries(self.first.out_features, dtype, features.device, index.shape[1])
-        with torch.autocast(features.device.type, enabled=False):
-            table, to_yx = self._project(features, (rows.cell, columns.cell))
+        index, relative, area = crossing(band)
+        chunk = chunk_queries(self.first.out_features, dtype, band.features.device, index.shape[1])
+        with torch.autocast(band.features.device.type, enabled=False):
+            table, to_yx = self._project(band.features, (band.rows.cell, band.columns.cell))
             queries = Queries.in_chunks(index, relative.to(table.dtype), area.to(table.dtype), chunk)
             colours = blend(queries, table, to_yx, layers)  # (batch * rows * columns, channels)
-        return colours.view(len(features), rows.index.shape[1], columns.index.shape[1], -1)
+        return colours.view(*band.shape, -1)
 
     def _project(self, features: Tensor, cell: tuple[float, float]) -> tuple[Tensor, Tensor]:
         """The first layer in two parts: a row per latent pixel, and the weights (2, hidden) on (y, x)."""

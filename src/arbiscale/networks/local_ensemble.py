@@ -23,6 +23,30 @@ _TABLE_ROWS = 64  # products of a few rows take other kernels, with other last b
 _DISTANCE_FLOOR = 1e-9  # equal weights for two neighbours that are the same pixel
 
 
+@dataclass(frozen=True)
+class Band:
+    """Some rows of queries.
+
+    Attributes:
+        features: the part of the latent that they read, shape (batch, features, height, width).
+        rows: of the queries, counted within that part.
+        columns: likewise.
+        at: which of all rows these are.
+        learning: whether gradients are wanted.
+    """
+
+    features: Tensor
+    rows: AxisNeighbours
+    columns: AxisNeighbours
+    at: slice
+    learning: bool
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(batch, rows, columns)."""
+        return len(self.features), self.rows.index.shape[1], self.columns.index.shape[1]
+
+
 class LocalEnsembleHead(nn.Module, ABC):
     """Draws features of any resolution on a grid of any size.
 
@@ -64,7 +88,7 @@ class LocalEnsembleHead(nn.Module, ABC):
         inputs = inputs or (features.shape[-2], features.shape[-1])
         rows = axis_neighbours(size[0], inputs[0], top, height).moved(origin[0])
         columns = axis_neighbours(size[1], inputs[1], left, width).moved(origin[1])
-        bands = [drawn for _, drawn in self.bands(features, rows, columns)]  # (batch, rows, width, channels)
+        bands = [self.evaluate(band) for band in self.cut(features, rows, columns)]
         image = torch.cat(bands, dim=1) if len(bands) > 1 else bands[0]  # (batch, height, width, channels)
         return image.permute(0, 3, 1, 2)
 
@@ -73,10 +97,8 @@ class LocalEnsembleHead(nn.Module, ABC):
         index = axis_neighbours(outputs, inputs, start, count).index
         return int(index.min()), int(index.max()) + 1
 
-    def bands(
-        self, features: Tensor, rows: AxisNeighbours, columns: AxisNeighbours
-    ) -> Iterator[tuple[slice, Tensor]]:
-        """Outputs where rows and columns of queries cross, in bands of rows."""
+    def cut(self, features: Tensor, rows: AxisNeighbours, columns: AxisNeighbours) -> Iterator[Band]:
+        """The queries where rows and columns cross, some rows at a time."""
         width, height = columns.index.shape[1] * len(features), rows.index.shape[1]
         learning = torch.is_grad_enabled() and any(
             tensor.requires_grad for tensor in (features, *self.parameters())
@@ -84,14 +106,12 @@ class LocalEnsembleHead(nn.Module, ABC):
         queries = self.learning_queries if learning else _BAND_QUERIES
         count = height if queries is None else max(1, queries // width)
         for start in range(0, height, count):
-            band = slice(start, min(start + count, height))
-            yield band, self.evaluate(*_read_part(features, rows.part(band), columns), learning=learning)
+            at = slice(start, min(start + count, height))
+            yield Band(*_read_part(features, rows.part(at), columns), at, learning)
 
     @abstractmethod
-    def evaluate(
-        self, features: Tensor, rows: AxisNeighbours, columns: AxisNeighbours, *, learning: bool
-    ) -> Tensor:
-        """Outputs (batch, rows, columns, channels) of the queries where rows and columns cross."""
+    def evaluate(self, band: Band) -> Tensor:
+        """Outputs (batch, rows, columns, channels) of the queries of a band."""
 
 
 def _read_part(
@@ -107,22 +127,21 @@ def _read_part(
     return features, axes[0], axes[1]
 
 
-def crossing(
-    features: Tensor, rows: AxisNeighbours, columns: AxisNeighbours
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The queries (batch, rows, columns) of features (batch, any, height, width), flattened.
+def crossing(band: Band) -> tuple[Tensor, Tensor, Tensor]:
+    """The queries (batch, rows, columns) of a band, flattened.
 
     Returns:
         Of each query's 4 neighbours: the latent pixel's number, int64 (4, queries), in (batch, height,
         width) order; relative (y, x), float32 (4, queries, 2); the area weight, float32 (4, queries).
     """
-    batch, _, height, width = features.shape
-    samples = torch.arange(batch, device=features.device)[:, None, None] * (height * width)
-    down, right = rows.index[:, None, None, :, None], columns.index[None, :, None, None, :]
+    batch, _, height, width = band.features.shape
+    samples = torch.arange(batch, device=band.features.device)[:, None, None] * (height * width)
+    down, right = band.rows.index[:, None, None, :, None], band.columns.index[None, :, None, None, :]
     index = samples + down * width + right  # (2, 2, batch, rows, columns)
-    y = rows.relative[:, None, None, :, None].expand_as(index)
-    x = columns.relative[None, :, None, None, :].expand_as(index)
-    area = area_weights(rows, columns)[:, :, None].expand_as(index)
+    y = band.rows.relative[:, None, None, :, None].expand_as(index)
+    x = band.columns.relative[None, :, None, None, :].expand_as(index)
+    area = area_weights(band.rows.relative[:, :, None], band.columns.relative[:, None, :])
+    area = area[:, :, None].expand_as(index)
     return index.reshape(4, -1), torch.stack([y, x], -1).reshape(4, -1, 2), area.reshape(4, -1)
 
 
@@ -140,18 +159,23 @@ def product_type(weight: Tensor) -> torch.dtype:
     return multiplied_in(wanted, device)
 
 
-def area_weights(rows: AxisNeighbours, columns: AxisNeighbours) -> Tensor:
-    """Weights (2, 2, rows, columns) of the neighbours: the area opposite to each, normalised."""
-    return _axis_weights(rows)[:, None, :, None] * _axis_weights(columns)[None, :, None, :]
+def area_weights(down: Tensor, right: Tensor) -> Tensor:
+    """Weights (2, 2, ...) of the neighbours: the area opposite to each, normalised.
+
+    Args:
+        down: the queries relative to the upper and the lower neighbour, along y, shape (2, ...).
+        right: the same along x; shapes are broadcast.
+    """
+    return _axis_weights(down)[:, None] * _axis_weights(right)[None]
 
 
-def _axis_weights(axis: AxisNeighbours) -> Tensor:
-    """Weights (2, outputs) along one axis: the distance to the other neighbour, normalised.
+def _axis_weights(relative: Tensor) -> Tensor:
+    """Weights (2, ...) along one axis: the distance to the other neighbour, normalised.
 
     Normalised areas are products of these. Taken together, areas would vanish on the last row and
     column at a pixel's centre, and leave the other axis without its weights.
     """
-    distance = axis.relative.abs() + _DISTANCE_FLOOR
+    distance = relative.abs() + _DISTANCE_FLOOR
     return distance.flip(0) / distance.sum(0)
 
 

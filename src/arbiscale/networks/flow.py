@@ -1,0 +1,150 @@
+"""LINF's conditional flow: exact likelihood one way, sampling the other (arXiv 2303.05156, section 3.2)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+_SCALE_SHIFT = 2.0  # of a scale's logit: about 0.88 where the condition says nothing
+_LEAST_SCALE = 1e-4
+Inverted = list[tuple[Tensor, Tensor]]
+_RESIDUAL_STD = 0.1  # of what is drawn before training, at temperature 1
+
+
+def _linear_maps(flow: ConditionalFlow) -> list[nn.Linear]:
+    return [linear for linear in flow.linears if isinstance(linear, nn.Linear)]
+
+
+class ConditionalFlow(nn.Module):
+    """Invertible map between values and standard normal base samples, given a condition.
+
+    Each layer is a linear map followed by an element-wise affine one, whose scale
+    sigmoid(s + 2) + 1e-4 and shift come from the condition; a last linear map follows. Computed in float32
+    whatever autocast says.
+
+    Args:
+        dimensions: of a value: 3 of a pixel, 27 of a patch of 3x3.
+        layers: pairs of a linear and an affine map.
+    """
+
+    def __init__(self, dimensions: int, layers: int) -> None:
+        super().__init__()
+        self.dimensions, self.layers = dimensions, layers
+        self.linears = nn.ModuleList(nn.Linear(dimensions, dimensions) for _ in range(layers + 1))
+        # Affine maps only shrink. The linear ones, scaled rotations, must grow values to deviation 1.
+        shrunk = torch.sigmoid(torch.tensor(_SCALE_SHIFT)).item() ** layers
+        gain = (1 / (_RESIDUAL_STD * shrunk)) ** (1 / (layers + 1))
+        for linear in _linear_maps(self):
+            nn.init.orthogonal_(linear.weight, gain)
+            nn.init.zeros_(linear.bias)
+
+    @property
+    def condition_channels(self) -> int:
+        """Of a condition: for each layer, logits of scales, then shifts."""
+        return 2 * self.dimensions * self.layers
+
+    def forward(self, values: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Base samples of values, and their log-density.
+
+        Args:
+            values: shape (count, dimensions).
+            condition: shape (count, condition_channels).
+
+        Returns:
+            Base samples (count, dimensions), and the logarithm of the values' density (count,) in nats.
+        """
+        with torch.autocast(values.device.type, enabled=False):
+            sample, log_density = values.float(), values.new_zeros(len(values))
+            for linear, (scale, shift) in zip(self.linears, self._affine(condition), strict=False):
+                sample = linear(sample) * scale + shift
+                log_density = log_density + scale.log().sum(1)
+            sample = self.linears[-1](sample)
+            for linear in _linear_maps(self):
+                log_density = log_density + torch.linalg.slogdet(linear.weight.float()).logabsdet
+            base = -0.5 * (sample.square() + math.log(2 * math.pi)).sum(1)
+            return sample, base + log_density
+
+    def inverse(self, sample: Tensor, condition: Tensor, inverted: Inverted | None = None) -> Tensor:
+        """Values (count, dimensions) of base samples of that shape; see `forward`.
+
+        `inverted`: what `invert` returns, where many calls share it.
+        """
+        with torch.autocast(sample.device.type, enabled=False):
+            last, *inner = reversed(inverted or self.invert())
+            values = torch.addmm(last[1], sample.float(), last[0])
+            for (matrix, offset), (scale, shift) in zip(
+                inner, reversed(self._affine(condition)), strict=True
+            ):
+                values = torch.addmm(offset, (values - shift) / scale, matrix)
+            return values
+
+    def _affine(self, condition: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Scale and shift of each layer."""
+        pairs = condition.float().unflatten(1, (self.layers, 2, self.dimensions))
+        scales = torch.sigmoid(pairs[:, :, 0] + _SCALE_SHIFT) + _LEAST_SCALE
+        return [(scales[:, layer], pairs[:, layer, 1]) for layer in range(self.layers)]
+
+    def invert(self) -> Inverted:
+        """Of each linear map: its inverse, transposed, and what that makes of minus the bias.
+
+        Computed in float64 where the device has it: errors of an inverse are amplified by all that follow.
+        """
+        exact = torch.float32 if next(self.parameters()).device.type == "mps" else torch.float64
+        inverted = []
+        for linear in _linear_maps(self):
+            inverse = torch.linalg.inv(linear.weight.to(exact)).t()
+            inverted.append((inverse.float(), (-linear.bias.to(exact) @ inverse).float()))
+        return inverted
+
+
+class LowerUpper(nn.Module):
+    """A square matrix as permutation * lower * upper triangle, whose diagonal cannot become zero.
+
+    The determinant keeps its sign, so learning cannot pass through a singular matrix.
+    """
+
+    permutation: Tensor
+    sign: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("permutation", torch.eye(size))
+        self.register_buffer("sign", torch.ones(size))
+
+    def forward(self, lower: Tensor, upper: Tensor, log_diagonal: Tensor) -> Tensor:
+        """The matrix; of the triangles, only what lies beside the diagonal counts."""
+        unit = torch.eye(len(lower), dtype=lower.dtype, device=lower.device)
+        diagonal = torch.diag(self.sign * log_diagonal.exp())
+        return self.permutation @ (lower.tril(-1) + unit) @ (upper.triu(1) + diagonal)
+
+    @torch.no_grad()
+    def right_inverse(self, matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The factors of a matrix."""
+        permutation, lower, upper = torch.linalg.lu(matrix.cpu().double())
+        self.permutation.copy_(permutation)
+        self.sign.copy_(upper.diagonal().sign())
+        log_diagonal = upper.diagonal().abs().log()
+        return lower.tril(-1).to(matrix), upper.triu(1).to(matrix), log_diagonal.to(matrix)
+
+
+@contextmanager
+def invertible(network: nn.Module) -> Iterator[None]:
+    """While it lasts, the linear maps of a network's flows are learnt as triangles, then matrices again."""
+    linears = [
+        linear
+        for flow in network.modules()
+        if isinstance(flow, ConditionalFlow)
+        for linear in _linear_maps(flow)
+    ]
+    for linear in linears:
+        parametrize.register_parametrization(linear, "weight", LowerUpper(linear.out_features))
+    try:
+        yield
+    finally:
+        for linear in linears:
+            parametrize.remove_parametrizations(linear, "weight")
