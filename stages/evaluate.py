@@ -15,7 +15,7 @@ from arbiscale.inference.loading import load_model
 from arbiscale.metrics.cost import peak_memory_mib
 from arbiscale.pipeline.stage import Stage, run_stage
 from arbiscale.report.facts import collect_facts, read_parameters
-from arbiscale.report.files import as_text, flat_metrics, print_warnings, write_report
+from arbiscale.report.files import as_text, flat_metrics, flat_trade_off, print_warnings, write_report
 
 CROPS, MODELS = Path("data/crops"), Path("models")
 SUMMARY, PLOTS, REPORTS = Path("metrics/summary.json"), Path("plots"), Path("reports")
@@ -51,7 +51,7 @@ def main(stage: Stage) -> None:
     sheets = write_report(REPORTS, PLOTS, evaluation, facts, last, memory)
     for group, sheet in sheets.items():
         run.log_image(f"sheets/{group}", sheet)
-    run.log_metrics(flat_metrics(means) | memory)
+    run.log_metrics(flat_metrics(means) | flat_trade_off(evaluation.trade_off) | memory)
     run.log_artifact(REPORTS)
 
 

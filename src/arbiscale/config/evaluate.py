@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -16,8 +16,23 @@ ProtocolName = Literal["sample", "crops", "div2k", "benchmark", "faces", "genera
 Named = Annotated[
     str, Field(pattern=r"^[a-z0-9_-]+=.+$")
 ]  # NAME=WHERE; the name becomes part of metrics' names
+Scale = Annotated[float, Field(ge=1, le=64)]  # output / input
 PerceptualName = Literal["lpips", "lpips_vgg", "dists"]
 ROWS = ("bicubic", "lanczos", "autoencoder", "diffusion", "align_timesteps", "align_samples", "other_latent")
+
+
+class TradeOffSettings(Section):
+    """What varies along the curves of LPIPS against PSNR, on the crops of the protocol `sample`."""
+
+    scales: list[Scale]  # none = no curves
+    temperatures: list[Annotated[float, Field(ge=0, le=1)]]  # of models whose head is a flow
+    steps: list[Annotated[int, Field(ge=1, le=10_000)]]  # of diffusion models
+    etas: list[Annotated[float, Field(ge=0, le=1)]]  # of those that are sampled by ddim
+
+    @model_validator(mode="after")
+    def _once(self) -> TradeOffSettings:
+        _refuse_repeated(self.model_dump())
+        return self
 
 
 class EvaluateFolders(Section):
@@ -33,7 +48,7 @@ class EvaluateSettings(Section):
 
     crop_px: int = Field(ge=32, le=4096)  # side of the high-resolution crops of the test photographs
     crops_per_photograph: int = Field(ge=1, le=1000)
-    scales: list[Annotated[float, Field(ge=1, le=64)]] = Field(min_length=1)
+    scales: list[Scale] = Field(min_length=1)
     generation_sizes: list[HeightByWidth] = Field(min_length=1)
     generation_count: int = Field(ge=2, le=100_000)
     diversity_seeds: int = Field(ge=0, le=100)  # draws of each picture; 0 = diversity is not measured
@@ -42,17 +57,16 @@ class EvaluateSettings(Section):
     perceptual: list[PerceptualName]  # columns; each needs its network's weights
     folders: EvaluateFolders
     extra_models: list[Named]  # row=folder, or row=models:/ URI
+    trade_off: TradeOffSettings
 
     @model_validator(mode="after")
     def _fits(self) -> EvaluateSettings:
-        chosen: dict[str, Sequence[str]] = {
+        chosen: dict[str, Sequence[object]] = {
             "protocols": self.protocols,
             "perceptual": self.perceptual,
             "generation_sizes": self.generation_sizes,
         }
-        for key, values in chosen.items():
-            if len(set(values)) < len(values):
-                raise ValueError(f"{key}: one is named twice (got {values})")
+        _refuse_repeated(chosen)
         if self.diversity_seeds == 1:
             raise ValueError("diversity_seeds: must be 0 (off) or at least 2 (got 1)")
         for protocol, folder in self.folders.model_dump().items():
@@ -67,6 +81,12 @@ class EvaluateSettings(Section):
             if taken:
                 raise ValueError(f"{key}: {', '.join(taken)}: is a name already; choose another")
         return self
+
+
+def _refuse_repeated(chosen: Mapping[str, Sequence[object]]) -> None:
+    for key, values in chosen.items():
+        if len(set(values)) < len(values):
+            raise ValueError(f"{key}: one is named twice (got {values})")
 
 
 def by_name(entries: list[str]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from arbiscale.evaluation.protocols import Protocol
 from arbiscale.imaging.coordinates import Size
 from arbiscale.imaging.pixels import to_array, to_tensor
 from arbiscale.imaging.resize import resize
-from arbiscale.inference.model import Model
+from arbiscale.inference.model import Model, SamplingOptions
 from arbiscale.metrics.cost import now_seconds
 
 
@@ -65,7 +65,7 @@ def draw_rows(protocol: Protocol, upscalers: Upscalers, pairs: Pairs) -> Iterato
         row, latent = _model_row(name, model, pairs, upscalers.seeds)
         yield row
     if shift := shift_to_others(pairs.photographs):
-        other = _drawing(model, latent.roll(shift, dims=0), low)
+        other = drawing(model, latent.roll(shift, dims=0), low)
         yield Row("other_latent", other, row.latent_size, None)
     for name, model in upscalers.extra.items():
         yield _model_row(name, model, pairs, upscalers.seeds)[0]
@@ -75,14 +75,14 @@ def _model_row(name: str, model: Model, pairs: Pairs, seeds: Sequence[int]) -> t
     """A model's row, its latents sampled, and these."""
 
     def redraw(seed: int) -> Draw:
-        return _drawing(model, _latents(model, pairs.low, pairs.truth, seed), pairs.low)
+        return drawing(model, make_latents(model, pairs, {"seed": seed}), pairs.low)
 
     begun = now_seconds(model.device)
-    latent = _latents(model, pairs.low, pairs.truth, seeds[0])
+    latent = make_latents(model, pairs, {"seed": seeds[0]})
     seconds = now_seconds(model.device) - begun
     latent_size = (latent.shape[-2], latent.shape[-1])
     others = [partial(redraw, seed) for seed in seeds[1:] if model.task != "reconstruction"]
-    return Row(name, _drawing(model, latent, pairs.low), latent_size, seconds, others), latent
+    return Row(name, drawing(model, latent, pairs.low), latent_size, seconds, others), latent
 
 
 def _lanczos(low: Tensor, size: Size) -> Tensor:
@@ -92,16 +92,17 @@ def _lanczos(low: Tensor, size: Size) -> Tensor:
     return torch.cat([to_tensor(np.asarray(picture)) for picture in large]).to(low.device)
 
 
-def _latents(model: Model, low: Tensor, truth: Tensor, seed: int) -> Tensor:
+def make_latents(model: Model, pairs: Pairs, options: SamplingOptions) -> Tensor:
     """Latents sampled for the low-resolution images; by an autoencoder alone, encoded from the truth."""
+    low = pairs.low
     fine = (low.shape[-2] * model.factor, low.shape[-1] * model.factor)
     if model.task == "reconstruction":
-        source = resize(truth, fine).clamp(-1, 1)
+        source = resize(pairs.truth, fine).clamp(-1, 1)
         return in_batches(lambda part: model.encode(source[part]), len(low), fine)
-    return in_batches(lambda part: model.sample_latents(low[part], seed=seed), len(low), fine)
+    return in_batches(lambda part: model.sample_latents(low[part], **options), len(low), fine)
 
 
-def _drawing(model: Model, latent: Tensor, low: Tensor) -> Draw:
+def drawing(model: Model, latent: Tensor, low: Tensor) -> Draw:
     """How a model draws its latents, at any size."""
 
     def draw(size: Size) -> Tensor:

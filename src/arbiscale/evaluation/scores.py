@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from torch import Tensor
 
@@ -25,6 +26,41 @@ class Score:
     finite: bool  # whether the picture is free of NaN and infinity
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What a model draws with; None = it has no such setting.
+
+    Attributes:
+        varied: the one that differs from point to point of a curve.
+        steps: sampling steps.
+        eta: noise that ddim adds.
+    """
+
+    varied: Literal["steps"] | None = None
+    steps: int | None = None
+    eta: float | None = None
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The settings that there are, by name."""
+        found = {"steps": self.steps, "eta": self.eta}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {value:g}" for name, value in self.values.items())
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A point of a trade-off curve: mean PSNR, in dB, and LPIPS of a row at one setting."""
+
+    row: str
+    scale: float
+    setting: Setting
+    psnr: float
+    lpips: float
+
+
 @dataclass
 class Evaluation:
     """The results of an evaluation.
@@ -35,6 +71,7 @@ class Evaluation:
         times: pictures drawn and the seconds it took, by group and row.
         comparisons: pictures to look at, by group.
         best_and_worst: pictures of the last model, by group.
+        trade_off: points of the curves of LPIPS against PSNR.
         left_out: one line for everything that could not be measured.
         least_px: the shortest side of a picture that a metric takes, where it is more than one pixel.
     """
@@ -44,6 +81,7 @@ class Evaluation:
     times: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
     comparisons: dict[str, list[Comparison]] = field(default_factory=dict)
     best_and_worst: dict[str, BestAndWorst] = field(default_factory=dict)
+    trade_off: list[OperatingPoint] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     least_px: dict[str, int] = field(default_factory=lambda: {"ssim": SSIM_WINDOW_PX})
 
@@ -72,6 +110,7 @@ class Evaluation:
         self.times |= other.times
         self.comparisons |= other.comparisons
         self.best_and_worst |= other.best_and_worst
+        self.trade_off += other.trade_off
         self.left_out += other.left_out
         self.least_px |= other.least_px
 

@@ -22,6 +22,7 @@ from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.protocols import BENCHMARK, CROP_PX, CROPS, PROTOCOLS, SAMPLE
 from arbiscale.evaluation.scores import Evaluation
 from arbiscale.evaluation.super_resolution import evaluate_super_resolution
+from arbiscale.evaluation.trade_off import evaluate_trade_off
 from arbiscale.inference.model import Model
 
 Step = Callable[[], Evaluation]
@@ -67,11 +68,11 @@ def evaluate_models(
     for protocol in settings.protocols:
         if protocol not in steps:
             evaluation.left_out.append(_not_followed(protocol, task))
-        for step in steps.get(protocol, ()):
-            try:
-                evaluation.extend(step())
-            except UserError as error:
-                evaluation.left_out.append(str(error))
+    for step in [step for name in (*settings.protocols, "trade_off") for step in steps.get(name, ())]:
+        try:
+            evaluation.extend(step())
+        except UserError as error:
+            evaluation.left_out.append(str(error))
     if not evaluation.scores:
         raise UserError("; ".join(evaluation.left_out))
     return evaluation
@@ -86,7 +87,7 @@ def _super_resolution(
     networks: MetricNetworks,
     workers: int,
 ) -> dict[str, list[Step]]:
-    """The evaluations that each protocol consists of, one a data set."""
+    """The evaluations that each protocol consists of, one a data set, and the trade-off curves."""
 
     def upscale(protocol: str, dataset: str, images: Callable[[], Sequence[HeldOutCrop]]) -> Evaluation:
         return evaluate_super_resolution(
@@ -102,9 +103,18 @@ def _super_resolution(
             workers=workers,
         )
 
+    def trade_off() -> Evaluation:
+        crops = cut_held_out_crops(data.photographs, settings.crop_px, settings.crops_per_photograph)
+        drawing = {name: model for name, model in models.items() if model.task == "super_resolution"}
+        return evaluate_trade_off(
+            {**drawing, **extra}, crops, settings.trade_off, seed=seed, networks=networks
+        )
+
     steps: dict[str, list[Step]] = {}
     for protocol, dataset, images in _pictures(data, settings, seed):
         steps.setdefault(protocol, []).append(partial(upscale, protocol, dataset, images))
+    if settings.trade_off.scales:
+        steps["trade_off"] = [trade_off]
     return steps
 
 

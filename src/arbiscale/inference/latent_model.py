@@ -55,7 +55,8 @@ class LatentModel(Model):
         self.config = config
         self.diffusion = network if isinstance(network, LatentDiffusion) else None
         self.autoencoder = network.space.autoencoder if isinstance(network, LatentDiffusion) else network
-        self.sampling = sampling or config.sampling or _DEFAULT_SAMPLING
+        self.sampling: SamplingSettings = sampling or config.sampling or _DEFAULT_SAMPLING
+        self.timesteps = self.diffusion.process.timesteps if self.diffusion else 0
         self.task = config.diffusion.task if config.diffusion else "reconstruction"
         self.factor = config.factor
         self.downsampling = self.autoencoder.downsampling

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from arbiscale.config.sampling import Sampler
+from arbiscale.config.sampling import Sampler, SamplingSettings
 from arbiscale.errors import UserError
 from arbiscale.imaging.coordinates import Region, Size
 from arbiscale.imaging.picture import Picture
@@ -58,6 +58,8 @@ class Model(ABC):
         downsampling: image pixels per latent pixel, along one axis.
         residual: whether what is drawn is the difference to the bicubic low-resolution image.
         head: what draws colours from features.
+        sampling: how latents are sampled unless told otherwise; None = they are encoded.
+        timesteps: the most steps in which a latent can be sampled; 0 = none is.
     """
 
     task: str
@@ -65,6 +67,8 @@ class Model(ABC):
     downsampling: int
     residual: bool
     head: ImplicitHead
+    sampling: SamplingSettings | None = None
+    timesteps: int = 0
 
     def __init__(self, device: torch.device, precision: Precision) -> None:
         self.device = device

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import product
+from itertools import compress, product
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-_WIDTH_PX, _HEIGHT_PX, _BAR_PX = 380, 250, 22
-_LINE_PX = 13.0  # of names
+_WIDTH_PX, _HEIGHT_PX, _TALL_PX, _BAR_PX = 380, 250, 330, 22
+_LINE_PX, _LEGEND_PX = 13.0, 17  # of names
 _MARKERS = {"circle": "o", "square": "s", "diamond": "D", "triangle": "^", "cross": "x"}
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
@@ -134,24 +134,44 @@ def line_chart(
         return inline_svg(figure, labels.identity, labels.title, labels.description)
 
 
-def scatter_chart(labels: Labels, series: Sequence[Series], *, y_upwards: bool = True) -> Markup:
-    """Points in a plane, each with its name beside it.
+def scatter_chart(
+    labels: Labels,
+    series: Sequence[Series],
+    *,
+    y_upwards: bool = True,
+    tags: Sequence[Sequence[str]] = (),
+) -> Markup:
+    """Points in a plane, each with its name beside it; or curves, named below.
 
     Args:
         labels: the chart's words.
-        series: at least one, each of one point.
+        series: at least one; each of one point if there are no tags.
         y_upwards: whether y grows upwards.
+        tags: of curves: what stands beside each point of each series; where it is the series' name, it is
+            not named below.
     """
-    with _figure() as (figure, axes):
+    height_px = _TALL_PX + len(series) * _LEGEND_PX if tags else _HEIGHT_PX
+    with _figure(height_px) as (figure, axes):
         axes.margins(0.12)
         for each in series:
-            _draw(axes, each, line=False)
+            _draw(axes, each, line=bool(tags))
+        beside = {(each.name, each.points[0]): each for each in series}
+        if tags:
+            beside = {  # equal points of two curves are named once
+                (tag, point): Series(tag, [point], each.style)
+                for each, texts in zip(series, tags, strict=True)
+                for point, tag in zip(each.points, texts, strict=True)
+            }
+            named = [each.name not in texts for each, texts in zip(series, tags, strict=True)]
+            lines = [*compress(axes.lines, named)]
+            names = [each.name for each in compress(series, named)]
+            figure.legend(lines, names, loc="outside lower left", frameon=False)
         _round_ticks(axes.xaxis)
         _round_ticks(axes.yaxis)
         if not y_upwards:
             axes.invert_yaxis()
         _label(figure, axes, labels)
-        _name_points(axes, series)
+        _name_points(axes, [*beside.values()])
         return inline_svg(figure, labels.identity, labels.title, labels.description)
 
 

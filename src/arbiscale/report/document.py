@@ -69,6 +69,7 @@ def render(evaluation: Evaluation, found: Sequence[Interval], facts: Facts, last
             gains=gain_lines,
             tables=tables(evaluation, means, found),
             planes=figures.planes(means, look),
+            trade_offs=figures.trade_offs(evaluation.trade_off, look),
             scales=figures.against_scale(means, look),
             shown=shown,
             curves=[figure for training in facts.trainings for figure in figures.learning_curves(training)],

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
-from arbiscale.evaluation.scores import Means
+from arbiscale.evaluation.scores import Means, OperatingPoint, Setting
 from arbiscale.report.charts import Labels, Point, Series, Style, bar_chart, line_chart, scatter_chart
 from arbiscale.report.facts import Training
 from arbiscale.report.measures import duration, label_of, measures
@@ -22,6 +22,7 @@ _FIXED = {
 }
 _MARKERS = ("circle", "square", "diamond", "triangle")
 _COLOURS = 6  # variables hue-1 to hue-6 of page.css; the first is the last model's
+_DASHES = ((), (5, 3), (1, 3), (5, 2, 1, 2))  # of a row's curves; the first is drawn as the row is elsewhere
 _CURVE_POINTS = 240  # longer curves are shown as means of neighbours
 _RATIO_OF_LOGARITHMS = 8.0  # largest / smallest value from which a loss is drawn logarithmically
 _RATIO_OF_SCALES = 6.0
@@ -71,6 +72,50 @@ def planes(means: Means, look: Mapping[str, Style]) -> dict[str, list[Figure]]:
                 chart = scatter_chart(labels, series, y_upwards=False)
                 found.setdefault(place, []).append(Figure(group.label, "", chart))
     return found
+
+
+def trade_offs(points: Sequence[OperatingPoint], look: Mapping[str, Style]) -> list[Figure]:
+    """LPIPS against PSNR while one setting varies: a chart a scale; of a row a curve for every eta."""
+    psnr, lpips = measures(["psnr", "lpips"])
+    found = []
+    for scale in dict.fromkeys(point.scale for point in points):
+        here = [point for point in points if point.scale == scale]
+        curves: dict[tuple[str, str], list[OperatingPoint]] = {}
+        for point in here:
+            curves.setdefault((point.row, _common(point.setting)), []).append(point)
+        rows = [row for row, _ in curves]
+        series, tags = [], []
+        for index, ((row, common), curve) in enumerate(curves.items()):
+            dash = _DASHES[rows[:index].count(row) % len(_DASHES)] or look[row].dash
+            name = ", ".join(filter(None, (label_of(row), common)))
+            at = [(each.psnr, each.lpips) for each in curve]
+            series.append(Series(name, at, replace(look[row], dash=dash)))
+            tags.append([_tag(each) for each in curve])
+        labels = Labels(
+            f"trade-off-{_identifier(f'{scale:g}')}",
+            f"LPIPS against PSNR over settings, ×{scale:g}",
+            "; ".join(
+                f"{label_of(each.row)} {each.setting}".rstrip()
+                + f": {psnr.text(each.psnr)} dB, {lpips.text(each.lpips)}"
+                for each in here
+            ),
+            f"{psnr.words} {psnr.arrow}",
+            f"{lpips.words} {lpips.arrow}",
+        )
+        chart = scatter_chart(labels, series, y_upwards=False, tags=tags)
+        found.append(Figure(f"×{scale:g}", "", chart))
+    return found
+
+
+def _common(setting: Setting) -> str:
+    """What distinguishes a curve from others of its row."""
+    return f"eta {setting.eta:g}" if setting.eta is not None else setting.varied or ""
+
+
+def _tag(point: OperatingPoint) -> str:
+    """The varied setting's value; the row's name where none varies."""
+    varied = point.setting.varied
+    return f"{point.setting.values[varied]:g}" if varied else label_of(point.row)
 
 
 def against_scale(means: Means, look: Mapping[str, Style]) -> dict[str, list[Figure]]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arbiscale.evaluation.intervals import Interval, intervals
-from arbiscale.evaluation.scores import Evaluation, Means
+from arbiscale.evaluation.scores import Evaluation, Means, OperatingPoint
 from arbiscale.files import atomic_file, atomic_folder, write_json
 from arbiscale.imaging.picture_files import write_image
 from arbiscale.report.document import write_page
@@ -21,6 +21,7 @@ from arbiscale.report.facts import Facts
 from arbiscale.report.sheets import draw_contact_sheet
 
 ALWAYS = ("psnr", "ssim", "lpips", "consistency", "self_ssim", "grid_energy", "fps")  # dvc.yaml plots some
+_POINT = ("row", "scale", "steps", "eta", "psnr", "lpips")
 
 
 def write_report(
@@ -45,10 +46,12 @@ def write_report(
         The sheets, uint8 (height, width, 3), by group.
     """
     means, found, sheets = evaluation.means(), [*intervals(evaluation, facts.seed)], {}
+    points = points_of(evaluation)
     with atomic_folder(plots) as folder:
         write_plots(folder, means)
+        write_trade_off(folder / "trade_off.csv", points)
     with atomic_folder(reports) as folder:
-        write_json(folder / "evaluate.json", means | dict(costs))
+        write_json(folder / "evaluate.json", means | dict(costs) | ({"trade_off": points} if points else {}))
         write_scores(folder / "scores.csv", evaluation)
         write_intervals(folder / "intervals.csv", found)
         for group, comparisons in evaluation.comparisons.items():
@@ -103,6 +106,23 @@ def write_plots(folder: Path, means: Means) -> None:
             _write_csv(folder / place / f"{metric}.csv", [axis, *names], lines)
 
 
+def write_trade_off(path: Path, points: Sequence[Mapping[str, str | float | None]]) -> None:
+    """Write the points of the trade-off curves, as `points_of` gives them, as CSV."""
+    lines = [
+        [value if isinstance(value := each[name], str) else _cell(value) for name in _POINT]
+        for each in points
+    ]
+    _write_csv(path, _POINT, lines)
+
+
+def points_of(evaluation: Evaluation) -> list[dict[str, str | float | None]]:
+    """The points of the trade-off curves as values by name; None where a row has no such setting."""
+    return [
+        {name: (vars(each) | vars(each.setting)).get(name) for name in _POINT}
+        for each in evaluation.trade_off
+    ]
+
+
 def write_scores(path: Path, evaluation: Evaluation) -> None:
     """Write every picture's metrics as CSV."""
     metrics = list(dict.fromkeys(name for score in evaluation.scores for name in score.metrics))
@@ -132,6 +152,16 @@ def flat_metrics(means: Means) -> dict[str, float]:
         for name, value in metrics.items()
         if value is not None
     }
+
+
+def flat_trade_off(points: Iterable[OperatingPoint]) -> dict[str, float]:
+    """Points of the trade-off curves as `trade_off/x4/align_samples/steps4_eta0/psnr`."""
+    found: dict[str, float] = {}
+    for each in points:
+        setting = "_".join(f"{name}{value:g}" for name, value in each.setting.values.items())
+        name = "/".join(filter(None, ("trade_off", f"x{each.scale:g}", each.row, setting)))
+        found |= {f"{name}/psnr": each.psnr, f"{name}/lpips": each.lpips}
+    return found
 
 
 def as_text(means: Means) -> str:
