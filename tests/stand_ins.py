@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from arbiscale.config.sampling import SamplingSettings
 from arbiscale.evaluation.held_out import HeldOutCrop
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.imaging.coordinates import Size
@@ -28,6 +29,8 @@ class StandIn:
     error: float = 0.0  # added to every sampled value
     factor: int = 4
     downsampling: int = 4
+    sampling: SamplingSettings | None = None
+    timesteps: int = 0
     device = torch.device("cpu")
 
     def encode(self, image: Tensor) -> Tensor:
@@ -50,6 +53,16 @@ class StandIn:
         side = (latent_size[0] * self.downsampling, latent_size[1] * self.downsampling)
         noise = torch.randn(count, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
         return self.encode(resize(noise * 0.3, side)) + self.error
+
+
+class MeanDifference:
+    """In LPIPS's place, of images in [-1, 1]."""
+
+    def __init__(self, least_px: int = 1) -> None:
+        self.least_px = least_px
+
+    def __call__(self, a: Tensor, b: Tensor) -> Tensor:
+        return (a - b).abs().mean(dim=(1, 2, 3))
 
 
 class FirstValues(nn.Module):

@@ -107,7 +107,7 @@ def test_what_is_printed(params: Path, tmp_path: Path) -> None:
 
 def test_the_users_own_comments_and_lists_stay(params: Path, tmp_path: Path) -> None:
     text = re.sub(
-        r"  scales: .*\n", "  # mine\n  scales:        # many\n  - 2.7          # odd\n  - 4\n", TEXT
+        r"\n  scales: .*\n", "\n  # mine\n  scales:        # many\n  - 2.7          # odd\n  - 4\n", TEXT
     )
     params.write_text(text)
     apply_preset(params, preset(tmp_path, "register: {model_name: x}\n"))

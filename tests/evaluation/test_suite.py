@@ -15,7 +15,7 @@ from arbiscale.evaluation.held_out import HeldOutData
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.scores import Evaluation
 from arbiscale.evaluation.suite import evaluate_models
-from tests.stand_ins import NO_NETWORKS, texture
+from tests.stand_ins import NO_NETWORKS, MeanDifference, texture
 
 Make = Callable[..., Any]
 
@@ -27,6 +27,7 @@ def settings(protocols: list[str], **folders: Any) -> EvaluateSettings:
             "perceptual": ["lpips"],
             "folders": {"div2k": "", "faces": "", "benchmark": []} | folders,
             "extra_models": [],
+            "trade_off": {"scales": [], "temperatures": [0], "steps": [1, 2], "etas": [0]},
             "crop_px": 64,
             "crops_per_photograph": 1,
             "scales": [4],
@@ -122,6 +123,22 @@ def test_extra_models_of_another_task_are_left_out(stand_in: Make) -> None:
     evaluation = evaluate(stand_in, settings(["sample"]), extra=extra)
     assert list(evaluation.means()["x4"])[-1] == "good"
     assert evaluation.left_out == ["evaluate.extra_models.generator: was not made for super-resolution"]
+
+
+def test_the_trade_off_is_measured_beside_the_table_and_changes_nothing_in_it(stand_in: Make) -> None:
+    wanted, networks = settings(["sample"]), MetricNetworks({"lpips": MeanDifference()})
+    curves = wanted.trade_off.model_copy(update={"scales": [2.0, 4.0]})
+    extra = {"good": stand_in("super_resolution")}
+    plain, found = (
+        evaluate(stand_in, each, networks=networks, extra=extra)
+        for each in (wanted, wanted.model_copy(update={"trade_off": curves}))
+    )
+    assert repr(found.scores) == repr(plain.scores)
+    assert plain.trade_off == []
+    rows = ["bicubic", "diffusion", "good"]
+    assert [(each.scale, each.row) for each in found.trade_off] == [(s, row) for s in (2, 4) for row in rows]
+    generated = evaluate(stand_in, wanted.model_copy(update={"trade_off": curves}), task="generation")
+    assert (generated.trade_off, generated.left_out) == ([], [])
 
 
 def test_generators_follow_the_protocols_of_generation(stand_in: Make, folder: str) -> None:

@@ -18,7 +18,7 @@ from arbiscale.evaluation.rows import shift_to_others
 from arbiscale.evaluation.scores import Evaluation
 from arbiscale.evaluation.super_resolution import evaluate_super_resolution
 from arbiscale.metrics.structure_texture import DISTS
-from tests.stand_ins import NO_NETWORKS, StandIn
+from tests.stand_ins import NO_NETWORKS, MeanDifference, StandIn
 
 Make = Callable[..., Any]
 
@@ -154,15 +154,6 @@ class Noisy(StandIn):
         latents = super().sample_latents(low_resolution, seed=seed)
         noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(seed))
         return latents + 0.04 * noise  # 5.1 levels of 255
-
-
-class MeanDifference:
-    """In LPIPS's place."""
-
-    least_px = 1
-
-    def __call__(self, a: Tensor, b: Tensor) -> Tensor:
-        return (a - b).abs().mean(dim=(1, 2, 3))
 
 
 def test_diversity_over_seeds_is_that_of_the_noise_and_changes_nothing_else(crops: list[HeldOutCrop]) -> None:

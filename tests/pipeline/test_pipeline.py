@@ -74,6 +74,7 @@ def test_from_scratch(smoke: Project, first_run: str, first_ids: dict[str, str])
     shown = smoke.run("dvc", "metrics", "show")
     assert all(name.rpartition("/")[2] in shown for name in summary)
     assert metrics["x2"]["align_samples"]["lpips"] > 0
+    assert {"bicubic", *TRAININGS[1:]} == {point["row"] for point in metrics["trade_off"]}
     tags = smoke.client().get_run(first_ids["register"]).data.tags
     assert tags["git_dirty"] == "false"  # nothing that DVC writes dirties a fresh clone
     sheets = [*(smoke.folder / "reports/sheets").glob("*.png")]

@@ -10,7 +10,7 @@ import pytest
 from arbiscale.evaluation.held_out import HeldOutCrop
 from arbiscale.evaluation.intervals import intervals
 from arbiscale.evaluation.networks import MetricNetworks
-from arbiscale.evaluation.scores import Evaluation
+from arbiscale.evaluation.scores import Evaluation, OperatingPoint, Setting
 from arbiscale.evaluation.super_resolution import evaluate_super_resolution
 from arbiscale.report.document import render
 from arbiscale.report.facts import Facts, StageRecord, Training
@@ -29,6 +29,18 @@ def make_evaluation(stand_in: Callable[..., Any], crops: list[HeldOutCrop]) -> C
         return evaluate_super_resolution(models, shown, scales, seed=0, networks=networks)
 
     return make
+
+
+@pytest.fixture
+def points() -> list[OperatingPoint]:
+    """Of bicubic, and of diffusion at two numbers of steps and two etas, of which one does not matter."""
+    settings = [Setting("steps", steps, eta) for eta in (0.0, 1.0) for steps in (4, 1)]
+    values = [(24.25, 0.3125), (25.5, 0.4375), (24.0, 0.28125), (25.5, 0.4375)]
+    drawn = [
+        OperatingPoint("diffusion", 4.0, setting, *value)
+        for setting, value in zip(settings, values, strict=True)
+    ]
+    return [OperatingPoint("bicubic", 4.0, Setting(), 23.0, 0.5), *drawn]
 
 
 @pytest.fixture

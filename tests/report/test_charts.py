@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from itertools import pairwise
@@ -9,9 +10,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from arbiscale.evaluation.scores import OperatingPoint
 from arbiscale.report.charts import Labels, Series, Style, bar_chart, line_chart, scatter_chart
 from arbiscale.report.facts import Training
-from arbiscale.report.figures import learning_curves, styles, thinned
+from arbiscale.report.figures import learning_curves, styles, thinned, trade_offs
 
 from .conftest import HOSTILE
 
@@ -88,6 +90,36 @@ def test_every_point_of_a_plane_is_named(marker: str) -> None:
     names = {each.name for each in series}
     assert names == {*tooltips(chart)}
     assert names <= {*texts(chart)}
+
+
+def test_curves_have_their_names_below_and_tags_at_their_points() -> None:
+    series = [named("a", (24, 0.3), (25, 0.4)), named("b", (24.5, 0.35), (25, 0.4)), named("c", (23, 0.5))]
+    chart = scatter_chart(LABELS, series, tags=[["4", "1"], ["8", "1"], ["c"]])
+    found = [text for text in texts(chart) if text in {*"abc148"}]
+    assert sorted(found) == sorted([*"ab", *"148", "c"]), "a point of two curves is tagged once"
+    assert tooltips(chart) == [*"abc"]
+    alone = scatter_chart(LABELS, [named("only", (24, 0.3))], tags=[["only"]])
+    assert texts(alone).count("only") == 1
+
+
+def test_trade_offs_are_a_chart_a_scale_and_a_curve_an_eta(points: list[OperatingPoint]) -> None:
+    other = dataclasses.replace(points[0], scale=2.7)
+    four, small = trade_offs([*points, other], styles(["bicubic", "diffusion"], "diffusion"))
+    assert (four.heading, small.heading) == ("×4", "×2.7")
+    root = parsed(four.chart)
+    assert root.findtext("title") == "LPIPS against PSNR over settings, ×4"
+    assert root.findtext("desc") == (
+        "bicubic: 23.00 dB, 0.500; "
+        "diffusion steps 4, eta 0: 24.25 dB, 0.312; diffusion steps 1, eta 0: 25.50 dB, 0.438; "
+        "diffusion steps 4, eta 1: 24.00 dB, 0.281; diffusion steps 1, eta 1: 25.50 dB, 0.438"
+    )
+    assert tooltips(four.chart) == ["bicubic", "diffusion, eta 0", "diffusion, eta 1"]
+    assert [*map(texts(four.chart).count, ("4", "1", "bicubic"))] == [2, 1, 1]
+    assert {"PSNR (dB) ↑", "LPIPS ↓"} <= {*texts(four.chart)}
+    dashes = [
+        each.get("stroke-dasharray") for each in root.iter("path") if each.get("stroke") == "var(--hue-1)"
+    ]
+    assert len({*dashes}) == 2, "a curve of every eta looks different"
 
 
 def test_bars_have_their_names_and_values() -> None:

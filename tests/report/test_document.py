@@ -18,7 +18,7 @@ import torch
 from arbiscale.evaluation.generation import evaluate_generation
 from arbiscale.evaluation.held_out import HeldOutCrop
 from arbiscale.evaluation.networks import MetricNetworks
-from arbiscale.evaluation.scores import Evaluation
+from arbiscale.evaluation.scores import Evaluation, OperatingPoint
 from arbiscale.report.document import write_page
 from arbiscale.report.facts import Facts
 
@@ -181,6 +181,20 @@ def test_one_scale_has_no_charts_against_it(make_evaluation: Callable[..., Evalu
     page = Page(draw(make_evaluation(scales=(4,))))
     assert "charts" not in page.headings(), "LPIPS is not at hand here, either"
     assert "sheets" in page.headings()
+
+
+def test_trade_off_curves_have_their_chart(
+    make_evaluation: Callable[..., Evaluation], draw: Draw, points: list[OperatingPoint]
+) -> None:
+    evaluation = make_evaluation(scales=(4,))
+    evaluation.trade_off = points
+    page = Page(draw(evaluation))
+    assert "charts" in page.headings()
+    assert "LPIPS against PSNR over settings better towards the upper right" in page.said
+    assert "diffusion, eta 1" in page.said
+    assert (
+        len([found for tag, found in page.elements if found.get("class") == "chart"]) == 4
+    )  # and curves, times
 
 
 def test_generation_has_a_page(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 from pathlib import Path
 
@@ -10,14 +11,19 @@ import pytest
 import torch
 
 from arbiscale.evaluation.intervals import Interval
-from arbiscale.evaluation.scores import Evaluation
+from arbiscale.evaluation.scores import Evaluation, OperatingPoint
+from arbiscale.report.facts import Facts
 from arbiscale.report.files import (
     ALWAYS,
     as_text,
     flat_metrics,
+    flat_trade_off,
+    points_of,
     write_intervals,
     write_plots,
+    write_report,
     write_scores,
+    write_trade_off,
 )
 
 
@@ -95,6 +101,40 @@ def test_a_protocols_plots_lie_in_a_folder_of_its_own(tmp_path: Path) -> None:
     write_plots(tmp_path, {"x4": {"bicubic": {"psnr": 20.0}}, "benchmark/set5/x2": rows})
     assert (tmp_path / "psnr.csv").read_text() == "scale,bicubic\n4,20\n"
     assert (tmp_path / "benchmark/set5/psnr.csv").read_text() == "scale,bicubic\n2,33.5\n"
+
+
+def test_trade_off_points_have_a_line_each(points: list[OperatingPoint], tmp_path: Path) -> None:
+    values = points_of(Evaluation(trade_off=points[:2]))
+    assert values == [
+        {"row": "bicubic", "scale": 4, "steps": None, "eta": None, "psnr": 23, "lpips": 0.5},
+        {"row": "diffusion", "scale": 4, "steps": 4, "eta": 0, "psnr": 24.25, "lpips": 0.3125},
+    ]
+    write_trade_off(tmp_path / "trade_off.csv", values)
+    head = "row,scale,steps,eta,psnr,lpips\n"
+    lines = "bicubic,4,,,23,0.5\ndiffusion,4,4,0,24.25,0.3125\n"
+    assert (tmp_path / "trade_off.csv").read_text() == head + lines
+    write_trade_off(tmp_path / "trade_off.csv", [])  # dvc.yaml plots it: it is always there
+    assert (tmp_path / "trade_off.csv").read_text() == head
+    assert flat_trade_off(points[:2]) == {
+        "trade_off/x4/bicubic/psnr": 23,
+        "trade_off/x4/bicubic/lpips": 0.5,
+        "trade_off/x4/diffusion/steps4_eta0/psnr": 24.25,
+        "trade_off/x4/diffusion/steps4_eta0/lpips": 0.3125,
+    }
+
+
+@pytest.mark.parametrize("chosen", [slice(0), slice(None)])
+def test_a_report_holds_the_points_where_there_are_some(
+    chosen: slice, evaluation: Evaluation, points: list[OperatingPoint], facts: Facts, tmp_path: Path
+) -> None:
+    evaluation.trade_off = points[chosen]
+    write_report(tmp_path / "reports", tmp_path / "plots", evaluation, facts, "diffusion", {"memory": 1.0})
+    written = json.loads((tmp_path / "reports/evaluate.json").read_text())
+    assert written == json.loads(json.dumps(evaluation.means())) | {"memory": 1.0} | (
+        {"trade_off": points_of(evaluation)} if evaluation.trade_off else {}
+    )
+    lines = (tmp_path / "plots/trade_off.csv").read_text().splitlines()
+    assert len(lines) == 1 + len(evaluation.trade_off)
 
 
 def test_intervals_hold_mean_bounds_and_sample_size(tmp_path: Path) -> None:

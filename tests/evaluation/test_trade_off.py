@@ -1,0 +1,124 @@
+"""Trade-off curves: known errors give known points, at every setting that a model has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from arbiscale.config.evaluate import TradeOffSettings
+from arbiscale.config.sampling import SamplingSettings
+from arbiscale.evaluation.held_out import HeldOutCrop
+from arbiscale.evaluation.networks import MetricNetworks
+from arbiscale.evaluation.scores import Evaluation
+from arbiscale.evaluation.super_resolution import evaluate_super_resolution
+from arbiscale.evaluation.trade_off import evaluate_trade_off
+from arbiscale.inference.latent_model import LatentModel
+from tests.stand_ins import NO_NETWORKS, MeanDifference, StandIn
+
+GREY = [HeldOutCrop(name, np.full((64, 64, 3), 100, np.uint8)) for name in "ab"]
+LPIPS = MetricNetworks({"lpips": MeanDifference()})
+
+
+def settings(**changes: Any) -> TradeOffSettings:
+    values = {"scales": [4], "temperatures": [], "steps": [4, 1, 8], "etas": [0, 1]}
+    return TradeOffSettings.model_validate(values | changes)
+
+
+@dataclass
+class Levels(StandIn):
+    """Samples grey pictures that are too bright by `steps` levels of 255, by ten more with eta 1."""
+
+    def sample_latents(
+        self, low_resolution: Tensor, *, seed: int, steps: int, eta: float | None = None
+    ) -> Tensor:
+        latents = super().sample_latents(low_resolution, seed=seed)
+        return latents + (steps + 10 * (eta or 0)) * 2 / 255
+
+
+def levels(sampler: str = "ddim", timesteps: int = 100) -> Levels:
+    sampling = SamplingSettings.model_validate(
+        {"sampler": sampler, "steps": 4, "spacing": "trailing", "eta": 0}
+    )
+    return Levels("super_resolution", sampling=sampling, timesteps=timesteps)
+
+
+def evaluate(models: dict[str, Any], **changes: Any) -> Evaluation:
+    return evaluate_trade_off(models, GREY, settings(**changes), seed=0, networks=LPIPS)
+
+
+def test_every_number_of_steps_and_every_eta_has_its_point() -> None:
+    evaluation = evaluate({"diffusion": levels()})
+    first, *drawn = evaluation.trade_off
+    assert (first.row, first.setting.values, first.psnr, first.lpips) == ("bicubic", {}, 100, 0)
+    expected = {(4, 0): 4, (1, 0): 1, (8, 0): 8, (4, 1): 14, (1, 1): 11, (8, 1): 18}
+    found = {(each.setting.steps, each.setting.eta): each for each in drawn}
+    assert list(found) == list(expected)
+    for setting, off in expected.items():
+        assert found[setting].psnr == pytest.approx(20 * np.log10(255 / off), abs=1e-3)
+        assert found[setting].lpips == pytest.approx(2 * off / 255, rel=1e-4)
+    assert {(each.row, each.scale, each.setting.varied) for each in drawn} == {("diffusion", 4, "steps")}
+    assert evaluation.left_out == []
+
+
+def test_steps_end_with_the_process_and_other_samplers_have_no_eta() -> None:
+    evaluation = evaluate({"short": levels(timesteps=4), "unipc": levels("unipc")}, scales=[2, 4])
+    found = [(each.scale, each.row, *each.setting.values.values()) for each in evaluation.trade_off]
+    short = [("short", steps, eta) for eta in (0, 1) for steps in (4, 1)]
+    rows: list[tuple[Any, ...]] = [("bicubic",), *short, *(("unipc", steps) for steps in (4, 1, 8))]
+    assert found == [(scale, *row) for scale in (2, 4) for row in rows]
+
+
+def test_a_model_without_settings_is_one_point() -> None:
+    evaluation = evaluate({"liif": StandIn("super_resolution", 2 * 5 / 255)})
+    point = evaluation.trade_off[1]
+    assert len(evaluation.trade_off) == 2
+    assert (point.row, point.setting.varied, point.setting.values) == ("liif", None, {})
+    assert point.lpips == pytest.approx(10 / 255, rel=1e-4)
+
+
+def test_at_its_own_setting_a_model_has_the_tables_numbers(
+    latent_model: Callable[..., LatentModel], crops: list[HeldOutCrop]
+) -> None:
+    models = {"autoencoder": latent_model("reconstruction"), "diffusion": latent_model()}
+    table = evaluate_super_resolution(models, crops, [2.7], seed=5, networks=LPIPS).means()["x2.7"]
+    curve = evaluate_trade_off(
+        {"diffusion": models["diffusion"]},
+        crops,
+        settings(scales=[2.7], steps=[2, 500], etas=[0]),
+        seed=5,
+        networks=LPIPS,
+    )
+    assert [each.setting.values for each in curve.trade_off] == [{}, {"steps": 2, "eta": 0}]
+    for point in curve.trade_off:
+        row = table[point.row]
+        assert (point.psnr, point.lpips) == (pytest.approx(row["psnr"]), pytest.approx(row["lpips"]))
+
+
+def test_points_without_a_value_are_left_out_with_the_reason() -> None:
+    broken = StandIn("super_resolution", torch.inf)  # as shown it is white, which has a distance
+    evaluation = evaluate({"broken": broken, "diffusion": levels()}, steps=[1], etas=[1])
+    assert [each.row for each in evaluation.trade_off] == ["bicubic", "diffusion"]
+    assert evaluation.problems() == ["evaluate.trade_off: x4/broken: pictures hold NaN or infinity"]
+    small = MetricNetworks({"lpips": MeanDifference(least_px=65)})
+    evaluation = evaluate_trade_off(
+        {"diffusion": levels()}, GREY, settings(steps=[1], etas=[0]), seed=0, networks=small
+    )
+    assert evaluation.trade_off == []
+    assert evaluation.left_out == [
+        "evaluate.trade_off: x4/bicubic: pictures are too small for lpips",
+        "evaluate.trade_off: x4/diffusion steps 1, eta 0: pictures are too small for lpips",
+    ]
+
+
+@pytest.mark.parametrize("networks", [NO_NETWORKS, MetricNetworks()])
+def test_without_lpips_nothing_is_drawn(networks: MetricNetworks) -> None:
+    evaluation = evaluate_trade_off({}, GREY, settings(), seed=0, networks=networks)
+    assert evaluation.trade_off == []
+    (line,) = evaluation.left_out
+    assert line == "evaluate.trade_off: left out, as it needs lpips, which is not measured"
