@@ -2,8 +2,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from arbiscale.imaging.coordinates import axis_neighbours
-from arbiscale.inference.features import FeatureStrips, WholeFeatures, make_features, rows_read
+from arbiscale.inference.features import FeatureStrips, WholeFeatures, make_features
 from arbiscale.inference.tiles import Tiling
 
 LATENT = torch.randn(1, 4, 90, 50, generator=torch.Generator().manual_seed(0))
@@ -40,10 +39,3 @@ def test_whole_where_it_fits() -> None:
     assert isinstance(make_features(LATENT, decode, None), WholeFeatures)
     assert isinstance(make_features(LATENT, decode, Tiling(90, 8)), WholeFeatures)
     assert isinstance(make_features(LATENT, decode, Tiling(64, 8)), FeatureStrips)
-
-
-def test_rows_read() -> None:
-    assert rows_read(0, 10, 10, 5) == (0, 5)
-    start, stop = rows_read(6, 3, 13, 5)
-    index = axis_neighbours(13, 5, 6, 3).index
-    assert (start, stop) == (int(index.min()), int(index.max()) + 1)

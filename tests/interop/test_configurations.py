@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from arbiscale.config.autoencoder import HeadSettings
 from arbiscale.errors import UserError
 from arbiscale.interop.configurations import denoiser_settings, first_stage_settings, unpublished
 
@@ -41,7 +42,7 @@ def test_the_published_first_stage() -> None:
         "norm_groups": 32,
         "encoder": {"unshuffle": 1, **levels},
         "decoder": levels,
-        "head": {"width": 256, "layers": 4},
+        "head": HeadSettings(kind="liif", width=256, layers=4).model_dump(),
     }
 
 

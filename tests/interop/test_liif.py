@@ -12,7 +12,7 @@ from torch import Tensor
 import arbiscale
 from arbiscale.errors import UserError
 from arbiscale.interop import import_liif, load_liif
-from arbiscale.models.liif import LIIF
+from arbiscale.models.local_implicit import LocalImplicit
 
 if TYPE_CHECKING:
     from conftest import Published
@@ -21,7 +21,7 @@ LARGEST_ERROR = 1e-4
 OWN_SIZE = (13, 17)  # of the fixture's image
 
 
-def drawings(published: Published, liif: LIIF) -> list[tuple[tuple[int, int], Tensor]]:
+def drawings(published: Published, liif: LocalImplicit) -> list[tuple[tuple[int, int], Tensor]]:
     """Sizes, and how far the drawing is from the published one."""
     features = liif.encode(published.inputs["low_resolution"])
     found = []
@@ -67,7 +67,11 @@ def test_a_file_becomes_a_model_folder(published: Published, tmp_path: Path) -> 
     file = tmp_path / "liif.pth"
     torch.save({"model": {"name": "liif", "args": {}, "sd": published.weights}, "epoch": 3}, file)
     liif = import_liif(file, tmp_path / "model")
-    assert (liif.settings.width, liif.settings.blocks, liif.settings.head.layers) == (16, 2, 4)
+    assert (liif.settings.encoder.width, liif.settings.encoder.blocks, liif.settings.head.layers) == (
+        16,
+        2,
+        4,
+    )
     model = arbiscale.load_model(tmp_path / "model", "cpu")
     image = published.inputs["low_resolution"]
     expected = published.outputs["decoded_52x68"]

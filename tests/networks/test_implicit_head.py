@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.testing import assert_close
 
+from arbiscale.imaging.coordinates import axis_neighbours
 from arbiscale.networks import local_ensemble
 from arbiscale.networks.implicit_head import ImplicitHead
 
@@ -234,3 +235,10 @@ def test_neighbouring_pixels_join_without_a_seam(head: ImplicitHead) -> None:
     step_fine = fine.diff(dim=-1).abs().max()
     step_coarse = coarse.diff(dim=-1).abs().max()
     assert step_fine < 0.6 * step_coarse  # a seam's step would stay as large as it is
+
+
+def test_rows_that_are_read(head: ImplicitHead) -> None:
+    assert head.rows_read(0, 10, 10, 5) == (0, 5)
+    start, stop = head.rows_read(6, 3, 13, 5)
+    index = axis_neighbours(13, 5, 6, 3).index
+    assert (start, stop) == (int(index.min()), int(index.max()) + 1)

@@ -74,8 +74,8 @@ def _import_liif(source: Path, folder: Path, first_stage: Path | None) -> None:
 
     from arbiscale import interop
 
-    settings = interop.import_liif(source, folder).settings
-    print(f"{folder}: LIIF, EDSR encoder of {settings.blocks} blocks and {settings.width} channels")
+    encoder = interop.import_liif(source, folder).settings.encoder
+    print(f"{folder}: LIIF, EDSR encoder of {encoder.blocks} blocks and {encoder.width} channels")
     print(f"It draws: --model {folder}")
 
 

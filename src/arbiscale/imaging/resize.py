@@ -10,6 +10,7 @@ from torch.nn import functional
 from arbiscale.imaging.coordinates import Size
 
 Kernel = Literal["nearest", "bilinear", "bicubic"]
+BASE_KERNEL: Kernel = "bicubic"  # of what a residual decoder draws on
 
 
 def resize(image: Tensor, size: Size, kernel: Kernel = "bicubic") -> Tensor:
@@ -42,4 +43,4 @@ def condition_image(low_resolution: Tensor, factor: int, kernel: Kernel) -> Tens
 
 def base_image(low_resolution: Tensor, size: Size) -> Tensor:
     """What a residual decoder adds to: the low-resolution image, bicubic, at the output's size."""
-    return resize(low_resolution, size)
+    return resize(low_resolution, size, BASE_KERNEL)

@@ -94,16 +94,28 @@ def checked_tensor(name: str, given: Any, channels: int, *, multiple: int = 1) -
     return given
 
 
+def checked_seed(seed: Any) -> int:
+    """A seed, as a whole number.
+
+    Raises:
+        UserError: it is none, or below 0, or of more than 63 bits.
+    """
+    try:
+        whole = operator.index(seed)
+    except TypeError:
+        whole = -1
+    if not 0 <= whole < 2**63:
+        raise UserError(f"seed {seed!r}: must be a whole number from 0 on, of at most 63 bits")
+    return whole
+
+
 def noise_generator(seed: int) -> torch.Generator:
     """The source of a seed's noise, the same on every device.
 
     Raises:
-        UserError: the seed is no whole number of 64 bits.
+        UserError: as `checked_seed`.
     """
-    try:
-        return torch.Generator().manual_seed(operator.index(seed))
-    except (TypeError, ValueError, RuntimeError):
-        raise UserError(f"seed {seed!r}: must be a whole number of at most 64 bits") from None
+    return torch.Generator().manual_seed(checked_seed(seed))
 
 
 _ROUNDING = 1e-3  # by which a tensor may leave [-1, 1]

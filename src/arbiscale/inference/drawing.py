@@ -20,10 +20,12 @@ from arbiscale.imaging.formats.layout import Layout
 from arbiscale.imaging.kernels import resize_region
 from arbiscale.imaging.picture import Metadata, Picture, Pixels
 from arbiscale.imaging.pixels import to_array, to_tensor
+from arbiscale.imaging.resize import Kernel
 from arbiscale.inference.arguments import checked_region, checked_size
-from arbiscale.inference.features import FeatureRows, rows_read
+from arbiscale.inference.features import FeatureRows
 from arbiscale.inference.tiles import Tiling
-from arbiscale.networks.implicit_head import ImplicitHead
+from arbiscale.networks.local_ensemble import LocalEnsembleHead
+from arbiscale.networks.texture import Texture
 
 _BAND_PIXELS = 1 << 18  # drawn at once
 
@@ -32,14 +34,17 @@ class LatentDecoder(Protocol):
     """What a drawing needs of a model; `arbiscale.inference.model.Model` is one."""
 
     device: torch.device
-    residual: bool
-    head: ImplicitHead
+    base_kernel: Kernel | None
+    head: LocalEnsembleHead
 
     def computing(self) -> AbstractContextManager[None]:
         """Without gradients, in the model's precision."""
 
     def feature_rows(self, latent: Tensor, tiling: Tiling | None) -> FeatureRows:
         """What the head reads of one latent, row by row."""
+
+    def texture(self, temperature: float | None, seed: int) -> Texture:
+        """How a flow draws at a temperature; None = the model's own."""
 
 
 class Drawing:
@@ -48,17 +53,25 @@ class Drawing:
     Attributes:
         latent: shape (1, channels, height, width).
         picture: what was upscaled; None for a generated latent.
+        seed: of the texture that a flow draws.
     """
 
     def __init__(
-        self, model: LatentDecoder, latent: Tensor, picture: Picture | None, tiling: Tiling | None = None
+        self,
+        model: LatentDecoder,
+        latent: Tensor,
+        picture: Picture | None,
+        tiling: Tiling | None = None,
+        *,
+        seed: int = 0,
     ) -> None:
         self.latent = latent
+        self.seed = seed
         self.picture = picture
         self._model = model
         self._tiling = tiling
         self._features: FeatureRows | None = None
-        self._base = to_tensor(picture.colour).to(model.device) if picture and model.residual else None
+        self._low = to_tensor(picture.colour).to(model.device) if picture and model.base_kernel else None
         self._alpha = None
         if picture is not None and picture.alpha is not None:
             self._alpha = to_tensor(picture.alpha[..., None])
@@ -73,11 +86,11 @@ class Drawing:
         """Of a sample drawn: the picture's 8 or 16."""
         return 8 if self.picture is None else self.picture.bits
 
-    def draw(self, size: Size) -> Pixels:
-        """The whole at (height, width) pixels, shape (*size, channels).
+    def draw(self, size: Size, *, temperature: float | None = None) -> Pixels:
+        """The whole at (height, width) pixels, shape (*size, channels); arguments are those of `bands`.
 
         Raises:
-            UserError: no size, or a picture that memory cannot hold.
+            UserError: as `bands`; or a picture that memory cannot hold.
         """
         size = checked_size(size)
         needed = size[0] * size[1] * self.channels * self.bits // 8
@@ -88,29 +101,41 @@ class Drawing:
             )
         drawn = np.empty((*size, self.channels), np.uint8 if self.bits == 8 else np.uint16)
         top = 0
-        for rows in self.bands(size):
+        for rows in self.bands(size, temperature=temperature):
             drawn[top : top + len(rows)] = rows
             top += len(rows)
         return drawn
 
-    def bands(self, size: Size, *, bits: int | None = None, alpha: bool = True) -> Iterator[Pixels]:
+    def bands(
+        self,
+        size: Size,
+        *,
+        bits: int | None = None,
+        alpha: bool = True,
+        temperature: float | None = None,
+    ) -> Iterator[Pixels]:
         """The picture at (height, width) pixels from top to bottom, a few rows at a time.
 
         Args:
             size: (height, width) in pixels.
             bits: of a sample; None = the picture's.
             alpha: keep it where there is any, rather than lay the picture on white.
+            temperature: of texture, where a flow draws it; None = the model's own.
 
         Yields:
             Samples, shape (rows, width, channels). Peak memory does not depend on the height.
+
+        Raises:
+            UserError: no size, or a temperature where no flow draws.
         """
         size = checked_size(size)
+        texture = self._model.texture(temperature, self.seed)
         bits = bits or self.bits
         rows = max(1, _BAND_PIXELS // size[1])
         features = self._feature_rows()
         for top in range(0, size[0], rows):
             region = (top, 0, min(rows, size[0] - top), size[1])
-            colours = self._colours(features, size, region).clamp(-1, 1)
+            colours = self._colours(features, size, region, texture).clamp(-1, 1)
             if self._alpha is None:
                 yield to_array(colours, bits)
                 continue
@@ -120,11 +145,14 @@ class Drawing:
             else:
                 yield to_array(1 - (1 - colours) * (opacity + 1) / 2, bits)
 
-    def region(self, size: Size, region: Region, *, bits: int | None = None) -> Pixels:
-        """A part (top, left, height, width) of the picture at a size, without alpha."""
+    def region(
+        self, size: Size, region: Region, *, bits: int | None = None, temperature: float | None = None
+    ) -> Pixels:
+        """A part (top, left, height, width) of the picture at a size, without alpha; see `bands`."""
         size = checked_size(size)
         region = checked_region(region, size)
-        return to_array(self._colours(self._feature_rows(), size, region), bits or self.bits)
+        texture = self._model.texture(temperature, self.seed)
+        return to_array(self._colours(self._feature_rows(), size, region, texture), bits or self.bits)
 
     def _feature_rows(self) -> FeatureRows:
         """The features from their first row on; computed once where they are held whole."""
@@ -135,21 +163,22 @@ class Drawing:
             self._features = features
         return self._features
 
-    def _colours(self, features: FeatureRows, size: Size, region: Region) -> Tensor:
+    def _colours(self, features: FeatureRows, size: Size, region: Region, texture: Texture) -> Tensor:
         """A region of the picture, shape (1, 3, *region size), not clamped."""
-        start, stop = rows_read(region[0], region[2], size[0], features.size[0])
+        head = self._model.head
+        start, stop = head.rows_read(region[0], region[2], size[0], features.size[0])
         with self._model.computing():
-            drawn: Tensor = self._model.head(
-                features.rows(start, stop), size, region, inputs=features.size, origin=(start, 0)
-            )
+            rows = features.rows(start, stop)
+            drawn: Tensor = head(rows, size, region, inputs=features.size, origin=(start, 0), texture=texture)
         if drawn.isnan().any():
             raise UserError(
                 "the model draws what is no number: its weights are damaged, or --precision is too coarse "
                 "for it; give another --model, or --precision float32"
             )
-        if self._base is None:
+        kernel = self._model.base_kernel
+        if self._low is None or kernel is None:
             return drawn
-        return drawn + resize_region(self._base, size, region)
+        return drawn + resize_region(self._low, size, region, kernel)
 
 
 STANDARD_OUTPUT = Path("-")

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from arbiscale.imaging.coordinates import Region, Size, axis_neighbours, crop
+from arbiscale.imaging.coordinates import Region, Size, crop
 from arbiscale.inference.tiles import AxisTile, Tiling, blend_strip, cut
 
 Decode = Callable[[Tensor], Tensor]  # latent -> features of the same height and width
@@ -85,9 +85,3 @@ def make_features(latent: Tensor, decode: Decode, tiling: Tiling | None) -> Feat
     if tiling is None or max(latent.shape[-2:]) <= tiling.tile_px:
         return WholeFeatures(latent, decode)
     return FeatureStrips(latent, decode, Tiling(tiling.tile_px, tiling.overlap_px))
-
-
-def rows_read(start: int, count: int, outputs: int, inputs: int) -> tuple[int, int]:
-    """The first input row that `count` output rows from `start` on read, and the one behind the last."""
-    index = axis_neighbours(outputs, inputs, start, count).index
-    return int(index.min()), int(index.max()) + 1

@@ -9,13 +9,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from arbiscale.config.sampling import Sampler, SamplingSettings
-from arbiscale.errors import UserError
 from arbiscale.imaging.coordinates import Region, Size
 from arbiscale.imaging.picture import Picture
 from arbiscale.imaging.pixels import to_tensor
+from arbiscale.imaging.resize import BASE_KERNEL
 from arbiscale.inference.arguments import (
     checked_count,
-    checked_region,
     checked_size,
     checked_tensor,
     noise_generator,
@@ -29,6 +28,7 @@ from arbiscale.inference.tiles import Tiling
 from arbiscale.models.folder import DiffusionConfig, ModelConfig
 from arbiscale.models.latent_diffusion import LatentDiffusion
 from arbiscale.networks.autoencoder import Autoencoder
+from arbiscale.networks.texture import Texture
 
 _DEFAULT_SAMPLING = SamplingSettings(steps=50, spacing="trailing", eta=0.0)
 
@@ -60,7 +60,9 @@ class LatentModel(Model):
         self.task = config.diffusion.task if config.diffusion else "reconstruction"
         self.factor = config.factor
         self.downsampling = self.autoencoder.downsampling
-        self.residual = config.autoencoder.residual
+        self.latent_channels = config.autoencoder.latent_channels
+        self.base_kernel = BASE_KERNEL if config.autoencoder.residual else None
+        self.temperature = config.temperature
         self.head = self.autoencoder.decoder.head
 
     def networks(self) -> list[torch.nn.Module]:
@@ -79,7 +81,7 @@ class LatentModel(Model):
         latent_size = (picture.size[0] * per_pixel, picture.size[1] * per_pixel)
         tiling = choose_tiling(self.config, self.device, latent_size, tile)
         latent = self.sample_latents(to_tensor(picture.colour), tiling=tiling, **options)
-        return Drawing(self, latent, picture, tiling)
+        return Drawing(self, latent, picture, tiling, seed=options.get("seed", 0))
 
     def encode(self, image: Tensor) -> Tensor:
         """Latents (the posterior's mode) of images (batch, 3, height, width) in [-1, 1].
@@ -91,34 +93,10 @@ class LatentModel(Model):
         with self.computing():
             return self.autoencoder.encode(image.to(self.device)).mode().float()
 
-    def decode(
-        self, latent: Tensor, size: Size, *, region: Region | None = None, base: Tensor | None = None
+    def _decode(
+        self, latent: Tensor, size: Size, region: Region | None, base: Tensor | None, texture: Texture
     ) -> Tensor:
-        """Images (batch, 3, *size), not clamped, drawn from latents; see `ImplicitDecoder.forward`.
-
-        Raises:
-            UserError: no size, region or latents; a base where none is drawn on, or none where one is.
-        """
-        latent = checked_tensor("latents", latent, self.config.autoencoder.latent_channels)
-        size = checked_size(size)
-        region = checked_region(region, size) if region else None
-        base = self._checked_base(base, size, region)
-        with self.computing():
-            return self.autoencoder.decode(latent.to(self.device), size, region=region, base=base).float()
-
-    def _checked_base(self, base: Tensor | None, size: Size, region: Region | None) -> Tensor | None:
-        if not self.residual:
-            if base is not None:
-                raise UserError("this model draws on no low-resolution picture; leave base out")
-            return None
-        if base is None:
-            raise UserError("this model draws on the low-resolution picture: give base=model.base(low, size)")
-        base = checked_tensor("base", base, 3).to(self.device)
-        if tuple(base.shape[2:]) not in {size, (region or size)[-2:]}:
-            raise UserError(
-                f"base: must be of {size[0]}x{size[1]} px, or of the region's; not {tuple(base.shape)}"
-            )
-        return base
+        return self.autoencoder.decode(latent, size, region=region, base=base, texture=texture)
 
     def sample_latents(
         self, low_resolution: Tensor, *, tiling: Tiling | None = None, **options: Unpack[SamplingOptions]

@@ -15,17 +15,18 @@ from arbiscale.config.sampling import SamplingSettings
 from arbiscale.config.section import read_yaml
 from arbiscale.errors import UserError
 from arbiscale.inference.latent_model import LatentModel
-from arbiscale.inference.liif_model import LIIFModel
+from arbiscale.inference.local_implicit_model import LocalImplicitModel
 from arbiscale.inference.memory import configure_malloc
 from arbiscale.inference.model import Model, Precision
 from arbiscale.models.device import choose_device
 from arbiscale.models.folder import (
     CONFIG,
-    LIIF_FORMAT,
+    LOCAL_IMPLICIT_FORMAT,
     load_autoencoder,
     load_latent_diffusion,
-    load_liif,
+    load_local_implicit,
     read_config,
+    read_local_implicit_config,
 )
 from arbiscale.tracking.registry import SCHEME, check_registered
 
@@ -45,7 +46,7 @@ def load_model(
         device: auto, cpu, cuda, cuda:N or mps.
         precision: of matrix products and convolutions; sums and norms stay in float32.
         compiled: compile the networks on first use, for many pictures of one size.
-        sampling: how to draw, instead of the model's own; a LIIF has none.
+        sampling: how to draw, instead of the model's own; a LIIF or a LINF has none.
 
     Raises:
         UserError: no model there, a damaged one, a device or compiler that this machine does not have, or
@@ -87,8 +88,9 @@ def _open(
 ) -> Model:
     """What runs the model of a folder, by what its config.json says."""
     path = folder / CONFIG
-    if path.is_file() and read_yaml(path).get("format") == LIIF_FORMAT:
-        return LIIFModel(load_liif(folder).to(device).requires_grad_(False), device, precision)
+    if path.is_file() and read_yaml(path).get("format") == LOCAL_IMPLICIT_FORMAT:
+        drawing = load_local_implicit(folder).to(device).requires_grad_(False)
+        return LocalImplicitModel(read_local_implicit_config(folder), drawing, device, precision)
     config = read_config(folder)
     network = (
         load_latent_diffusion(folder) if config.diffusion else load_autoencoder(folder, config.autoencoder)

@@ -17,13 +17,23 @@ from arbiscale.errors import UserError
 from arbiscale.imaging.coordinates import Region, Size
 from arbiscale.imaging.picture import Picture
 from arbiscale.imaging.pixels import to_array
-from arbiscale.imaging.resize import base_image
-from arbiscale.inference.arguments import checked_count, checked_size, like, target_size, to_picture
+from arbiscale.imaging.resize import Kernel, resize
+from arbiscale.inference.arguments import (
+    checked_count,
+    checked_region,
+    checked_seed,
+    checked_size,
+    checked_tensor,
+    like,
+    target_size,
+    to_picture,
+)
 from arbiscale.inference.drawing import Drawing
 from arbiscale.inference.features import FeatureRows
 from arbiscale.inference.tiles import Tiling
-from arbiscale.networks.implicit_head import ImplicitHead
-from arbiscale.networks.local_ensemble import multiplied_in
+from arbiscale.networks.flow_head import FlowHead
+from arbiscale.networks.local_ensemble import LocalEnsembleHead, multiplied_in
+from arbiscale.networks.texture import Texture
 
 Precision = Literal["float32", "bfloat16", "float16"]
 ImageLike = TypeVar("ImageLike", Image.Image, np.ndarray, Tensor)
@@ -56,17 +66,21 @@ class Model(ABC):
         task: `super_resolution`, `generation`, or `reconstruction` (an autoencoder alone).
         factor: the fixed training factor: high-resolution crop / low-resolution crop.
         downsampling: image pixels per latent pixel, along one axis.
-        residual: whether what is drawn is the difference to the bicubic low-resolution image.
+        latent_channels: of a latent.
+        base_kernel: of the low-resolution image that the difference is drawn to; None = none is.
         head: what draws colours from features.
         sampling: how latents are sampled unless told otherwise; None = they are encoded.
         timesteps: the most steps in which a latent can be sampled; 0 = none is.
+        temperature: that a flow draws texture with where none is asked for.
     """
 
     task: str
     factor: int
     downsampling: int
-    residual: bool
-    head: ImplicitHead
+    latent_channels: int
+    base_kernel: Kernel | None
+    head: LocalEnsembleHead
+    temperature: float = 0.0
     sampling: SamplingSettings | None = None
     timesteps: int = 0
 
@@ -99,6 +113,7 @@ class Model(ABC):
         sampler: Sampler | None = None,
         seed: int = 0,
         eta: float | None = None,
+        temperature: float | None = None,
         tile: str | int = "auto",
     ) -> ImageLike:
         """Upscale a picture.
@@ -110,8 +125,9 @@ class Model(ABC):
             size: (height, width) of the output in pixels, instead of a scale.
             steps: sampling steps; None = the model's own.
             sampler: ddim, ddpm, dpm_solver, unipc or euler; None = the model's own.
-            seed: of the sampling noise.
+            seed: of the sampling noise, and of texture.
             eta: noise that ddim adds; None = the model's own.
+            temperature: of texture, where a flow draws it; None = the model's own.
             tile: `auto`, `none`, or the side of a tile in pixels of the image; see `Drawing`.
 
         Returns:
@@ -119,12 +135,12 @@ class Model(ABC):
 
         Raises:
             UserError: a model without super-resolution; neither or both of scale and size; a size below
-                1 px; an image of another type, shape or range.
+                1 px; an image of another type, shape or range; a temperature where no flow draws.
         """
         picture = to_picture(image)
         target = target_size(picture.size, scale, size)
         drawing = self.sample(picture, steps=steps, sampler=sampler, seed=seed, eta=eta, tile=tile)
-        return like(image, drawing.draw(target), picture.metadata)
+        return like(image, drawing.draw(target, temperature=temperature), picture.metadata)
 
     def sample(
         self,
@@ -155,6 +171,7 @@ class Model(ABC):
         sampler: Sampler | None = None,
         seed: int = 0,
         eta: float | None = None,
+        temperature: float | None = None,
         latent_size: Size | None = None,
     ) -> list[list[np.ndarray]]:
         """Generate pictures; each latent is drawn at every size.
@@ -166,6 +183,7 @@ class Model(ABC):
             sampler: ddim, ddpm, dpm_solver, unipc or euler; None = the model's own.
             seed: of the noise; picture i of seed s is that of seed s + i.
             eta: noise that ddim adds; None = the model's own.
+            temperature: of texture, where a flow draws it; None = the model's own.
             latent_size: (height, width) of the latents; None = as trained, in the first size's proportions.
 
         Returns:
@@ -183,16 +201,23 @@ class Model(ABC):
             latent = self.generate_latents(
                 1, latent_size, steps=steps, sampler=sampler, seed=seed + index, eta=eta
             )
-            pictures.append([to_array(self.decode(latent, size)) for size in sizes])
+            drawn = (self.decode(latent, size, temperature=temperature, seed=seed + index) for size in sizes)
+            pictures.append([to_array(image) for image in drawn])
         return pictures
 
     @abstractmethod
     def encode(self, image: Tensor) -> Tensor:
         """Latents of images (batch, 3, height, width) in [-1, 1]."""
 
-    @abstractmethod
     def decode(
-        self, latent: Tensor, size: Size, *, region: Region | None = None, base: Tensor | None = None
+        self,
+        latent: Tensor,
+        size: Size,
+        *,
+        region: Region | None = None,
+        base: Tensor | None = None,
+        temperature: float | None = None,
+        seed: int = 0,
     ) -> Tensor:
         """Images (batch, 3, *size), not clamped, drawn from latents; see `ImplicitDecoder.forward`.
 
@@ -201,11 +226,64 @@ class Model(ABC):
             size: (height, width) of the whole picture in pixels.
             region: (top, left, height, width) of the part that is drawn; None = all.
             base: what a residual model draws on, `self.base(low_resolution, size)`.
+            temperature: of texture, where a flow draws it; None = the model's own.
+            seed: of texture.
+
+        Raises:
+            UserError: no size, region or latents; a base where none is drawn on, or none where one is; a
+                temperature where no flow draws.
         """
+        latent = checked_tensor("latents", latent, self.latent_channels).to(self.device)
+        size = checked_size(size)
+        region = checked_region(region, size) if region else None
+        base = self._checked_base(base, size, region)
+        texture = self.texture(temperature, seed)
+        with self.computing():
+            return self._decode(latent, size, region, base, texture).float()
+
+    @abstractmethod
+    def _decode(
+        self, latent: Tensor, size: Size, region: Region | None, base: Tensor | None, texture: Texture
+    ) -> Tensor:
+        """The same of checked arguments."""
+
+    @property
+    def has_texture(self) -> bool:
+        """Whether a flow draws, at a temperature."""
+        return isinstance(self.head, FlowHead)
+
+    def texture(self, temperature: float | None, seed: int) -> Texture:
+        """How a flow draws at a temperature; None = the model's own.
+
+        Raises:
+            UserError: no temperature, or one above 0 where no flow draws; no seed.
+        """
+        if temperature is None:
+            return Texture(self.temperature if self.has_texture else 0.0, checked_seed(seed))
+        if not isinstance(temperature, int | float) or not 0 <= temperature <= 1:
+            raise UserError(f"temperature {temperature!r}: must be a number from 0 to 1")
+        if temperature and not self.has_texture:
+            raise UserError("this model has no flow, so no temperature; leave it out or give another --model")
+        return Texture(float(temperature), checked_seed(seed))
+
+    def _checked_base(self, base: Tensor | None, size: Size, region: Region | None) -> Tensor | None:
+        if self.base_kernel is None:
+            if base is not None:
+                raise UserError("this model draws on no low-resolution picture; leave base out")
+            return None
+        if base is None:
+            raise UserError("this model draws on the low-resolution picture: give base=model.base(low, size)")
+        base = checked_tensor("base", base, 3).to(self.device)
+        if tuple(base.shape[2:]) not in {size, (region or size)[-2:]}:
+            raise UserError(
+                f"base: must be of {size[0]}x{size[1]} px, or of the region's; not {tuple(base.shape)}"
+            )
+        return base
 
     def base(self, low_resolution: Tensor, size: Size) -> Tensor | None:
         """What a residual decoder draws on; None for other decoders."""
-        return base_image(low_resolution.to(self.device), size) if self.residual else None
+        kernel = self.base_kernel
+        return None if kernel is None else resize(low_resolution.to(self.device), size, kernel)
 
     @abstractmethod
     def sample_latents(self, low_resolution: Tensor, **options: Unpack[SamplingOptions]) -> Tensor:

@@ -9,19 +9,20 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from arbiscale.config.local_implicit import LocalImplicitSettings
 from arbiscale.config.section import validate
 from arbiscale.errors import UserError
 from arbiscale.interop.checkpoint_file import read_state
 from arbiscale.interop.tensors import Pair, fill, head_modules, module
-from arbiscale.models.folder import save_liif
-from arbiscale.models.liif import LIIF, LIIFNetworkSettings
+from arbiscale.models.folder import LocalImplicitConfig, save_local_implicit
+from arbiscale.models.local_implicit import LocalImplicit
 
 _STEM, _HEAD = "encoder.head.0.weight", "imnet.layers.0.weight"
 _BLOCKS, _LAYERS = r"encoder\.body\.(\d+)\.body\.0\.weight", r"imnet\.layers\.(\d+)\.weight"
 _UNUSED = r"encoder\.(sub|add)_mean\..*"  # EDSR's mean colour, which LIIF leaves out
 
 
-def import_liif(source: Path, folder: Path) -> LIIF:
+def import_liif(source: Path, folder: Path) -> LocalImplicit:
     """Write a model folder from a published file of a LIIF, and return the LIIF.
 
     Args:
@@ -32,11 +33,11 @@ def import_liif(source: Path, folder: Path) -> LIIF:
         UserError: a file that cannot be read, or holds something else. Nothing is written then.
     """
     liif = load_liif(read_state(source), str(source))
-    save_liif(folder, liif)
+    save_local_implicit(folder, LocalImplicitConfig(network=liif.settings), liif)
     return liif
 
 
-def load_liif(weights: Mapping[str, Tensor], source: str = "weights") -> LIIF:
+def load_liif(weights: Mapping[str, Tensor], source: str = "weights") -> LocalImplicit:
     """The published LIIF, in evaluation mode; how wide and deep it is, its tensors say themselves.
 
     Args:
@@ -54,19 +55,20 @@ def load_liif(weights: Mapping[str, Tensor], source: str = "weights") -> LIIF:
             "other checkpoints need their configuration: --preset NAME"
         )
     head = {"width": len(weights[_HEAD]), "layers": _count(weights, _LAYERS) - 1}  # the output's beside
-    values = {"width": len(weights[_STEM]), "blocks": _count(weights, _BLOCKS), "head": head}
-    settings = validate(LIIFNetworkSettings, values, source)
+    encoder = {"kind": "edsr", "width": len(weights[_STEM]), "blocks": _count(weights, _BLOCKS)}
+    values = {"encoder": encoder, "head": head, "residual": False}
+    settings = validate(LocalImplicitSettings, values, source)
     with torch.device("meta"):
-        liif = LIIF(settings)
+        liif = LocalImplicit(settings)
     return fill(liif, _pairs(settings), weights, f"{source}: is not a LIIF as published", _UNUSED)
 
 
-def _pairs(settings: LIIFNetworkSettings) -> Iterator[Pair]:
+def _pairs(settings: LocalImplicitSettings) -> Iterator[Pair]:
     yield from module("encoder.head.0", "encoder.stem")
-    for block in range(settings.blocks):
+    for block in range(settings.encoder.blocks):
         for there, here in ((0, "first"), (2, "second")):  # an activation stands between
             yield from module(f"encoder.body.{block}.body.{there}", f"encoder.blocks.{block}.{here}")
-    yield from module(f"encoder.body.{settings.blocks}", "encoder.last")
+    yield from module(f"encoder.body.{settings.encoder.blocks}", "encoder.last")
     yield from head_modules("imnet.layers", "head", settings.head.layers)
 
 

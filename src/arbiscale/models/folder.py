@@ -1,8 +1,8 @@
 """Model folders: config.json and safetensors, complete and self-describing, without ids, times or paths.
 
-`autoencoder.safetensors` is always there, `denoiser.safetensors` from the diffusion stage on; a LIIF has
-`liif.safetensors` instead. Equal weights give equal bytes, so a stage that is executed again with the same
-result reruns no later stage.
+`autoencoder.safetensors` is always there, `denoiser.safetensors` from the diffusion stage on; a LIIF or a
+LINF has `local_implicit.safetensors` instead. Equal weights give equal bytes, so a stage that is executed
+again with the same result reruns no later stage.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from arbiscale.config.autoencoder import AutoencoderNetworkSettings
 from arbiscale.config.diffusion import DenoiserSettings, DiffusionSettings, ProcessSettings
+from arbiscale.config.local_implicit import LocalImplicitSettings
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.config.section import Section, read_yaml, validate
 from arbiscale.diffusion.process import DiffusionProcess
@@ -25,13 +26,14 @@ from arbiscale.errors import UserError
 from arbiscale.files import atomic_folder, write_json
 from arbiscale.models.latent_diffusion import LatentDiffusion
 from arbiscale.models.latent_space import LatentSpace, LatentStatistics
-from arbiscale.models.liif import LIIF, LIIFNetworkSettings
+from arbiscale.models.local_implicit import LocalImplicit
 from arbiscale.networks.autoencoder import Autoencoder
 from arbiscale.networks.denoiser import Denoiser
 
 CONFIG = "config.json"
-AUTOENCODER, DENOISER, LIIF_WEIGHTS = "autoencoder.safetensors", "denoiser.safetensors", "liif.safetensors"
-LIIF_FORMAT: Literal["arbiscale-liif-1"] = "arbiscale-liif-1"
+AUTOENCODER, DENOISER = "autoencoder.safetensors", "denoiser.safetensors"
+LOCAL_IMPLICIT = "local_implicit.safetensors"
+LOCAL_IMPLICIT_FORMAT: Literal["arbiscale-local-implicit-1"] = "arbiscale-local-implicit-1"
 
 
 class FirstStageConfig(Section):
@@ -74,13 +76,15 @@ class ModelConfig(FirstStageConfig):
 
     diffusion: DiffusionConfig | None = None
     sampling: SamplingSettings | None = None  # the default sampler
+    temperature: float = Field(default=0.0, ge=0, le=1)  # that a flow draws with where none is asked for
 
 
-class LIIFConfig(Section):
-    """The content of a LIIF's config.json."""
+class LocalImplicitConfig(Section):
+    """The content of config.json of a LIIF or a LINF."""
 
-    format: Literal["arbiscale-liif-1"] = LIIF_FORMAT
-    network: LIIFNetworkSettings
+    format: Literal["arbiscale-local-implicit-1"] = LOCAL_IMPLICIT_FORMAT
+    network: LocalImplicitSettings
+    temperature: float = Field(default=0.0, ge=0, le=1)  # that a flow draws with where none is asked for
 
 
 def read_config(folder: Path) -> ModelConfig:
@@ -194,21 +198,25 @@ def load_latent_diffusion(folder: Path) -> LatentDiffusion:
     return model.eval()
 
 
-def save_liif(folder: Path, liif: LIIF) -> None:
+def save_local_implicit(folder: Path, config: LocalImplicitConfig, network: LocalImplicit) -> None:
     """Write a model folder."""
     with atomic_folder(folder) as temporary:
-        write_json(temporary / CONFIG, LIIFConfig(network=liif.settings).model_dump())
-        save_tensors(liif, temporary / LIIF_WEIGHTS)
+        write_json(temporary / CONFIG, config.model_dump())
+        save_tensors(network, temporary / LOCAL_IMPLICIT)
 
 
-def load_liif(folder: Path) -> LIIF:
-    """The LIIF of a model folder, in evaluation mode, on the CPU.
+def read_local_implicit_config(folder: Path) -> LocalImplicitConfig:
+    """The configuration of a model folder of this kind; raises UserError for a damaged one."""
+    path = folder / CONFIG
+    return validate(LocalImplicitConfig, read_yaml(path), path)  # JSON is YAML 1.2
+
+
+def load_local_implicit(folder: Path) -> LocalImplicit:
+    """The LIIF or LINF of a model folder, in evaluation mode, on the CPU.
 
     Raises:
         UserError: a damaged configuration, or tensors that do not fit it.
     """
-    path = folder / CONFIG
-    config = validate(LIIFConfig, read_yaml(path), path)  # JSON is YAML 1.2
-    liif = LIIF(config.network)
-    liif.load_state_dict(read_tensors(liif, folder / LIIF_WEIGHTS))
-    return liif.eval()
+    network = LocalImplicit(read_local_implicit_config(folder).network)
+    network.load_state_dict(read_tensors(network, folder / LOCAL_IMPLICIT))
+    return network.eval()

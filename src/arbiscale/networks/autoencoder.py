@@ -8,7 +8,9 @@ from arbiscale.config.autoencoder import AutoencoderNetworkSettings
 from arbiscale.imaging.coordinates import Region, Size, check_region, crop
 from arbiscale.networks.encoder import Encoder, Posterior
 from arbiscale.networks.feature_decoder import FeatureDecoder
-from arbiscale.networks.implicit_head import ImplicitHead
+from arbiscale.networks.flow_head import FlowHead
+from arbiscale.networks.heads import build_head
+from arbiscale.networks.texture import Texture
 
 
 class ImplicitDecoder(nn.Module):
@@ -17,14 +19,20 @@ class ImplicitDecoder(nn.Module):
     def __init__(self, settings: AutoencoderNetworkSettings) -> None:
         super().__init__()
         self.feature_decoder = FeatureDecoder(settings)
-        self.head = ImplicitHead(self.feature_decoder.out_channels, settings.head.width, settings.head.layers)
+        self.head = build_head(settings.head, self.feature_decoder.out_channels)
         self.residual = settings.residual
         if settings.residual:  # a decoder that draws nothing equals bicubic: start there
             nn.init.zeros_(self.head.output.weight)
             nn.init.zeros_(self.head.output.bias)
 
     def forward(
-        self, latent: Tensor, size: Size, *, region: Region | None = None, base: Tensor | None = None
+        self,
+        latent: Tensor,
+        size: Size,
+        *,
+        region: Region | None = None,
+        base: Tensor | None = None,
+        texture: Texture | None = None,
     ) -> Tensor:
         """Draw a latent at any size.
 
@@ -34,6 +42,7 @@ class ImplicitDecoder(nn.Module):
             region: (top, left, height, width) of the part wanted; None = all.
             base: for a residual decoder, the low-resolution image resized to `size` (or to the
                 region's part of it), shape (batch, 3, *size).
+            texture: how a flow draws; None = at temperature 0.
 
         Returns:
             The image, not clamped, nominally in [-1, 1], shape (batch, 3, *region size).
@@ -42,15 +51,39 @@ class ImplicitDecoder(nn.Module):
             ValueError: a region outside the output; a base missing or not asked for.
         """
         region = check_region(region, size)
+        base = self._base(base, size, region)
+        features = self.feature_decoder(latent)  # (batch, features, height, width)
+        drawn: Tensor = self.head(features, size, region, texture=texture)  # (batch, 3, *region size)
+        return drawn if base is None else drawn + base
+
+    def log_likelihood(
+        self, latent: Tensor, size: Size, region: Region, target: Tensor, base: Tensor | None = None
+    ) -> Tensor:
+        """The log-density of each patch of a region of an image; see `FlowHead.log_likelihood`.
+
+        Args:
+            latent: as in `forward`.
+            size: as in `forward`.
+            region: as in `forward`; its sides are multiples of a patch's.
+            target: the region of the image, shape (batch, 3, *region size).
+            base: as in `forward`.
+
+        Raises:
+            ValueError: as `forward`; or no flow draws.
+        """
+        if not isinstance(self.head, FlowHead):
+            raise ValueError("only a flow has a likelihood")
+        base = self._base(base, size, check_region(region, size))
+        values = target if base is None else target - base
+        return self.head.log_likelihood(self.feature_decoder(latent), size, region, values)
+
+    def _base(self, base: Tensor | None, size: Size, region: Region) -> Tensor | None:
+        """What a region is drawn on; None where the decoder draws colours themselves."""
         if self.residual != (base is not None):
             raise ValueError(
                 "a residual decoder needs `base`" if self.residual else "this decoder takes no `base`"
             )
-        features = self.feature_decoder(latent)  # (batch, features, height, width)
-        drawn = self.head(features, size, region)  # (batch, 3, *region size)
-        if base is None:
-            return drawn
-        return drawn + (crop(base, region) if tuple(base.shape[-2:]) == tuple(size) else base)
+        return crop(base, region) if base is not None and tuple(base.shape[-2:]) == tuple(size) else base
 
 
 class Autoencoder(nn.Module):
@@ -77,7 +110,13 @@ class Autoencoder(nn.Module):
         return self.decoder.feature_decoder(latent)
 
     def decode(
-        self, latent: Tensor, size: Size, *, region: Region | None = None, base: Tensor | None = None
+        self,
+        latent: Tensor,
+        size: Size,
+        *,
+        region: Region | None = None,
+        base: Tensor | None = None,
+        texture: Texture | None = None,
     ) -> Tensor:
         """Draw a latent at any size; see `ImplicitDecoder.forward`."""
-        return self.decoder(latent, size, region=region, base=base)
+        return self.decoder(latent, size, region=region, base=base, texture=texture)

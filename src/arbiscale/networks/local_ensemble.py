@@ -54,10 +54,14 @@ class LocalEnsembleHead(nn.Module, ABC):
 
     Attributes:
         features: channels that it reads.
+        output: the last layer.
+        least_cell: smaller cells, of larger scales, are taken as this one.
         learning_queries: evaluated at once where gradients are wanted; None = all.
     """
 
     features: int
+    output: nn.Linear
+    least_cell: float = 0.0
     learning_queries: int | None = None
 
     def forward(
@@ -99,6 +103,7 @@ class LocalEnsembleHead(nn.Module, ABC):
 
     def cut(self, features: Tensor, rows: AxisNeighbours, columns: AxisNeighbours) -> Iterator[Band]:
         """The queries where rows and columns cross, some rows at a time."""
+        rows, columns = (replace(axis, cell=max(axis.cell, self.least_cell)) for axis in (rows, columns))
         width, height = columns.index.shape[1] * len(features), rows.index.shape[1]
         learning = torch.is_grad_enabled() and any(
             tensor.requires_grad for tensor in (features, *self.parameters())

@@ -8,20 +8,30 @@ import pytest
 import torch
 
 from arbiscale.config.autoencoder import HeadSettings
+from arbiscale.config.local_implicit import ImageEncoderSettings, LocalImplicitSettings
 from arbiscale.errors import UserError
-from arbiscale.inference.liif_model import LIIFModel
 from arbiscale.inference.loading import load_model
+from arbiscale.inference.local_implicit_model import LocalImplicitModel
 from arbiscale.inference.model import Model
-from arbiscale.models.folder import save_liif
-from arbiscale.models.liif import LIIF, LIIFNetworkSettings
+from arbiscale.models.folder import LocalImplicitConfig, save_local_implicit
+from arbiscale.models.local_implicit import LocalImplicit
+
+
+def settings(width: int) -> LocalImplicitSettings:
+    """A LIIF's."""
+    return LocalImplicitSettings(
+        encoder=ImageEncoderSettings(kind="edsr", width=width, blocks=2),
+        head=HeadSettings(width=8, layers=2),
+        residual=False,
+    )
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
-    liif = LIIF(LIIFNetworkSettings(width=8, blocks=2, head=HeadSettings(width=8, layers=2)))
+    liif = LocalImplicit(settings(8))
     folder = tmp_path_factory.mktemp("models") / "liif"
-    save_liif(folder, liif)
+    save_local_implicit(folder, LocalImplicitConfig(network=liif.settings), liif)
     return folder
 
 
@@ -35,10 +45,15 @@ def picture(height_px: int, width_px: int, channels: int = 3) -> np.ndarray:
 
 
 def test_the_folder_says_what_it_is(folder: Path, model: Model) -> None:
-    assert json.loads((folder / "config.json").read_text())["format"] == "arbiscale-liif-1"
-    assert isinstance(model, LIIFModel)
-    assert (model.task, model.factor, model.downsampling, model.residual) == ("super_resolution", 1, 1, False)
-    assert not any(parameter.requires_grad for parameter in model.liif.parameters())
+    assert json.loads((folder / "config.json").read_text())["format"] == "arbiscale-local-implicit-1"
+    assert isinstance(model, LocalImplicitModel)
+    assert (model.task, model.factor, model.downsampling, model.base_kernel) == (
+        "super_resolution",
+        1,
+        1,
+        None,
+    )
+    assert not any(parameter.requires_grad for parameter in model.network.parameters())
 
 
 @pytest.mark.parametrize("size", [(48, 80), (12, 20), (5, 200), (31, 33), (1, 1)])
@@ -66,9 +81,9 @@ def test_one_encoding_serves_all_sizes(model: Model) -> None:
 
 @pytest.mark.parametrize("option", [{"steps": 5}, {"sampler": "ddim"}, {"eta": 0.0}])
 def test_options_of_sampling_are_refused(model: Model, option: dict[str, object]) -> None:
-    with pytest.raises(UserError, match="samples nothing"):
+    with pytest.raises(UserError, match="samples no latent"):
         model.upscale(picture(12, 20), scale=2, **option)
-    with pytest.raises(UserError, match="samples nothing"):
+    with pytest.raises(UserError, match="samples no latent"):
         model.sample_latents(torch.zeros(1, 3, 4, 4), **option)
 
 

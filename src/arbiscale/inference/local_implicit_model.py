@@ -1,4 +1,4 @@
-"""The façade of a LIIF: what `load_model` returns for its folder."""
+"""The façade of a LIIF or a LINF: what `load_model` returns for its folder."""
 
 from __future__ import annotations
 
@@ -11,36 +11,46 @@ from arbiscale.errors import UserError
 from arbiscale.imaging.coordinates import Region, Size, crop
 from arbiscale.imaging.picture import Picture
 from arbiscale.imaging.pixels import to_tensor
-from arbiscale.inference.arguments import checked_region, checked_size, checked_tensor
+from arbiscale.inference.arguments import checked_tensor
 from arbiscale.inference.drawing import Drawing
 from arbiscale.inference.features import FeatureRows
 from arbiscale.inference.memory import fit_tiling
 from arbiscale.inference.model import Model, Precision, SamplingOptions
 from arbiscale.inference.tiles import Tiling, blend
-from arbiscale.models.liif import LIIF, unfold_rows
+from arbiscale.models.folder import LocalImplicitConfig
+from arbiscale.models.local_implicit import BASE_KERNEL, LocalImplicit, unfold_rows
+from arbiscale.networks.texture import Texture
 
 
-class LIIFModel(Model):
-    """A LIIF, ready to upscale; its latents are the features of the low-resolution image.
+class LocalImplicitModel(Model):
+    """A LIIF or a LINF, ready to upscale; its latents are the features of the low-resolution image.
 
-    Nothing is sampled, so seeds change nothing and the options of sampling are refused.
+    Nothing is sampled but texture, at a temperature, by a LINF. The options of diffusion are refused.
 
     Attributes:
-        liif: the network.
+        network: what encodes and draws.
     """
 
     task = "super_resolution"
     factor = downsampling = 1  # the low-resolution image is encoded as it is
-    residual = False
 
-    def __init__(self, liif: LIIF, device: torch.device, precision: Precision) -> None:
+    def __init__(
+        self,
+        config: LocalImplicitConfig,
+        network: LocalImplicit,
+        device: torch.device,
+        precision: Precision,
+    ) -> None:
         super().__init__(device, precision)
-        self.liif = liif
-        self.head = liif.head
+        self.network = network
+        self.head = network.head
+        self.latent_channels = config.network.encoder.width
+        self.base_kernel = BASE_KERNEL if config.network.residual else None
+        self.temperature = config.temperature
 
     def networks(self) -> list[torch.nn.Module]:
         """The convolutional network: the encoder."""
-        return [self.liif.encoder]
+        return [self.network.encoder]
 
     def feature_rows(self, latent: Tensor, tiling: Tiling | None) -> FeatureRows:
         """What the head reads of one encoded picture, row by row."""
@@ -50,8 +60,8 @@ class LIIFModel(Model):
         _refuse_sampling(options)
         with self.computing():
             low_resolution = to_tensor(picture.colour).to(self.device)
-            features = encode_picture(self.liif, low_resolution, tile).float()
-        return Drawing(self, features, picture)
+            features = encode_picture(self.network, low_resolution, tile).float()
+        return Drawing(self, features, picture, seed=options.get("seed", 0))
 
     def encode(self, image: Tensor) -> Tensor:
         """Features of images (batch, 3, height, width) in [-1, 1], of the images' size.
@@ -61,23 +71,14 @@ class LIIFModel(Model):
         """
         image = checked_tensor("images", image, 3)
         with self.computing():
-            return self.liif.encode(image.to(self.device)).float()
+            return self.network.encode(image.to(self.device)).float()
 
-    def decode(
-        self, latent: Tensor, size: Size, *, region: Region | None = None, base: Tensor | None = None
+    def _decode(
+        self, latent: Tensor, size: Size, region: Region | None, base: Tensor | None, texture: Texture
     ) -> Tensor:
-        """Images (batch, 3, *size), not clamped, drawn from features; see `LIIF.decode`.
-
-        Raises:
-            UserError: no size, region or features, or a base.
-        """
-        latent = checked_tensor("features", latent, self.liif.settings.width)
-        size = checked_size(size)
-        region = checked_region(region, size) if region else None
-        if base is not None:
-            raise UserError("a LIIF draws on no low-resolution picture; leave base out")
-        with self.computing():
-            return self.liif.decode(latent.to(self.device), size, region=region).float()
+        if base is not None and region is not None and tuple(base.shape[-2:]) == size:
+            base = crop(base, region)
+        return self.network.decode(latent, size, region=region, base=base, texture=texture)
 
     def sample_latents(self, low_resolution: Tensor, **options: Unpack[SamplingOptions]) -> Tensor:
         """Features of images (batch, 3, height, width) in [-1, 1].
@@ -91,7 +92,7 @@ class LIIFModel(Model):
 
 def _refuse_sampling(options: SamplingOptions) -> None:
     if any(value is not None for name, value in options.items() if name != "seed"):
-        raise UserError("this model is a LIIF, which samples nothing; leave steps, sampler and eta out")
+        raise UserError("this model samples no latent; leave steps, sampler and eta out")
 
 
 _COPIES = 5  # of the features that live at once in a residual block, with a convolution's own memory
@@ -111,11 +112,11 @@ class UnfoldedRows:
         return unfold_rows(self._features, start, stop)
 
 
-def encode_picture(liif: LIIF, low_resolution: Tensor, tile: str | int) -> Tensor:
+def encode_picture(network: LocalImplicit, low_resolution: Tensor, tile: str | int) -> Tensor:
     """Features of an image (1, 3, height, width) in [-1, 1] of any size.
 
     Args:
-        liif: whose encoder it is.
+        network: whose encoder it is.
         low_resolution: the image.
         tile: `auto`, `none` or the side of a tile in pixels; see `choose_tiling`.
 
@@ -123,11 +124,11 @@ def encode_picture(liif: LIIF, low_resolution: Tensor, tile: str | int) -> Tenso
         UserError: a tile too small for its overlap, or another word.
     """
     size = (low_resolution.shape[2], low_resolution.shape[3])
-    tiling = fit_tiling(low_resolution.device, size, tile, 4 * _COPIES * liif.settings.width)
+    tiling = fit_tiling(low_resolution.device, size, tile, 4 * _COPIES * network.settings.encoder.width)
     if tiling is None:
-        return liif.encode(low_resolution)
+        return network.encode(low_resolution)
 
     def encode(region: Region) -> Tensor:
-        return liif.encode(crop(low_resolution, region).contiguous()).float()
+        return network.encode(crop(low_resolution, region).contiguous()).float()
 
     return blend(size, tiling, encode)

@@ -4,15 +4,25 @@ import pytest
 import torch
 
 from arbiscale.config.autoencoder import HeadSettings
-from arbiscale.models.liif import LIIF, LIIFNetworkSettings, unfold_rows
+from arbiscale.config.local_implicit import ImageEncoderSettings, LocalImplicitSettings
+from arbiscale.models.local_implicit import LocalImplicit, unfold_rows
 
 IMAGE = torch.rand(2, 3, 9, 11, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
+def settings(width: int) -> LocalImplicitSettings:
+    """A LIIF's."""
+    return LocalImplicitSettings(
+        encoder=ImageEncoderSettings(kind="edsr", width=width, blocks=2),
+        head=HeadSettings(width=8, layers=2),
+        residual=False,
+    )
+
+
 @pytest.fixture(scope="module")
-def liif() -> LIIF:
+def liif() -> LocalImplicit:
     torch.manual_seed(0)
-    return LIIF(LIIFNetworkSettings(width=4, blocks=2, head=HeadSettings(width=8, layers=2))).eval()
+    return LocalImplicit(settings(4)).eval()
 
 
 def test_unfolding_reads_the_eight_neighbours_and_zeros_outside() -> None:
@@ -30,7 +40,7 @@ def test_rows_are_those_of_the_whole(start: int, stop: int) -> None:
 
 
 @torch.no_grad()
-def test_features_are_of_the_images_size_and_a_region_is_that_of_the_whole(liif: LIIF) -> None:
+def test_features_are_of_the_images_size_and_a_region_is_that_of_the_whole(liif: LocalImplicit) -> None:
     features = liif.encode(IMAGE)
     assert features.shape == (2, 4, 9, 11)
     whole = liif.decode(features, (23, 40))
