@@ -20,7 +20,7 @@ from arbiscale.evaluation.super_resolution import evaluate_super_resolution
 from arbiscale.imaging.coordinates import Size
 from arbiscale.inference.loading import load_model
 from arbiscale.inference.model import Model
-from arbiscale.interop import import_liif
+from arbiscale.interop import import_local_implicit
 from tests.stand_ins import NO_NETWORKS, texture
 
 Make = Callable[..., Any]
@@ -54,7 +54,7 @@ def test_bicubic_reproduces_the_literature(
 @pytest.fixture(scope="session")
 def official_liif(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
     folder = tmp_path_factory.mktemp("liif") / "liif"
-    import_liif(shared / "weights" / "liif_edsr_baseline.pth", folder)
+    import_local_implicit(shared / "weights" / "liif_edsr_baseline.pth", folder)
     return load_model(folder, "cpu")
 
 

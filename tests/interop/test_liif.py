@@ -11,7 +11,7 @@ from torch import Tensor
 
 import arbiscale
 from arbiscale.errors import UserError
-from arbiscale.interop import import_liif, load_liif
+from arbiscale.interop import import_local_implicit, load_liif
 from arbiscale.models.local_implicit import LocalImplicit
 
 if TYPE_CHECKING:
@@ -66,12 +66,9 @@ def test_parity_notices(published: Published, wrong: str) -> None:
 def test_a_file_becomes_a_model_folder(published: Published, tmp_path: Path) -> None:
     file = tmp_path / "liif.pth"
     torch.save({"model": {"name": "liif", "args": {}, "sd": published.weights}, "epoch": 3}, file)
-    liif = import_liif(file, tmp_path / "model")
-    assert (liif.settings.encoder.width, liif.settings.encoder.blocks, liif.settings.head.layers) == (
-        16,
-        2,
-        4,
-    )
+    settings, left_out = import_local_implicit(file, tmp_path / "model")
+    assert (settings.encoder.width, settings.encoder.blocks, settings.head.layers) == (16, 2, 4)
+    assert left_out == {}
     model = arbiscale.load_model(tmp_path / "model", "cpu")
     image = published.inputs["low_resolution"]
     expected = published.outputs["decoded_52x68"]
@@ -86,7 +83,7 @@ def test_what_does_not_fit_is_named_and_nothing_written(published: Published, tm
     del published.weights["encoder.body.1.body.2.bias"]
     torch.save({"model": {"sd": published.weights}}, file)
     with pytest.raises(UserError) as caught:
-        import_liif(file, tmp_path / "model")
+        import_local_implicit(file, tmp_path / "model")
     assert str(caught.value) == (
         f"{file}: is not a LIIF as published: 1 missing: encoder.body.1.body.2.bias (16,); "
         "1 unexpected: imnet.layers.1.alpha; "

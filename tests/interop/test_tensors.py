@@ -39,7 +39,7 @@ def test_a_unet_returns_to_its_published_names(published: Published) -> None:
 
 
 def test_each_head_has_its_query_key_and_value_together() -> None:
-    pair = Pair("qkv", ("q", "k", "v"), ones=1, heads=2)
+    pair = Pair("qkv", ("q", "k", "v"), kernel=(1,), heads=2)
     fused = torch.arange(6.0)[:, None, None].expand(6, 2, 1)  # rows q0 k0 v0 q1 k1 v1
     own = pair.to_own(fused)
     assert {name: tensor[:, 0].tolist() for name, tensor in own.items()} == {
@@ -52,7 +52,7 @@ def test_each_head_has_its_query_key_and_value_together() -> None:
 
 
 def test_a_convolution_of_one_pixel_is_a_linear_layer() -> None:
-    weight, bias = module("q", "to_q", ones=2)
+    weight, bias = module("q", "to_q", kernel=(1, 1))
     tensor = torch.rand(3, 5, 1, 1)
     assert weight.to_own(tensor)["to_q.weight"].shape == (3, 5)
     assert torch.equal(weight.to_published(weight.to_own(tensor)), tensor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,20 +23,22 @@ def import_checkpoint(
     to: Annotated[Path, typer.Option(metavar="DIR", help="The model folder to write.")],
     preset: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Of the configuration it was trained with; a LIIF needs none."),
+        typer.Option(
+            metavar="NAME", help="Of the configuration it was trained with; a LIIF or a LINF needs none."
+        ),
     ] = None,
     first_stage: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="A model folder whose first stage the file's U-Net belongs to."),
     ] = None,
 ) -> None:
-    """Make a model folder of a checkpoint of arbitrary-scale-diffusion, latent-diffusion or LIIF.
+    """Make a model folder of a checkpoint of arbitrary-scale-diffusion, latent-diffusion, LIIF or LINF.
 
-    Its networks are those of params.yaml with the preset merged in; a LIIF's tensors describe it
-    themselves. Nothing of the file is executed.
+    Its networks are those of params.yaml with the preset merged in; a LIIF or a LINF describes itself.
+    Nothing of the file is executed.
     """
     if preset is None:
-        _import_liif(source, to, first_stage)
+        _import_local_implicit(source, to, first_stage)
         return
     from arbiscale.config.preset import find_preset, preview_preset
 
@@ -57,7 +60,7 @@ def export_checkpoint(
         Path, typer.Argument(metavar="TARGET", help="A .ckpt, .pt, .pth or .safetensors file.")
     ],
 ) -> None:
-    """Write a model folder as a checkpoint that arbitrary-scale-diffusion reads."""
+    """Write a model folder as a checkpoint that the published code reads."""
     find_model(str(folder))
     check_place(target)
 
@@ -67,15 +70,20 @@ def export_checkpoint(
     print(target)
 
 
-def _import_liif(source: Path, folder: Path, first_stage: Path | None) -> None:
+def _import_local_implicit(source: Path, folder: Path, first_stage: Path | None) -> None:
     if first_stage is not None:
         raise UserError("--first-stage: needs the U-Net's configuration: --preset NAME")
     check_model_folder(folder)
 
     from arbiscale import interop
 
-    encoder = interop.import_liif(source, folder).settings.encoder
-    print(f"{folder}: LIIF, EDSR encoder of {encoder.blocks} blocks and {encoder.width} channels")
+    settings, left_out = interop.import_local_implicit(source, folder)
+    encoder, head = settings.encoder, settings.head
+    name = {"liif": "LIIF", "flow": "LINF"}[head.kind] + (" of 3x3 patches" if head.patch_px == 3 else "")
+    size = f"{encoder.blocks} blocks and {encoder.width} channels"
+    print(f"{folder}: {name}, {encoder.kind.upper()} encoder of {size}")
+    for line in _not_needed(left_out):
+        print(line)
     print(f"It draws: --model {folder}")
 
 
@@ -86,10 +94,7 @@ def _report(found: Imported, folder: Path) -> list[str]:
         parts.append("U-Net (moving averages)" if found.averages else "U-Net")
         scale = f"{found.latent_scale:.6g}" if found.latent_scale is not None else "1 (the file names none)"
         parts.append(f"latent scale {scale}")
-    lines = [f"{folder}: {', '.join(parts)}"]
-    if found.left_out:
-        kinds = (f"{kind} ({count})" for kind, count in found.left_out.items())
-        lines.append(f"not needed, in tensors: {', '.join(kinds)}")
+    lines = [f"{folder}: {', '.join(parts)}", *_not_needed(found.left_out)]
     if found.unet and found.head:
         lines.append(f"It draws: --model {folder}")
     elif found.unet:
@@ -99,3 +104,8 @@ def _report(found: Imported, folder: Path) -> list[str]:
     if found.head and not found.unet:
         lines.append(f"It takes a U-Net: arbiscale import-checkpoint UNET --first-stage {folder}")
     return lines
+
+
+def _not_needed(left_out: Mapping[str, int]) -> list[str]:
+    kinds = (f"{kind} ({count})" for kind, count in left_out.items())
+    return [f"not needed, in tensors: {', '.join(kinds)}"] if left_out else []

@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from arbiscale.config.sampling import SamplingSettings
-from arbiscale.config.section import read_yaml
 from arbiscale.errors import UserError
 from arbiscale.inference.latent_model import LatentModel
 from arbiscale.inference.local_implicit_model import LocalImplicitModel
@@ -20,8 +19,7 @@ from arbiscale.inference.memory import configure_malloc
 from arbiscale.inference.model import Model, Precision
 from arbiscale.models.device import choose_device
 from arbiscale.models.folder import (
-    CONFIG,
-    LOCAL_IMPLICIT_FORMAT,
+    holds_local_implicit,
     load_autoencoder,
     load_latent_diffusion,
     load_local_implicit,
@@ -87,8 +85,7 @@ def _open(
     folder: Path, device: torch.device, precision: Precision, sampling: SamplingSettings | None
 ) -> Model:
     """What runs the model of a folder, by what its config.json says."""
-    path = folder / CONFIG
-    if path.is_file() and read_yaml(path).get("format") == LOCAL_IMPLICIT_FORMAT:
+    if holds_local_implicit(folder):
         drawing = load_local_implicit(folder).to(device).requires_grad_(False)
         return LocalImplicitModel(read_local_implicit_config(folder), drawing, device, precision)
     config = read_config(folder)

@@ -47,7 +47,14 @@ _STATE_AT = (("state_dict",), ("model", "sd"), ("model",), ())  # where files ke
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
+    """The state dict in a file; see `read_described`."""
+    return read_described(path)[0]
+
+
+def read_described(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The state dict in a .safetensors file, or in a checkpoint of PyTorch 1.6 or later.
+
+    Beside it, the arguments that LIIF's code keeps of the network; none where the file has none.
 
     Classes and functions that a checkpoint names are neither imported nor called: those that torch does not
     allow are replaced by a stand-in that accepts everything and does nothing.
@@ -59,7 +66,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path}: no such file; name a .ckpt, .pt, .pth or .safetensors file")
     if path.suffix == ".safetensors":
         try:
-            return load_file(path)
+            return load_file(path), {}
         except (SafetensorError, OSError) as error:
             raise UserError(f"{path}: is not a readable safetensors file ({error})") from None
     content = _read_pickle(path)
@@ -70,8 +77,14 @@ def read_state(path: Path) -> dict[str, Tensor]:
         if isinstance(found, Mapping):
             tensors = {name: value for name, value in found.items() if isinstance(value, Tensor)}
             if tensors:
-                return {str(name): tensor.detach() for name, tensor in tensors.items()}
+                return {str(name): tensor.detach() for name, tensor in tensors.items()}, _arguments(content)
     raise UserError(f"{path}: holds no state dict; save one with torch.save(model.state_dict(), ...)")
+
+
+def _arguments(content: Any) -> dict[str, Any]:
+    model = content.get("model")
+    arguments = model.get("args") if isinstance(model, Mapping) else None
+    return dict(arguments) if isinstance(arguments, Mapping) else {}
 
 
 def _read_pickle(path: Path) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from arbiscale.config.autoencoder import AutoencoderNetworkSettings
 from arbiscale.config.diffusion import DenoiserSettings, ProcessSettings
+from arbiscale.config.local_implicit import LocalImplicitSettings
 from arbiscale.config.section import Section, flatten, validate
 from arbiscale.errors import UserError
 
@@ -110,6 +111,16 @@ def unpublished(
     if process is not None:
         found += _others(process, "diffusion.process", _PROCESS_ALWAYS)
     return found
+
+
+def unpublished_local_implicit(settings: LocalImplicitSettings) -> list[str]:
+    """The keys whose values no published LIIF or LINF has, each with the published value."""
+    head = settings.head
+    if head.kind == "liif":
+        always: dict[str, Any] = {"encoder.kind": "edsr", "residual": False}
+    else:
+        always = {"head.kind": "flow", "head.width": 2 * head.frequencies, "residual": True}
+    return _others(settings, "network", always)
 
 
 def _others(section: Section, key: str, always: Mapping[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from arbiscale.files import atomic_file
 from arbiscale.interop.checkpoint_file import FIRST_STAGE_ROOT, SCALE, UNET_ROOT, average_name
 from arbiscale.interop.configurations import unpublished
 from arbiscale.interop.first_stage_names import first_stage_pairs
+from arbiscale.interop.local_implicit import export_local_implicit
 from arbiscale.interop.tensors import table_of, to_published
 from arbiscale.interop.unet_names import unet_pairs
 from arbiscale.models.folder import (
@@ -20,6 +21,7 @@ from arbiscale.models.folder import (
     DENOISER,
     ModelConfig,
     build_denoiser,
+    holds_local_implicit,
     read_config,
     read_tensors,
 )
@@ -29,7 +31,7 @@ SUFFIXES = (".ckpt", ".pt", ".pth", ".safetensors")
 
 
 def export_checkpoint(folder: Path, target: Path) -> None:
-    """Write a model folder as a checkpoint that arbitrary-scale-diffusion reads.
+    """Write a model folder as a checkpoint that arbitrary-scale-diffusion, LIIF's or LINF's code reads.
 
     A .ckpt holds the U-Net's weights a second time as its moving averages (at no cost in size: the storage
     is shared), as latent diffusion samples with those.
@@ -39,6 +41,9 @@ def export_checkpoint(folder: Path, target: Path) -> None:
     """
     if target.suffix not in SUFFIXES:
         raise UserError(f"{target}: must end in one of {', '.join(SUFFIXES)}")
+    if holds_local_implicit(folder):
+        export_local_implicit(folder, target)
+        return
     config = read_config(folder)
     _refuse_unpublished(folder, config)
     with torch.device("meta"):

@@ -66,5 +66,5 @@ def _feature_decoder(settings: AutoencoderNetworkSettings) -> Iterator[Pair]:
 def _middle(there: str, here: str) -> Iterator[Pair]:
     yield from modules(f"{there}.block_1", f"{here}.resnets.0", _RESIDUAL)
     yield from module(f"{there}.attn_1.norm", f"{here}.attentions.0.group_norm")
-    yield from modules(f"{there}.attn_1", f"{here}.attentions.0", _ATTENTION, ones=2)
+    yield from modules(f"{there}.attn_1", f"{here}.attentions.0", _ATTENTION, kernel=(1, 1))
     yield from modules(f"{there}.block_2", f"{here}.resnets.1", _RESIDUAL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,23 +25,25 @@ class Pair:
     Attributes:
         published: its name.
         own: its name here; of query, key and value, where the published network has them in one tensor.
-        ones: trailing axes of size 1: a published 1x1 convolution, where a linear layer stands here.
+        kernel: sides of a published convolution, where a linear layer on the unfolded window stands here.
         heads: attention heads; each has its query, key and value together in the published tensor.
     """
 
     published: str
     own: tuple[str, ...]
-    ones: int = 0
+    kernel: tuple[int, ...] = ()
     heads: int = 1
 
     def published_shape(self, own: Mapping[str, Tensor]) -> tuple[int, ...]:
         """The shape of the published tensor, from this project's."""
         rows, *rest = own[self.own[0]].shape
-        return (rows * len(self.own), *rest, *[1] * self.ones)
+        if self.kernel:
+            rest = [rest[0] // math.prod(self.kernel), *self.kernel]
+        return (rows * len(self.own), *rest)
 
     def to_own(self, published: Tensor) -> dict[str, Tensor]:
         """This project's tensors, by name, from the published one."""
-        matrix = published.reshape(published.shape[: published.ndim - self.ones])
+        matrix = published.flatten(1) if self.kernel else published
         parts = matrix.unflatten(0, (self.heads, len(self.own), -1)).unbind(1)  # (heads, rows / heads, ...)
         return {name: part.flatten(0, 1) for name, part in zip(self.own, parts, strict=True)}
 
@@ -48,19 +51,21 @@ class Pair:
         """The published tensor from this project's."""
         parts = [own[name].unflatten(0, (self.heads, -1)) for name in self.own]
         joined = torch.stack(parts, dim=1).flatten(0, 2)  # (heads * parts * rows / heads, ...)
-        return joined.reshape(*joined.shape, *[1] * self.ones)
+        return joined.unflatten(1, (-1, *self.kernel)) if self.kernel else joined
 
 
-def module(published: str, *own: str, ones: int = 0, heads: int = 1) -> Iterator[Pair]:
+def module(published: str, *own: str, kernel: tuple[int, ...] = (), heads: int = 1) -> Iterator[Pair]:
     """The pairs of one published module: its weight and its bias."""
-    yield Pair(f"{published}.weight", tuple(f"{name}.weight" for name in own), ones, heads)
-    yield Pair(f"{published}.bias", tuple(f"{name}.bias" for name in own), 0, heads)
+    yield Pair(f"{published}.weight", tuple(f"{name}.weight" for name in own), kernel, heads)
+    yield Pair(f"{published}.bias", tuple(f"{name}.bias" for name in own), (), heads)
 
 
-def modules(published: str, own: str, names: Mapping[str, str], ones: int = 0) -> Iterator[Pair]:
+def modules(
+    published: str, own: str, names: Mapping[str, str], kernel: tuple[int, ...] = ()
+) -> Iterator[Pair]:
     """The pairs of a block's modules, from a table of their names inside it."""
     for there, here in names.items():
-        yield from module(f"{published}.{there}", f"{own}.{here}", ones=ones)
+        yield from module(f"{published}.{there}", f"{own}.{here}", kernel=kernel)
 
 
 def head_modules(published: str, own: str, hidden_layers: int) -> Iterator[Pair]:

@@ -77,5 +77,5 @@ def _attention(there: str, here: str, channels: int, settings: DenoiserSettings)
     """Query, key and value are one convolution over a flat axis; each head has its three together."""
     parts = [f"{here}.to_{part}" for part in "qkv"]
     yield from module(f"{there}.norm", f"{here}.group_norm")
-    yield from module(f"{there}.qkv", *parts, ones=1, heads=channels // settings.attention_width)
-    yield from module(f"{there}.proj_out", f"{here}.to_out.0", ones=1)
+    yield from module(f"{there}.qkv", *parts, kernel=(1,), heads=channels // settings.attention_width)
+    yield from module(f"{there}.proj_out", f"{here}.to_out.0", kernel=(1,))

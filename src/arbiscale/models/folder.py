@@ -205,6 +205,12 @@ def save_local_implicit(folder: Path, config: LocalImplicitConfig, network: Loca
         save_tensors(network, temporary / LOCAL_IMPLICIT)
 
 
+def holds_local_implicit(folder: Path) -> bool:
+    """Whether a folder's configuration says that it holds a LIIF or a LINF."""
+    path = folder / CONFIG
+    return path.is_file() and read_yaml(path).get("format") == LOCAL_IMPLICIT_FORMAT
+
+
 def read_local_implicit_config(folder: Path) -> LocalImplicitConfig:
     """The configuration of a model folder of this kind; raises UserError for a damaged one."""
     path = folder / CONFIG

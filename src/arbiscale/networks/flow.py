@@ -37,7 +37,7 @@ class ConditionalFlow(nn.Module):
         self.dimensions, self.layers = dimensions, layers
         self.linears = nn.ModuleList(nn.Linear(dimensions, dimensions) for _ in range(layers + 1))
         # Affine maps only shrink. The linear ones, scaled rotations, must grow values to deviation 1.
-        shrunk = torch.sigmoid(torch.tensor(_SCALE_SHIFT)).item() ** layers
+        shrunk = torch.sigmoid(torch.tensor(_SCALE_SHIFT, device="cpu")).item() ** layers
         gain = (1 / (_RESIDUAL_STD * shrunk)) ** (1 / (layers + 1))
         for linear in _linear_maps(self):
             nn.init.orthogonal_(linear.weight, gain)
