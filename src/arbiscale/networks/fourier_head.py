@@ -122,7 +122,8 @@ class FourierHead(LocalEnsembleHead):
         return functional.linear(pixels, weight, bias)
 
     def _phase(self, cell: tuple[float, float]) -> Tensor:
-        weight = self.phase.weight.float()
+        weight = self.phase.weight
+        weight = weight.to(torch.promote_types(weight.dtype, torch.float32))
         return weight @ weight.new_tensor(cell)  # (frequencies,)
 
     def _outputs(
