@@ -31,7 +31,7 @@ def brute_force(head: FourierHead, features: Tensor, size: Size, pixel: Size) ->
     """Colour (channels,) of one output pixel of the first sample, straight from the paper's equations."""
     inputs = features.shape[-2:]
     queries = [(2 * at + 1) / count - 1 for at, count in zip(pixel, size, strict=True)]
-    cell = [2 * count / outputs for count, outputs in zip(inputs, size, strict=True)]
+    cell = [max(2 * count / outputs, head.least_cell) for count, outputs in zip(inputs, size, strict=True)]
     textures, areas = [], []
     for side_y in (-1, 1):
         for side_x in (-1, 1):
@@ -75,6 +75,18 @@ def largest_error(head: FourierHead, size: Size, drawing: FourierHead | None = N
 @pytest.mark.parametrize("size", [(5, 7), (11, 23), (3, 4), (1, 1), (29, 7)])
 def test_every_pixel_is_the_papers(head: FourierHead, size: Size) -> None:
     assert largest_error(head, size) < 1e-5
+
+
+def test_scales_beyond_the_largest_are_told_as_that_one(head: FourierHead) -> None:
+    size = (40, 14)  # by 8 and by 2
+    head.least_cell = 0.25
+    plain = largest_error(head, size)
+    head.least_cell = 0.5  # by 4
+    assert max(plain, largest_error(head, size)) < 1e-5
+    free = copy.deepcopy(head)
+    free.least_cell = 0.0
+    assert largest_error(head, size, free) > 1e-3  # the rows' cell is another
+    assert largest_error(head, (20, 14), free) < 1e-5  # nothing is beyond
 
 
 @torch.no_grad()
