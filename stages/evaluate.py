@@ -32,6 +32,8 @@ def main(stage: Stage) -> None:
         torch.set_num_threads(runtime.threads)
     data = read_held_out_data(CROPS)
     models = {name: load_model(MODELS / name, runtime.device, sampling=settings.sampling) for name in NAMES}
+    for model in models.values():
+        model.temperature = settings.temperature
     extra = {name: load_model(at, runtime.device) for name, at in by_name(settings.extra_models).items()}
     device = models[NAMES[0]].device
     compares_sets = "generation" in settings.protocols

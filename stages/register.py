@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from arbiscale.config.evaluate import EvaluateSettings
 from arbiscale.config.runtime import RegisterSettings
-from arbiscale.config.sampling import SamplingSettings
 from arbiscale.inference import serving
 from arbiscale.models.folder import load_latent_diffusion, read_config, save_latent_diffusion
 from arbiscale.pipeline.stage import Stage, run_stage
@@ -16,10 +16,11 @@ PACKED = Path("models/packed")
 
 
 def main(stage: Stage) -> None:
-    """Give the model its default sampler, write it as one folder and register that."""
+    """Give the model its default sampler and temperature, write it as one folder and register that."""
     settings = stage.settings("register", RegisterSettings)
-    sampling = stage.settings("evaluate.sampling", SamplingSettings)
-    config = read_config(MODEL).model_copy(update={"sampling": sampling})
+    measured = stage.settings("evaluate", EvaluateSettings)
+    defaults = {"sampling": measured.sampling, "temperature": measured.temperature}
+    config = read_config(MODEL).model_copy(update=defaults)
     save_latent_diffusion(PACKED, config, load_latent_diffusion(MODEL))
     tags = {"fingerprint": stage.fingerprint}
     version = register(stage.store, PACKED, settings.model_name, serving, tags=tags, run_id=stage.run.id)

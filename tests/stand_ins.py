@@ -31,12 +31,22 @@ class StandIn:
     downsampling: int = 4
     sampling: SamplingSettings | None = None
     timesteps: int = 0
+    has_texture: bool = False
+    temperature: float = 0.0
     device = torch.device("cpu")
 
     def encode(self, image: Tensor) -> Tensor:
         return functional.pixel_unshuffle(image, self.downsampling)
 
-    def decode(self, latent: Tensor, size: Size, *, base: Tensor | None = None) -> Tensor:
+    def decode(
+        self,
+        latent: Tensor,
+        size: Size,
+        *,
+        base: Tensor | None = None,
+        temperature: float | None = None,
+        seed: int = 0,
+    ) -> Tensor:
         return resize(functional.pixel_shuffle(latent, self.downsampling), size)
 
     def base(self, low_resolution: Tensor, size: Size) -> Tensor | None:

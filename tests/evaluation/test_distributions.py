@@ -97,8 +97,8 @@ def test_pictures_are_not_kept_beyond_their_batch(
     alive: list[int] = []
 
     class Watched(Parrot):
-        def decode(self, latent: Tensor, size: Size, *, base: Tensor | None = None) -> Tensor:
-            images = super().decode(latent, size).clone()
+        def decode(self, latent: Tensor, size: Size, **others: Any) -> Tensor:
+            images = super().decode(latent, size, **others).clone()
             drawn.append(weakref.ref(images))
             alive.append(sum(each() is not None for each in drawn))
             return images

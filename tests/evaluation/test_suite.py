@@ -27,6 +27,7 @@ def settings(protocols: list[str], **folders: Any) -> EvaluateSettings:
             "perceptual": ["lpips"],
             "folders": {"div2k": "", "faces": "", "benchmark": []} | folders,
             "extra_models": [],
+            "temperature": 0,
             "trade_off": {"scales": [], "temperatures": [0], "steps": [1, 2], "etas": [0]},
             "crop_px": 64,
             "crops_per_photograph": 1,

@@ -15,10 +15,13 @@ from arbiscale.config.evaluate import TradeOffSettings
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.evaluation.held_out import HeldOutCrop
 from arbiscale.evaluation.networks import MetricNetworks
-from arbiscale.evaluation.scores import Evaluation
+from arbiscale.evaluation.scores import Evaluation, OperatingPoint
 from arbiscale.evaluation.super_resolution import evaluate_super_resolution
 from arbiscale.evaluation.trade_off import evaluate_trade_off
+from arbiscale.imaging.coordinates import Size
 from arbiscale.inference.latent_model import LatentModel
+from arbiscale.models.folder import ModelConfig
+from arbiscale.models.latent_diffusion import LatentDiffusion
 from tests.stand_ins import NO_NETWORKS, MeanDifference, StandIn
 
 GREY = [HeldOutCrop(name, np.full((64, 64, 3), 100, np.uint8)) for name in "ab"]
@@ -32,13 +35,25 @@ def settings(**changes: Any) -> TradeOffSettings:
 
 @dataclass
 class Levels(StandIn):
-    """Samples grey pictures that are too bright by `steps` levels of 255, by ten more with eta 1."""
+    """Samples grey pictures that are too bright by `steps` levels of 255, by ten more with eta 1.
+
+    Draws them a hundred levels brighter at temperature 1.
+    """
+
+    latents: int = 0  # how many batches of them were asked for
 
     def sample_latents(
-        self, low_resolution: Tensor, *, seed: int, steps: int, eta: float | None = None
+        self, low_resolution: Tensor, *, seed: int, steps: int = 0, eta: float | None = None
     ) -> Tensor:
+        self.latents += 1
         latents = super().sample_latents(low_resolution, seed=seed)
         return latents + (steps + 10 * (eta or 0)) * 2 / 255
+
+    def decode(
+        self, latent: Tensor, size: Size, *, temperature: float | None, seed: int, **others: Any
+    ) -> Tensor:
+        assert seed == 0
+        return super().decode(latent, size, **others) + 100 * (temperature or 0) * 2 / 255
 
 
 def levels(sampler: str = "ddim", timesteps: int = 100) -> Levels:
@@ -74,6 +89,35 @@ def test_steps_end_with_the_process_and_other_samplers_have_no_eta() -> None:
     assert found == [(scale, *row) for scale in (2, 4) for row in rows]
 
 
+def off_by(point: OperatingPoint) -> float:
+    """Levels of 255 by which a point's pictures are too bright."""
+    return round(point.lpips * 255 / 2, 3)
+
+
+def test_a_flow_draws_one_latent_at_every_temperature() -> None:
+    flow = Levels("super_resolution", has_texture=True)
+    found = evaluate({"linf": flow}, temperatures=[0, 0.5, 0.25]).trade_off[1:]
+    assert [(each.setting.temperature, off_by(each)) for each in found] == [(0, 0), (0.5, 50), (0.25, 25)]
+    assert {(each.setting.varied, each.setting.steps) for each in found} == {("temperature", None)}
+    assert flow.latents == 1
+
+
+def test_a_diffusion_model_with_a_flow_has_both() -> None:
+    flow = levels()
+    flow.has_texture, flow.temperature = True, 0.25
+    found = evaluate({"both": flow}, temperatures=[0, 0.5], steps=[1, 2], etas=[1]).trade_off[1:]
+    values = [(each.setting.varied, *each.setting.values.values(), off_by(each)) for each in found]
+    assert values == [
+        ("steps", 1, 1, 0.25, 36),
+        ("steps", 2, 1, 0.25, 37),
+        ("temperature", 4, 0, 0, 4),
+        ("temperature", 4, 0, 0.5, 54),
+    ]
+    assert flow.latents == 3
+    nothing_varies = evaluate({"both": flow}, temperatures=[], steps=[]).trade_off[1]
+    assert (nothing_varies.setting.varied, off_by(nothing_varies)) == (None, 29)
+
+
 def test_a_model_without_settings_is_one_point() -> None:
     evaluation = evaluate({"liif": StandIn("super_resolution", 2 * 5 / 255)})
     point = evaluation.trade_off[1]
@@ -82,22 +126,29 @@ def test_a_model_without_settings_is_one_point() -> None:
     assert point.lpips == pytest.approx(10 / 255, rel=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["liif", "flow"])
 def test_at_its_own_setting_a_model_has_the_tables_numbers(
-    latent_model: Callable[..., LatentModel], crops: list[HeldOutCrop]
+    kind: str,
+    model_config: Callable[..., ModelConfig],
+    make_model: Callable[[ModelConfig], LatentDiffusion],
+    crops: list[HeldOutCrop],
 ) -> None:
-    models = {"autoencoder": latent_model("reconstruction"), "diffusion": latent_model()}
+    config = model_config(head={"kind": kind, "width": 8, "layers": 1})
+    sampling = SamplingSettings(steps=2, spacing="trailing", eta=0.0)
+    model = LatentModel(config, make_model(config), torch.device("cpu"), "float32", sampling)
+    model.temperature = 0.5
+    models = {"autoencoder": StandIn("reconstruction"), "diffusion": model}
     table = evaluate_super_resolution(models, crops, [2.7], seed=5, networks=LPIPS).means()["x2.7"]
-    curve = evaluate_trade_off(
-        {"diffusion": models["diffusion"]},
-        crops,
-        settings(scales=[2.7], steps=[2, 500], etas=[0]),
-        seed=5,
-        networks=LPIPS,
-    )
-    assert [each.setting.values for each in curve.trade_off] == [{}, {"steps": 2, "eta": 0}]
-    for point in curve.trade_off:
+    wanted = settings(scales=[2.7], steps=[2, 500], etas=[0], temperatures=[0.5, 0])
+    curve = evaluate_trade_off({"diffusion": model}, crops, wanted, seed=5, networks=LPIPS).trade_off
+    own = {"steps": 2, "eta": 0} | ({"temperature": 0.5} if kind == "flow" else {})
+    points = {each.setting.varied: each for each in curve if each.setting.values in ({}, own)}
+    assert list(points) == ([None, "steps", "temperature"] if kind == "flow" else [None, "steps"])
+    for point in points.values():
         row = table[point.row]
         assert (point.psnr, point.lpips) == (pytest.approx(row["psnr"]), pytest.approx(row["lpips"]))
+    if kind == "flow":
+        assert abs(curve[-1].psnr - points["temperature"].psnr) > 0.1
 
 
 def test_points_without_a_value_are_left_out_with_the_reason() -> None:

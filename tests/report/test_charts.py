@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from arbiscale.evaluation.scores import OperatingPoint
+from arbiscale.evaluation.scores import OperatingPoint, Setting
 from arbiscale.report.charts import Labels, Series, Style, bar_chart, line_chart, scatter_chart
 from arbiscale.report.facts import Training
 from arbiscale.report.figures import learning_curves, styles, thinned, trade_offs
@@ -120,6 +120,16 @@ def test_trade_offs_are_a_chart_a_scale_and_a_curve_an_eta(points: list[Operatin
         each.get("stroke-dasharray") for each in root.iter("path") if each.get("stroke") == "var(--hue-1)"
     ]
     assert len({*dashes}) == 2, "a curve of every eta looks different"
+
+
+def test_temperatures_are_a_curve_of_their_own(points: list[OperatingPoint]) -> None:
+    for temperature in (0.0, 0.6):
+        setting = Setting("temperature", steps=4, eta=0.0, temperature=temperature)
+        points.append(OperatingPoint("diffusion", 4.0, setting, 24.25 - temperature, 0.25))
+    (figure,) = trade_offs(points, styles(["bicubic", "diffusion"], "diffusion"))
+    assert tooltips(figure.chart)[1:] == [f"diffusion, {each}" for each in ("eta 0", "eta 1", "temperature")]
+    assert {"0", "0.6"} <= {*texts(figure.chart)}
+    assert "diffusion steps 4, eta 0, temperature 0.6: 23.65 dB, 0.250" in figure.chart
 
 
 def test_bars_have_their_names_and_values() -> None:

@@ -106,12 +106,28 @@ def test_a_protocols_plots_lie_in_a_folder_of_its_own(tmp_path: Path) -> None:
 def test_trade_off_points_have_a_line_each(points: list[OperatingPoint], tmp_path: Path) -> None:
     values = points_of(Evaluation(trade_off=points[:2]))
     assert values == [
-        {"row": "bicubic", "scale": 4, "steps": None, "eta": None, "psnr": 23, "lpips": 0.5},
-        {"row": "diffusion", "scale": 4, "steps": 4, "eta": 0, "psnr": 24.25, "lpips": 0.3125},
+        {
+            "row": "bicubic",
+            "scale": 4,
+            "steps": None,
+            "eta": None,
+            "temperature": None,
+            "psnr": 23,
+            "lpips": 0.5,
+        },
+        {
+            "row": "diffusion",
+            "scale": 4,
+            "steps": 4,
+            "eta": 0,
+            "temperature": None,
+            "psnr": 24.25,
+            "lpips": 0.3125,
+        },
     ]
     write_trade_off(tmp_path / "trade_off.csv", values)
-    head = "row,scale,steps,eta,psnr,lpips\n"
-    lines = "bicubic,4,,,23,0.5\ndiffusion,4,4,0,24.25,0.3125\n"
+    head = "row,scale,steps,eta,temperature,psnr,lpips\n"
+    lines = "bicubic,4,,,,23,0.5\ndiffusion,4,4,0,,24.25,0.3125\n"
     assert (tmp_path / "trade_off.csv").read_text() == head + lines
     write_trade_off(tmp_path / "trade_off.csv", [])  # dvc.yaml plots it: it is always there
     assert (tmp_path / "trade_off.csv").read_text() == head

@@ -17,6 +17,7 @@ Named = Annotated[
     str, Field(pattern=r"^[a-z0-9_-]+=.+$")
 ]  # NAME=WHERE; the name becomes part of metrics' names
 Scale = Annotated[float, Field(ge=1, le=64)]  # output / input
+Temperature = Annotated[float, Field(ge=0, le=1)]
 PerceptualName = Literal["lpips", "lpips_vgg", "dists"]
 ROWS = ("bicubic", "lanczos", "autoencoder", "diffusion", "align_timesteps", "align_samples", "other_latent")
 
@@ -25,7 +26,7 @@ class TradeOffSettings(Section):
     """What varies along the curves of LPIPS against PSNR, on the crops of the protocol `sample`."""
 
     scales: list[Scale]  # none = no curves
-    temperatures: list[Annotated[float, Field(ge=0, le=1)]]  # of models whose head is a flow
+    temperatures: list[Temperature]  # of models whose head is a flow
     steps: list[Annotated[int, Field(ge=1, le=10_000)]]  # of diffusion models
     etas: list[Annotated[float, Field(ge=0, le=1)]]  # of those that are sampled by ddim
 
@@ -53,6 +54,7 @@ class EvaluateSettings(Section):
     generation_count: int = Field(ge=2, le=100_000)
     diversity_seeds: int = Field(ge=0, le=100)  # draws of each picture; 0 = diversity is not measured
     sampling: SamplingSettings  # also the registered model's default
+    temperature: Temperature  # of models whose head is a flow; also the registered model's default
     protocols: list[ProtocolName] = Field(min_length=1)
     perceptual: list[PerceptualName]  # columns; each needs its network's weights
     folders: EvaluateFolders

@@ -55,7 +55,7 @@ def draw(model: Model, sizes: Sequence[Size], count: int, seed: int) -> Iterator
         images, seconds = {}, {}
         for size in sizes:
             before = now_seconds(model.device)
-            images[size] = model.decode(latent, size)
+            images[size] = model.decode(latent, size, seed=seed + pictures.start)
             seconds[size] = sampled - begun + now_seconds(model.device) - before
         names = [f"seed {seed}, picture {number}" for number in range(pictures.start, pictures.stop)]
         shown = {size: as_shown(image) for size, image in images.items()}

@@ -65,7 +65,7 @@ def draw_rows(protocol: Protocol, upscalers: Upscalers, pairs: Pairs) -> Iterato
         row, latent = _model_row(name, model, pairs, upscalers.seeds)
         yield row
     if shift := shift_to_others(pairs.photographs):
-        other = drawing(model, latent.roll(shift, dims=0), low)
+        other = drawing(model, latent.roll(shift, dims=0), low, upscalers.seeds[0])
         yield Row("other_latent", other, row.latent_size, None)
     for name, model in upscalers.extra.items():
         yield _model_row(name, model, pairs, upscalers.seeds)[0]
@@ -75,14 +75,15 @@ def _model_row(name: str, model: Model, pairs: Pairs, seeds: Sequence[int]) -> t
     """A model's row, its latents sampled, and these."""
 
     def redraw(seed: int) -> Draw:
-        return drawing(model, make_latents(model, pairs, {"seed": seed}), pairs.low)
+        return drawing(model, make_latents(model, pairs, {"seed": seed}), pairs.low, seed)
 
     begun = now_seconds(model.device)
     latent = make_latents(model, pairs, {"seed": seeds[0]})
     seconds = now_seconds(model.device) - begun
     latent_size = (latent.shape[-2], latent.shape[-1])
     others = [partial(redraw, seed) for seed in seeds[1:] if model.task != "reconstruction"]
-    return Row(name, drawing(model, latent, pairs.low), latent_size, seconds, others), latent
+    draw = drawing(model, latent, pairs.low, seeds[0])
+    return Row(name, draw, latent_size, seconds, others), latent
 
 
 def _lanczos(low: Tensor, size: Size) -> Tensor:
@@ -102,12 +103,14 @@ def make_latents(model: Model, pairs: Pairs, options: SamplingOptions) -> Tensor
     return in_batches(lambda part: model.sample_latents(low[part], **options), len(low), fine)
 
 
-def drawing(model: Model, latent: Tensor, low: Tensor) -> Draw:
-    """How a model draws its latents, at any size."""
+def drawing(model: Model, latent: Tensor, low: Tensor, seed: int, temperature: float | None = None) -> Draw:
+    """How a model draws its latents, at any size; a flow with this seed and temperature (None = its own)."""
 
     def draw(size: Size) -> Tensor:
         def decode(part: slice) -> Tensor:
-            return model.decode(latent[part], size, base=model.base(low[part], size))
+            return model.decode(
+                latent[part], size, base=model.base(low[part], size), temperature=temperature, seed=seed
+            )
 
         return in_batches(decode, len(latent), size)
 

@@ -34,16 +34,18 @@ class Setting:
         varied: the one that differs from point to point of a curve.
         steps: sampling steps.
         eta: noise that ddim adds.
+        temperature: of a flow's texture.
     """
 
-    varied: Literal["steps"] | None = None
+    varied: Literal["steps", "temperature"] | None = None
     steps: int | None = None
     eta: float | None = None
+    temperature: float | None = None
 
     @property
     def values(self) -> dict[str, float]:
         """The settings that there are, by name."""
-        found = {"steps": self.steps, "eta": self.eta}
+        found = {"steps": self.steps, "eta": self.eta, "temperature": self.temperature}
         return {name: value for name, value in found.items() if value is not None}
 
     def __str__(self) -> str:

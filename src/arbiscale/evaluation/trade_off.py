@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from dataclasses import replace
+from itertools import groupby, product
 from math import isfinite
+from operator import attrgetter
 from statistics import fmean
 
 from torch import Tensor
@@ -32,13 +34,14 @@ def evaluate_trade_off(
     """Measure every model at several settings, on the pictures of the protocol `sample`.
 
     A diffusion model gives a point for every number of steps that it can take and, where ddim samples it,
-    every eta. Bicubic, and a model without settings, give one point.
+    every eta; a model whose head is a flow for every temperature, a diffusion model then at its own steps.
+    Bicubic, and a model without settings, give one point.
 
     Args:
         models: of super-resolution, by the names of their rows.
         crops: of one size.
         settings: scales, and what varies.
-        seed: of the sampling noise.
+        seed: of the sampling noise, and of textures.
         networks: LPIPS (AlexNet) among them, or there are no curves.
     """
     lpips = networks.perceptual.get("lpips")
@@ -65,12 +68,17 @@ def evaluate_trade_off(
 
 
 def _settings_of(model: Model, settings: TradeOffSettings) -> list[Setting]:
-    """The settings at which a model is measured."""
-    if model.sampling is None or not model.timesteps:
-        return [Setting()]
-    etas = settings.etas if model.sampling.sampler == "ddim" else [None]
-    possible = [steps for steps in settings.steps if steps <= model.timesteps]
-    return [Setting("steps", steps, eta) for eta, steps in product(etas, possible)]
+    """The settings at which a model is measured, those of one latent after one another."""
+    own, found = Setting(temperature=model.temperature if model.has_texture else None), []
+    if model.sampling is not None and model.timesteps:
+        takes_eta = model.sampling.sampler == "ddim"
+        possible = [steps for steps in settings.steps if steps <= model.timesteps]
+        for eta, steps in product(settings.etas if takes_eta else [None], possible):
+            found.append(replace(own, varied="steps", steps=steps, eta=eta))
+        own = replace(own, steps=model.sampling.steps, eta=model.sampling.eta if takes_eta else None)
+    if model.has_texture:
+        found += [replace(own, varied="temperature", temperature=each) for each in settings.temperatures]
+    return found or [own]
 
 
 def _draw(
@@ -80,11 +88,14 @@ def _draw(
     size = (pairs.truth.shape[-2], pairs.truth.shape[-1])
     yield "bicubic", Setting(), resized(SAMPLE, pairs.low, size)
     for row, model in models.items():
-        for setting in _settings_of(model, settings):
+        for (steps, eta), alike in groupby(_settings_of(model, settings), attrgetter("steps", "eta")):
             options: SamplingOptions = {"seed": seed}
-            if setting.steps is not None:
-                options |= {"steps": setting.steps, "eta": setting.eta}
-            yield row, setting, drawing(model, make_latents(model, pairs, options), pairs.low)(size)
+            if steps is not None:
+                options |= {"steps": steps, "eta": eta}
+            latent = make_latents(model, pairs, options)
+            for setting in alike:
+                draw = drawing(model, latent, pairs.low, seed, setting.temperature)
+                yield row, setting, draw(size)
 
 
 def _missing(images: Tensor, distance: float) -> str:

@@ -75,7 +75,7 @@ def planes(means: Means, look: Mapping[str, Style]) -> dict[str, list[Figure]]:
 
 
 def trade_offs(points: Sequence[OperatingPoint], look: Mapping[str, Style]) -> list[Figure]:
-    """LPIPS against PSNR while one setting varies: a chart a scale; of a row a curve for every eta."""
+    """LPIPS against PSNR while one setting varies: a chart a scale, with curves of etas and temperatures."""
     psnr, lpips = measures(["psnr", "lpips"])
     found = []
     for scale in dict.fromkeys(point.scale for point in points):
@@ -109,7 +109,8 @@ def trade_offs(points: Sequence[OperatingPoint], look: Mapping[str, Style]) -> l
 
 def _common(setting: Setting) -> str:
     """What distinguishes a curve from others of its row."""
-    return f"eta {setting.eta:g}" if setting.eta is not None else setting.varied or ""
+    by_eta = setting.varied == "steps" and setting.eta is not None
+    return f"eta {setting.eta:g}" if by_eta else setting.varied or ""
 
 
 def _tag(point: OperatingPoint) -> str:
