@@ -158,3 +158,85 @@ def test_a_liif_needs_no_preset(
     assert run("import-checkpoint", "liif.pth", "--to", "other", "--first-stage", "models/liif") == 2
     assert "--first-stage: needs" in capsys.readouterr().err
     assert not Path("other").exists()
+
+
+def linf_layers(patch_px: int) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a published LINF's convolutions: EDSR-baseline, 256 hidden channels."""
+    encoder = {"head.0": (64, 3, 3, 3), "body.16": (64, 64, 3, 3)}
+    for block in range(16):
+        encoder |= {f"body.{block}.body.{number}": (64, 64, 3, 3) for number in (0, 2)}
+    layers = {"coef": (256, 64, 3, 3), "freq": (256, 64, 3, 3), "layers.0": (256, 1024, 1, 1)}
+    layers |= {f"layers.{number}": (256, 256, 1, 1) for number in (2, 4)}
+    layers["layers.6"] = (10 * 2 * 3 * patch_px**2, 256, 1, 1)
+    return {f"encoder.{name}": shape for name, shape in encoder.items()} | layers
+
+
+def linf_state(patch_px: int) -> dict[str, Tensor]:
+    """A published LINF at its full size, with random weights that draw a little."""
+    layers, state = linf_layers(patch_px), {}
+    for name, shape in layers.items():
+        state[f"{name}.weight"] = torch.randn(shape) / (shape[1] * shape[2] * shape[3]) ** 0.5 / 2
+        state[f"{name}.bias"] = 0.01 * torch.randn(shape[0])
+    dimensions = 3 * patch_px**2
+    for name in (*(f"linears.{number}" for number in range(10)), "last"):
+        state[f"imnet.{name}._weight"] = 1.5 * torch.linalg.qr(torch.randn(dimensions, dimensions))[0]
+        state[f"imnet.{name}.bias"] = 0.01 * torch.randn(dimensions)
+    mean = torch.tensor([0.4488, 0.4371, 0.4040])
+    for name, colour in (("sub_mean", -mean), ("add_mean", mean)):
+        state[f"encoder.{name}.weight"] = torch.eye(3)[..., None, None]
+        state[f"encoder.{name}.bias"] = colour
+    return state | {"phase.weight": torch.randn(128, 2)}
+
+
+@pytest.mark.parametrize(
+    ("patch_px", "parameters", "name"), [(1, 1_925_632, "LINF"), (3, 2_057_176, "LINF of 3x3 patches")]
+)
+def test_a_linf_at_full_size_upscales_a_photograph_and_returns(
+    patch_px: int,
+    parameters: int,
+    name: str,
+    tmp_path: Path,
+    shared: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state = linf_state(patch_px)
+    learnt = (tensor.numel() for key, tensor in state.items() if "_mean." not in key)
+    assert sum(learnt) == parameters
+    monkeypatch.chdir(tmp_path)
+    torch.save({"model": {"sd": state}, "epoch": 1}, "linf.pth")
+    assert run("import-checkpoint", "linf.pth", "--to", "linf") == 0
+    assert capsys.readouterr().out == (
+        f"linf: {name}, EDSR encoder of 16 blocks and 64 channels\nIt draws: --model linf\n"
+    )
+    photograph = Image.open(shared / "data" / "photos_cc0" / "beacon-street-sunset.jpg").convert("RGB")
+    crop = photograph.crop((100, 100, 130, 120))
+    crop.save("in.png")
+    options = ["--scale", "3.3x2.7", "--model", "linf", "--device", "cpu"]
+    assert run("upscale", "in.png", "out.png", *options) == 0
+    drawn = Image.open("out.png")
+    assert drawn.size == (81, 66)
+    bilinear = crop.resize(drawn.size, Image.Resampling.BILINEAR)
+    difference = np.asarray(drawn, np.float32) - np.asarray(bilinear, np.float32)
+    assert 0.1 < np.abs(difference).mean() < 30
+
+    assert run("export-checkpoint", "linf", "back.pth") == 0
+    back = torch.load("back.pth", weights_only=True)["model"]["sd"]
+    assert back.keys() == state.keys()
+    assert all(torch.equal(back[key], tensor) for key, tensor in state.items())
+
+
+def test_a_linf_that_does_not_fit_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = linf_state(1)
+    del state["encoder.body.7.body.2.bias"]
+    state["layers.6.weight"] = torch.zeros(54, 256, 1, 1)
+    monkeypatch.chdir(tmp_path)
+    torch.save({"model": {"sd": state}}, "linf.pth")
+    assert run("import-checkpoint", "linf.pth", "--to", "models/linf") == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "1 missing: encoder.body.7.body.2.bias (64,)" in said
+    assert "layers.6.weight is (54, 256, 1, 1), not (60, 256, 1, 1)" in said
+    assert not Path("models").exists()
