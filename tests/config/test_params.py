@@ -85,6 +85,11 @@ def without(key: str) -> dict[str, Any]:
 ADDED_LATER = {
     "diffusion.denoiser.transformer_layers": 0,
     "align.samples.sampling.sampler": "ddim",
+    "autoencoder.network.head.kind": "liif",
+    "autoencoder.network.head.frequencies": 32,
+    "autoencoder.network.head.flow_layers": 10,
+    "autoencoder.network.head.patch_px": 1,
+    "autoencoder.network.head.blend_patches": True,
     "evaluate.sampling.sampler": "ddim",
 }
 

@@ -35,13 +35,14 @@ def test_only_a_region_is_decoded(
     autoencoder_training: Maker, images: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module, regions = autoencoder_training(target_px=[40, 40], decode_px=16), []
-    decode = module.autoencoder.decode
+    decoder = module.autoencoder.decoder
+    learn = decoder.learn
 
-    def watched(*arguments: object, **keywords: object) -> Tensor:
-        regions.append(keywords["region"])
-        return decode(*arguments, **keywords)
+    def watched(latent: Tensor, size: object, region: object, *rest: object) -> object:
+        regions.append(region)
+        return learn(latent, size, region, *rest)
 
-    monkeypatch.setattr(module.autoencoder, "decode", watched)
+    monkeypatch.setattr(decoder, "learn", watched)
     for _ in range(8):
         module.losses(images)
     assert {region[2:] for region in regions} == {(16, 16)}
@@ -104,3 +105,17 @@ def test_validation_measures_the_reconstruction(autoencoder_training: Maker, ima
     error = (base_image(shrink(images, 4), (32, 32)).clamp(-1, 1) - images).square().mean((1, 2, 3))
     assert validation.metrics["psnr"] == pytest.approx(float((10 * torch.log10(4 / error)).mean()))
     assert validation.images["reconstruction"].shape == (64, 64, 3)  # drawn above the truth, two beside
+
+
+@pytest.mark.parametrize("patch_px", [1, 3])
+def test_a_flow_learns_its_likelihood(autoencoder_training: Maker, images: Tensor, patch_px: int) -> None:
+    head = {"kind": "flow", "width": 8, "layers": 1, "frequencies": 4, "flow_layers": 2, "patch_px": patch_px}
+    module = autoencoder_training(network={"head": head}, target_px=[18, 18], decode_px=20, nll_weight=0.25)
+    losses = module.losses(images)
+    decoder, size, whole = module.autoencoder.decoder, (18, 18), (0, 0, 18, 18)
+    features = decoder.feature_decoder(module.autoencoder.encode(images).mode())
+    residual = resize(images, size) - base_image(shrink(images, 4), size)
+    likelihood = decoder.head.log_likelihood(features, size, whole, residual)
+    assert likelihood.shape == (2, 18 // patch_px, 18 // patch_px)
+    assert_close(losses["nll"], -likelihood.mean())
+    assert_close(losses["loss"], losses["image"] + 0.25 * losses["nll"])

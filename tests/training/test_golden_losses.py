@@ -86,6 +86,8 @@ def record_twenty_steps(
         adversarial_weight=0.1,
         training=training_settings(steps=STEPS, schedule="constant", gradient_clip=0.0).model_dump(),
     )
+    flow = {"kind": "flow", "width": 8, "layers": 1, "frequencies": 4, "flow_layers": 2}
+    fourier = {"kind": "fourier", "width": 8, "layers": 2, "frequencies": 4}
     modules: dict[str, TrainingModule] = {
         "autoencoder": plain,
         "autoencoder with all terms": all_terms,
@@ -94,6 +96,14 @@ def record_twenty_steps(
         "align_timesteps": TimestepAlignment(align, model(), weights_dir),
         "align_samples": SampleAlignment(align, model(), weights_dir),
         "align_samples of generation": SampleAlignment(align, model("generation"), weights_dir),
+        "autoencoder with a Fourier head": autoencoder_training(
+            network={"head": fourier}, training=training.model_dump()
+        ),
+        "autoencoder with a flow over patches": autoencoder_training(
+            network={"head": flow | {"patch_px": 3}}, training=training.model_dump()
+        ),
+        "align_timesteps with a flow": TimestepAlignment(align, model(head=flow), weights_dir),
+        "align_samples with a flow": SampleAlignment(align, model(head=flow), weights_dir),
     }
     lines = []
     for name, module in modules.items():

@@ -35,6 +35,7 @@ class AlignSettings(Section):
     image_norm: Literal["l1", "l2"]  # of the image loss (equation 8: l2)
     lpips_weight: float = Field(ge=0)  # inside the image loss
     grid_weight: float = Field(ge=0)  # inside the image loss: against a pattern at the latent grid
+    nll_weight: float = Field(ge=0)  # inside the image loss: in nats a patch, where a flow draws
     weight_clamp: float = Field(gt=0)  # largest signal-to-noise weight of one sample
     decode_px: int = Field(ge=8)  # side of the region that is decoded and compared
 

@@ -42,8 +42,16 @@ class HeadSettings(Section):
     layers: int = Field(ge=1)  # hidden layers
     frequencies: int = Field(default=32, ge=1)  # of a latent pixel: fourier, flow
     flow_layers: int = Field(default=10, ge=1)
-    patch_px: Literal[1, 3] = 1  # side of what the flow draws at once
+    patch_px: int = Field(default=1, ge=1, le=9)  # side of what the flow draws at once
     blend_patches: bool = True  # no grid of patches; published: false
+
+    @model_validator(mode="after")
+    def _patch_has_a_centre(self) -> HeadSettings:
+        if self.patch_px % 2 == 0:
+            raise ValueError(
+                f"patch_px: must be odd, as patches have a pixel in the middle (got {self.patch_px})"
+            )
+        return self
 
 
 class AutoencoderNetworkSettings(Section):
@@ -87,6 +95,7 @@ class AutoencoderSettings(Section):
     decode_px: int = Field(ge=8)  # side of the region of it that is decoded and compared
     lr: float = Field(gt=0, le=1)
     kl_weight: float = Field(ge=0)
+    nll_weight: float = Field(ge=0)  # of the flow's negative log-likelihood, in nats a patch: head.kind flow
     lpips_weight: float = Field(ge=0)
     grid_weight: float = Field(ge=0)  # against a pattern at the latent grid
     adversarial_weight: float = Field(ge=0)

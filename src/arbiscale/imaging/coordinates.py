@@ -107,9 +107,15 @@ def crop(image: Tensor, region: Region) -> Tensor:
     return image[..., top : top + height, left : left + width]
 
 
-def random_region(size: Size, side: int) -> Region:
-    """A square region of at most `side` pixels, at a uniform position, from the global random state."""
-    height, width = min(side, size[0]), min(side, size[1])
+def random_region(size: Size, side: int, *, multiple: int = 1) -> Region:
+    """A square region at a uniform position, from the global random state.
+
+    Args:
+        size: (height, width) of the whole.
+        side: of the region, at most; shorter where the whole is.
+        multiple: of which sides are.
+    """
+    height, width = (min(side, whole) // multiple * multiple for whole in size)
     top = int(torch.randint(size[0] - height + 1, ()))
     left = int(torch.randint(size[1] - width + 1, ()))
     return (top, left, height, width)

@@ -56,26 +56,29 @@ class ImplicitDecoder(nn.Module):
         drawn: Tensor = self.head(features, size, region, texture=texture)  # (batch, 3, *region size)
         return drawn if base is None else drawn + base
 
-    def log_likelihood(
+    def learn(
         self, latent: Tensor, size: Size, region: Region, target: Tensor, base: Tensor | None = None
-    ) -> Tensor:
-        """The log-density of each patch of a region of an image; see `FlowHead.log_likelihood`.
+    ) -> tuple[Tensor, Tensor | None]:
+        """What trainings compare: a region, drawn at temperature 0, and the target's negative log-density.
 
         Args:
             latent: as in `forward`.
             size: as in `forward`.
-            region: as in `forward`; its sides are multiples of a patch's.
+            region: as in `forward`; its sides are multiples of the head's patches.
             target: the region of the image, shape (batch, 3, *region size).
             base: as in `forward`.
 
-        Raises:
-            ValueError: as `forward`; or no flow draws.
+        Returns:
+            The drawing, shape (batch, 3, *region size), and each sample's mean over its patches in nats,
+            shape (batch,); None where no flow draws.
         """
         if not isinstance(self.head, FlowHead):
-            raise ValueError("only a flow has a likelihood")
+            return self(latent, size, region=region, base=base), None
         base = self._base(base, size, check_region(region, size))
         values = target if base is None else target - base
-        return self.head.log_likelihood(self.feature_decoder(latent), size, region, values)
+        features = self.feature_decoder(latent)
+        drawn, log_likelihood = self.head.mean_and_likelihood(features, size, region, values)
+        return drawn if base is None else drawn + base, -log_likelihood.flatten(1).mean(1)
 
     def _base(self, base: Tensor | None, size: Size, region: Region) -> Tensor | None:
         """What a region is drawn on; None where the decoder draws colours themselves."""

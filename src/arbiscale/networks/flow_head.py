@@ -94,20 +94,52 @@ class FlowHead(FourierHead):
         Raises:
             ValueError: sides that are no multiples of a patch's.
         """
+
+        def density(outputs: Tensor, patches: Tensor | None) -> Tensor:
+            assert patches is not None
+            return self.flow(patches, outputs)[1][:, None]
+
+        return self._judge(features, size, region, values, density)[..., 0]
+
+    def mean_and_likelihood(
+        self, features: Tensor, size: Size, region: Region, values: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """A region at temperature 0, (batch, 3, *region size), and `log_likelihood`, of one evaluation.
+
+        Patches begin at the region's corner and are not blended.
+        """
+        inverted = self.flow.invert()
+
+        def both(outputs: Tensor, patches: Tensor | None) -> Tensor:
+            assert patches is not None
+            mean = self.flow.inverse(torch.zeros_like(patches), outputs, inverted)
+            return torch.cat([mean, self.flow(patches, outputs)[1][:, None]], dim=1)
+
+        judged = self._judge(features, size, region, values, both)
+        return self.image(judged[..., :-1]), judged[..., -1]
+
+    def patches(self, image: Tensor) -> Tensor:
+        """Images (batch, 3, rows * p, columns * p) as patches (batch, rows, columns, 3 * p * p)."""
+        side = self.patch_px
+        return image.unflatten(3, (-1, side)).unflatten(2, (-1, side)).permute(0, 2, 4, 1, 3, 5).flatten(3)
+
+    def image(self, patches: Tensor) -> Tensor:
+        """Patches (batch, rows, columns, n * p * p) as images (batch, n, rows * p, columns * p)."""
+        side = self.patch_px
+        return patches.unflatten(3, (-1, side, side)).permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
+
+    def _judge(self, features: Tensor, size: Size, region: Region, values: Tensor, finish: Finish) -> Tensor:
+        """What `finish` makes of outputs and patches of values, (batch, rows, columns, n)."""
         top, left, height, width = region
         if height % self.patch_px or width % self.patch_px:
             raise ValueError(f"{height}x{width} px are no multiple of patches of {self.patch_px} px")
         rows = self._axis(size[0], features.shape[-2], top, height // self.patch_px)
         columns = self._axis(size[1], features.shape[-1], left, width // self.patch_px)
         patches = self.patches(values)  # (batch, rows, columns, dimensions)
-
-        def density(outputs: Tensor, given: Tensor | None) -> Tensor:
-            assert given is not None
-            return self.flow(given, outputs)[1]
-
-        bands = []
-        for band in self.cut(features, rows, columns):
-            bands.append(self._at(band, patches[:, band.at].flatten(0, 2), density).view(band.shape))
+        bands = [
+            self._at(band, patches[:, band.at].flatten(0, 2), finish).view(*band.shape, -1)
+            for band in self.cut(features, rows, columns)
+        ]
         return torch.cat(bands, dim=1)
 
     def _grid(
@@ -167,13 +199,3 @@ class FlowHead(FourierHead):
         cell = (band.rows.cell, band.columns.cell)
         queries = crossing(band)
         return self.at(band.features, *queries, cell, given=given, finish=finish, learning=band.learning)
-
-    def patches(self, image: Tensor) -> Tensor:
-        """Images (batch, 3, rows * p, columns * p) as patches (batch, rows, columns, 3 * p * p)."""
-        side = self.patch_px
-        return image.unflatten(3, (-1, side)).unflatten(2, (-1, side)).permute(0, 2, 4, 1, 3, 5).flatten(3)
-
-    def image(self, patches: Tensor) -> Tensor:
-        """Patches (batch, rows, columns, n * p * p) as images (batch, n, rows * p, columns * p)."""
-        side = self.patch_px
-        return patches.unflatten(3, (-1, side, side)).permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)

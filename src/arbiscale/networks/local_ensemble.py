@@ -56,12 +56,14 @@ class LocalEnsembleHead(nn.Module, ABC):
         features: channels that it reads.
         output: the last layer.
         least_cell: smaller cells, of larger scales, are taken as this one.
+        patch_px: side of the square that a query draws.
         learning_queries: evaluated at once where gradients are wanted; None = all.
     """
 
     features: int
     output: nn.Linear
     least_cell: float = 0.0
+    patch_px: int = 1
     learning_queries: int | None = None
 
     def forward(

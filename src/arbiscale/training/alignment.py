@@ -67,13 +67,19 @@ class AlignmentTraining(TrainingModule):
     def image_losses(self, pair: ImagePair, latent: Tensor) -> Tensor:
         """The image loss of each sample, shape (batch,), at image size, in a random region of it."""
         height, width = pair.target.shape[-2:]
-        region = random_region((height, width), self.settings.decode_px)
+        space = self.model.space
+        decoder = space.autoencoder.decoder
+        patch_px = decoder.head.patch_px
+        region = random_region((height, width), self.settings.decode_px, multiple=patch_px)
         part = pair.part(region)
-        drawn = self.model.space.decode(latent, (height, width), region=region, base=part.base)
+        size = (height, width)
+        drawn, nll = decoder.learn(space.restore(latent), size, region, part.target, part.base)
         losses = self.image_loss(drawn, part.target)
+        if nll is not None:
+            losses = losses + self.settings.nll_weight * nll
         if self.settings.grid_weight:
             latent_size = (latent.shape[-2], latent.shape[-1])
-            pattern = grid_loss(drawn, latent_size, (height, width), region)
+            pattern = grid_loss(drawn, latent_size, size, region)
             losses = losses + self.settings.grid_weight * pattern
         return losses
 

@@ -13,7 +13,6 @@ from arbiscale.losses.adversarial import PatchDiscriminator, discriminator_loss,
 from arbiscale.losses.grid import grid_loss
 from arbiscale.losses.image import ImageLoss
 from arbiscale.networks.autoencoder import Autoencoder
-from arbiscale.networks.encoder import Posterior
 from arbiscale.training.module import TrainingModule, Validation, mean_psnr
 
 
@@ -45,12 +44,17 @@ class AutoencoderTraining(TrainingModule):
         """All terms; the target is antialiased, and only a region of it is decoded and compared."""
         low, high = self.settings.target_px
         side = int(torch.randint(low, high + 1, ()))
-        region = random_region((side, side), self.settings.decode_px)
+        patch_px = self.autoencoder.decoder.head.patch_px
+        region = random_region((side, side), self.settings.decode_px, multiple=patch_px)
         target = crop(resize(images, (side, side)), region)
         posterior = self.autoencoder.encode(images)
-        drawn = self._draw(images, posterior, side, region)
+        base = self._base(images, side)
+        drawn, nll = self.autoencoder.decoder.learn(posterior.sample(), (side, side), region, target, base)
         losses = {"image": self.image_loss(drawn, target).mean()}
         loss = losses["image"]
+        if nll is not None:
+            losses["nll"] = nll.mean()
+            loss = loss + self.settings.nll_weight * losses["nll"]
         if self.settings.grid_weight:
             height, width = posterior.mode().shape[-2:]
             losses["grid"] = grid_loss(drawn, (height, width), (side, side), region).mean()
@@ -67,15 +71,13 @@ class AutoencoderTraining(TrainingModule):
     def validate(self, images: Tensor) -> Validation:
         """Reconstruction at the images' own size."""
         side = images.shape[-1]
-        drawn = self._draw(images, self.autoencoder.encode(images), side, (0, 0, side, side))
+        latent = self.autoencoder.encode(images).mode()
+        drawn = self.autoencoder.decode(latent, (side, side), base=self._base(images, side))
         psnr = mean_psnr(drawn.clamp(-1, 1), images)
         return Validation({"psnr": psnr}, {"reconstruction": comparison([drawn, images])})
 
-    def _draw(
-        self, images: Tensor, posterior: Posterior, side: int, region: tuple[int, int, int, int]
-    ) -> Tensor:
-        base = None
-        if self.settings.network.residual:
-            base = base_image(shrink(images, self.factor), (side, side))
-        latent = posterior.sample() if self.training else posterior.mode()
-        return self.autoencoder.decode(latent, (side, side), region=region, base=base)
+    def _base(self, images: Tensor, side: int) -> Tensor | None:
+        """What a residual decoder draws a square of this side on."""
+        if not self.settings.network.residual:
+            return None
+        return base_image(shrink(images, self.factor), (side, side))

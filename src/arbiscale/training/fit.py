@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.data.dataset import training_batches
 from arbiscale.models.device import choose_device
+from arbiscale.networks.flow import invertible
 from arbiscale.training.averaging import WeightAveraging
 from arbiscale.training.callbacks import (
     AtomicCheckpoints,
@@ -60,12 +61,28 @@ def fit(
     Raises:
         UserError: the training diverged.
     """
-    settings = module.training_settings
-    device = choose_device(runtime.device)
     _quiet()
     torch.use_deterministic_algorithms(True, warn_only=True)
     if runtime.threads:
         torch.set_num_threads(runtime.threads)
+    recorder.set_tags(dict.fromkeys(module.left_out, "missing"))
+    with invertible(module):
+        _train(module, train, validation, runtime, seed, scratch, recorder)
+    module.to("cpu").eval()
+
+
+def _train(
+    module: TrainingModule,
+    train: Dataset[torch.Tensor],
+    validation: torch.Tensor,
+    runtime: RuntimeSettings,
+    seed: int,
+    scratch: Path,
+    recorder: Recorder,
+) -> None:
+    """All steps that are left, then the averages as weights; see `fit`."""
+    settings = module.training_settings
+    device = choose_device(runtime.device)
     averaging = WeightAveraging(module, settings.ema_decay)
     checkpoint = scratch / "last.ckpt"
     first_step = 0
@@ -86,7 +103,6 @@ def fit(
         ),
         LearningRateMonitor("step"),
     ]
-    recorder.set_tags(dict.fromkeys(module.left_out, "missing"))
     trainer = Trainer(
         accelerator="gpu" if device.type == "cuda" else device.type,
         devices=[device.index or 0] if device.type == "cuda" else 1,
@@ -114,7 +130,6 @@ def fit(
     else:
         averaging.load_state_dict(_read(checkpoint)["callbacks"][averaging.state_key])
     averaging.finish()
-    module.to("cpu").eval()
 
 
 def choose_precision(wanted: str, device: torch.device) -> LightningPrecision:
