@@ -148,6 +148,7 @@ def test_gradients_reach_the_picture_and_the_weights(published: Published) -> No
     linf = load_linf(published.weights, published.config["model"])
     image, points, cell = queries(published)
     image.requires_grad_()
+    assert all(name.startswith("network.") for name in linf.state_dict())
     linf.log_likelihood(image, points, cell, published.inputs["target"]).mean().backward()
     assert image.grad is not None
     assert all(tensor.grad is not None and tensor.grad.any() for tensor in (image, *linf.parameters()))
@@ -211,6 +212,14 @@ def test_tensors_that_do_not_fit_are_named(published: Published) -> None:
         "1 unexpected: imnet.linears.4._weight; "
         "1 misshapen: coef.weight is (32, 16), not (32, 16, 3, 3)"
     )
+
+
+@pytest.mark.parametrize("published", ["linf"], indirect=True)
+@pytest.mark.parametrize("value", [0.0, float("nan")])
+def test_a_flow_that_has_no_inverse_is_refused(published: Published, value: float) -> None:
+    published.weights["imnet.linears.2._weight"][1] = value
+    with pytest.raises(UserError, match=r"weights: imnet\.linears\.2\._weight has no inverse"):
+        load_linf(published.weights, published.config["model"])
 
 
 @pytest.mark.parametrize(

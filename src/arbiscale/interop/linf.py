@@ -62,9 +62,12 @@ class PublishedLINF(nn.Module):
 
     def __init__(self, network: LocalImplicit) -> None:
         super().__init__()
-        if not isinstance(network.head, FlowHead):
-            raise ValueError("only a flow has a likelihood")
-        self.network, self._head = network, network.head
+        self.network = network
+
+    @property
+    def _head(self) -> FlowHead:
+        assert isinstance(self.network.head, FlowHead)
+        return self.network.head
 
     def features(self, low_resolution: Tensor) -> Tensor:
         """Features, not unfolded, of images (batch, 3, height, width) in [-1, 1]; of the images' size."""
@@ -148,9 +151,8 @@ class PublishedLINF(nn.Module):
             numbers, offsets, shares = (each.flatten(0, 1).flatten(1, 2) for each in queries)
             spans = (float(cell[sample, 0]) * height, float(cell[sample, 1]) * width)
             one = unfolded[sample : sample + 1]
-            found.append(
-                self._head.at(one, numbers, offsets, shares, spans, given=given[sample], finish=finish)
-            )
+            asked = (one, numbers, offsets, shares, spans)
+            found.append(self._head.at(*asked, given=given[sample], finish=finish))
         return torch.cat(found)
 
 
@@ -169,22 +171,18 @@ def load_linf(weights: Mapping[str, Tensor], spec: Mapping[str, Any] | str) -> P
             (EDSR-baseline or RRDB), `imnet_spec`, `flow_layers`, `num_layer`, `hidden_dim`, `patch_size`.
 
     Raises:
-        UserError: a specification that is not covered; tensors that do not fit it, by name.
+        UserError: a specification that is not covered, by key; tensors that do not fit it, by name.
     """
     try:
         arguments = json.loads(spec) if isinstance(spec, str) else spec
     except json.JSONDecodeError as error:
         raise UserError(f"spec: is not valid JSON ({error})") from None
     settings = linf_settings(arguments, "spec", blend_patches=False)
-    return PublishedLINF(fill_linf(settings, weights, "weights"))
+    return PublishedLINF(fill_linf(settings, weights, "weights")).eval()
 
 
 def linf_settings(
-    arguments: Mapping[str, Any],
-    source: str,
-    *,
-    blend_patches: bool,
-    largest_scale: float | None = None,
+    arguments: Mapping[str, Any], source: str, *, blend_patches: bool, largest_scale: float | None = None
 ) -> LocalImplicitSettings:
     """This project's settings of a published LINF.
 
@@ -225,12 +223,16 @@ def fill_linf(settings: LocalImplicitSettings, weights: Mapping[str, Tensor], so
     """The network of these settings with published tensors, in evaluation mode.
 
     Raises:
-        UserError: tensors that do not fit, by name.
+        UserError: tensors that do not fit, or maps of the flow that have no inverse, by name.
     """
     with torch.device("meta"):
         network = LocalImplicit(settings)
     unused, _ = UNUSED[settings.encoder.kind]
-    return fill(network, linf_pairs(settings), weights, f"{source}: is not a LINF as published", unused)
+    fill(network, linf_pairs(settings), weights, f"{source}: is not a LINF as published", unused)
+    for name, tensor in weights.items():
+        if name.endswith("._weight") and not torch.linalg.slogdet(tensor.float()).logabsdet.isfinite():
+            raise UserError(f"{source}: {name} has no inverse, so that nothing can be drawn")
+    return network
 
 
 def linf_pairs(settings: LocalImplicitSettings) -> Iterator[Pair]:
