@@ -8,12 +8,19 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils import parametrize
 
 _SCALE_SHIFT = 2.0  # of a scale's logit: about 0.88 where the condition says nothing
 _LEAST_SCALE = 1e-4
 Inverted = list[tuple[Tensor, Tensor]]
 _RESIDUAL_STD = 0.1  # of what is drawn before training, at temperature 1
+_LEAST_DIAGONAL = 1e-4  # of the upper triangle while it is learnt
+
+
+def _exact(tensor: Tensor) -> Tensor:
+    """At least float32."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def _linear_maps(flow: ConditionalFlow) -> list[nn.Linear]:
@@ -25,7 +32,7 @@ class ConditionalFlow(nn.Module):
 
     Each layer is a linear map followed by an element-wise affine one, whose scale
     sigmoid(s + 2) + 1e-4 and shift come from the condition; a last linear map follows. Computed in float32
-    whatever autocast says.
+    whatever autocast says (float64 where everything is).
 
     Args:
         dimensions: of a value: 3 of a pixel, 27 of a patch of 3x3.
@@ -59,13 +66,12 @@ class ConditionalFlow(nn.Module):
             Base samples (count, dimensions), and the logarithm of the values' density (count,) in nats.
         """
         with torch.autocast(values.device.type, enabled=False):
-            sample, log_density = values.float(), values.new_zeros(len(values))
-            for linear, (scale, shift) in zip(self.linears, self._affine(condition), strict=False):
-                sample = linear(sample) * scale + shift
+            maps = [(_exact(linear.weight), _exact(linear.bias)) for linear in _linear_maps(self)]
+            log_density = torch.linalg.slogdet(torch.stack([weight for weight, _ in maps])).logabsdet.sum()
+            sample = functional.linear(_exact(values), *maps[0])
+            for (scale, shift), following in zip(self._affine(condition), maps[1:], strict=True):
+                sample = functional.linear(sample * scale + shift, *following)
                 log_density = log_density + scale.log().sum(1)
-            sample = self.linears[-1](sample)
-            for linear in _linear_maps(self):
-                log_density = log_density + torch.linalg.slogdet(linear.weight.float()).logabsdet
             base = -0.5 * (sample.square() + math.log(2 * math.pi)).sum(1)
             return sample, base + log_density
 
@@ -76,7 +82,7 @@ class ConditionalFlow(nn.Module):
         """
         with torch.autocast(sample.device.type, enabled=False):
             last, *inner = reversed(inverted or self.invert())
-            values = torch.addmm(last[1], sample.float(), last[0])
+            values = torch.addmm(last[1], _exact(sample), last[0])
             for (matrix, offset), (scale, shift) in zip(
                 inner, reversed(self._affine(condition)), strict=True
             ):
@@ -85,7 +91,7 @@ class ConditionalFlow(nn.Module):
 
     def _affine(self, condition: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Scale and shift of each layer."""
-        pairs = condition.float().unflatten(1, (self.layers, 2, self.dimensions))
+        pairs = _exact(condition).unflatten(1, (self.layers, 2, self.dimensions))
         scales = torch.sigmoid(pairs[:, :, 0] + _SCALE_SHIFT) + _LEAST_SCALE
         return [(scales[:, layer], pairs[:, layer, 1]) for layer in range(self.layers)]
 
@@ -97,15 +103,18 @@ class ConditionalFlow(nn.Module):
         exact = torch.float32 if next(self.parameters()).device.type == "mps" else torch.float64
         inverted = []
         for linear in _linear_maps(self):
-            inverse = torch.linalg.inv(linear.weight.to(exact)).t()
-            inverted.append((inverse.float(), (-linear.bias.to(exact) @ inverse).float()))
+            weight, bias = linear.weight, linear.bias
+            inverse = torch.linalg.inv(weight.to(exact)).t()
+            dtype = _exact(weight).dtype
+            inverted.append((inverse.to(dtype), (-bias.to(exact) @ inverse).to(dtype)))
         return inverted
 
 
 class LowerUpper(nn.Module):
     """A square matrix as permutation * lower * upper triangle, whose diagonal cannot become zero.
 
-    The determinant keeps its sign, so learning cannot pass through a singular matrix.
+    The determinant keeps its sign, so learning cannot pass through a singular matrix. What is learnt is one
+    matrix that holds both triangles; the lower one's diagonal is 1.
     """
 
     permutation: Tensor
@@ -116,30 +125,37 @@ class LowerUpper(nn.Module):
         self.register_buffer("permutation", torch.eye(size))
         self.register_buffer("sign", torch.ones(size))
 
-    def forward(self, lower: Tensor, upper: Tensor, log_diagonal: Tensor) -> Tensor:
-        """The matrix; of the triangles, only what lies beside the diagonal counts."""
-        unit = torch.eye(len(lower), dtype=lower.dtype, device=lower.device)
-        diagonal = torch.diag(self.sign * log_diagonal.exp())
-        return self.permutation @ (lower.tril(-1) + unit) @ (upper.triu(1) + diagonal)
+    def forward(self, triangles: Tensor) -> Tensor:
+        """The matrix."""
+        with torch.autocast(triangles.device.type, enabled=False):
+            lower, upper = triangles.tril(-1), triangles.triu(1)
+            diagonal = self.sign * (triangles.diagonal().square() + _LEAST_DIAGONAL**2).sqrt()
+            unit = torch.eye(len(triangles), dtype=triangles.dtype, device=triangles.device)
+            return self.permutation @ (lower + unit) @ (upper + diagonal.diag())
 
     @torch.no_grad()
-    def right_inverse(self, matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The factors of a matrix."""
+    def right_inverse(self, matrix: Tensor) -> Tensor:
+        """The triangles of a matrix, or of one close to it where the diagonal is too small."""
         permutation, lower, upper = torch.linalg.lu(matrix.cpu().double())
+        diagonal = upper.diagonal()
         self.permutation.copy_(permutation)
-        self.sign.copy_(upper.diagonal().sign())
-        log_diagonal = upper.diagonal().abs().log()
-        return lower.tril(-1).to(matrix), upper.triu(1).to(matrix), log_diagonal.to(matrix)
+        self.sign.copy_(torch.where(diagonal < 0, -1.0, 1.0))
+        learnt = (diagonal.square() - _LEAST_DIAGONAL**2).clamp(min=_LEAST_DIAGONAL**2).sqrt()
+        return (lower.tril(-1) + upper.triu(1) + learnt.diag()).to(matrix)
 
 
 @contextmanager
 def invertible(network: nn.Module) -> Iterator[None]:
-    """While it lasts, the linear maps of a network's flows are learnt as triangles, then matrices again."""
+    """While it lasts, the linear maps of a network's flows are learnt as triangles, then matrices again.
+
+    Those that are frozen when it begins stay as they are.
+    """
     linears = [
         linear
         for flow in network.modules()
         if isinstance(flow, ConditionalFlow)
         for linear in _linear_maps(flow)
+        if linear.weight.requires_grad
     ]
     for linear in linears:
         parametrize.register_parametrization(linear, "weight", LowerUpper(linear.out_features))
@@ -148,3 +164,6 @@ def invertible(network: nn.Module) -> Iterator[None]:
     finally:
         for linear in linears:
             parametrize.remove_parametrizations(linear, "weight")
+            bias = linear.bias
+            del linear.bias
+            linear.bias = bias  # behind the weight again
