@@ -2,9 +2,11 @@
 
 import time
 from pathlib import Path
+from typing import get_args
 
 import torch
 
+from arbiscale.config.baselines import BaselineName, BaselinesSettings
 from arbiscale.config.evaluate import EvaluateSettings, by_name
 from arbiscale.evaluation.held_out import read_held_out_data
 from arbiscale.evaluation.networks import load_metric_networks
@@ -17,7 +19,7 @@ from arbiscale.pipeline.stage import Stage, run_stage
 from arbiscale.report.facts import collect_facts, read_parameters
 from arbiscale.report.files import as_text, flat_metrics, flat_trade_off, print_warnings, write_report
 
-CROPS, MODELS = Path("data/crops"), Path("models")
+CROPS, MODELS, BASELINES = Path("data/crops"), Path("models"), Path("models/baselines")
 SUMMARY, PLOTS, REPORTS = Path("metrics/summary.json"), Path("plots"), Path("reports")
 NAMES = ("autoencoder", "diffusion", "align_timesteps", "align_samples")
 
@@ -34,7 +36,9 @@ def main(stage: Stage) -> None:
     models = {name: load_model(MODELS / name, runtime.device, sampling=settings.sampling) for name in NAMES}
     for model in models.values():
         model.temperature = settings.temperature
-    extra = {name: load_model(at, runtime.device) for name, at in by_name(settings.extra_models).items()}
+    baselines = stage.settings("baselines", BaselinesSettings).train
+    further = {name: BASELINES / name for name in baselines} | by_name(settings.extra_models)
+    extra = {name: load_model(at, runtime.device) for name, at in further.items()}
     device = models[NAMES[0]].device
     compares_sets = "generation" in settings.protocols
     networks = load_metric_networks(settings.perceptual, runtime.weights_dir, device, inception=compares_sets)
@@ -45,10 +49,11 @@ def main(stage: Stage) -> None:
         models, data, settings, seed=stage.seed, networks=networks, extra=extra, workers=runtime.workers
     )
     means, memory, last = evaluation.means(), {"peak_memory_mib": peak_memory_mib(device)}, NAMES[-1]
+    trainings = (*NAMES, *baselines)
     print(as_text(means))
     print_warnings(problem for problem in evaluation.problems() if problem not in networks.unavailable)
 
-    facts = collect_facts(stage.store, run.id, NAMES, parameters, stage.seed, device, begun, data.credits)
+    facts = collect_facts(stage.store, run.id, trainings, parameters, stage.seed, device, begun, data.credits)
     write_json(SUMMARY, summary(means, last))
     sheets = write_report(REPORTS, PLOTS, evaluation, facts, last, memory)
     for group, sheet in sheets.items():
@@ -58,4 +63,4 @@ def main(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
-    run_stage("evaluate", main, upstream=["crop", *NAMES])
+    run_stage("evaluate", main, upstream=["crop", *NAMES, *get_args(BaselineName)])

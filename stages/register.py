@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from arbiscale.config.baselines import BaselinesSettings
 from arbiscale.config.evaluate import EvaluateSettings
 from arbiscale.config.runtime import RegisterSettings
 from arbiscale.inference import serving
@@ -11,12 +12,12 @@ from arbiscale.models.folder import load_latent_diffusion, read_config, save_lat
 from arbiscale.pipeline.stage import Stage, run_stage
 from arbiscale.tracking.registry import register
 
-MODEL = Path("models/align_samples")
+MODEL, BASELINES = Path("models/align_samples"), Path("models/baselines")
 PACKED = Path("models/packed")
 
 
 def main(stage: Stage) -> None:
-    """Give the model its default sampler and temperature, write it as one folder and register that."""
+    """Give the model its defaults, write it as one folder and register that; then the baselines."""
     settings = stage.settings("register", RegisterSettings)
     measured = stage.settings("evaluate", EvaluateSettings)
     defaults = {"sampling": measured.sampling, "temperature": measured.temperature}
@@ -25,6 +26,10 @@ def main(stage: Stage) -> None:
     tags = {"fingerprint": stage.fingerprint}
     version = register(stage.store, PACKED, settings.model_name, serving, tags=tags, run_id=stage.run.id)
     stage.run.set_tags({"model_name": settings.model_name, "model_version": str(version)})
+    for baseline in stage.settings("baselines", BaselinesSettings).train:
+        name = f"{settings.model_name}-{baseline}"
+        version = register(stage.store, BASELINES / baseline, name, serving, tags=tags, run_id=stage.run.id)
+        stage.run.set_tags({f"{baseline}.model_name": name, f"{baseline}.model_version": str(version)})
 
 
 if __name__ == "__main__":

@@ -11,11 +11,12 @@ from torch import nn
 from arbiscale.config.diffusion import DenoiserSettings
 from arbiscale.config.params import Params
 from arbiscale.config.preset import find_preset, list_presets, preview_preset
+from arbiscale.models.local_implicit import LocalImplicit
 from arbiscale.networks.autoencoder import Autoencoder
 from arbiscale.networks.denoiser import Denoiser
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("[P]", "[C]", "[L]", "ours")
+SOURCES = ("[P]", "[C]", "[L]", "[N]", "[T]", "ours")
 
 # Counted by running the published code: encoder, decoder (without the 1x1 convolutions at the latent), head,
 # and U-Net where one is published.
@@ -60,6 +61,15 @@ def test_networks_are_as_large_as_the_published_ones(name: str) -> None:
     assert sizes(load(name))[: len(COUNTED[name])] == COUNTED[name]
 
 
+@pytest.mark.parametrize(("name", "encoder"), [("linf-edsr", 1_220_416), ("linf-rrdb", 16_585_472)])
+def test_linfs_encoders_are_as_large_as_the_published_ones(name: str, encoder: int) -> None:
+    """EDSR-baseline without its tail; RRDB of 23 blocks without its upsampling."""
+    network = load(name).baselines.linf.network
+    with torch.device("meta"):
+        model = LocalImplicit(network)
+    assert parameters(model.encoder) == encoder
+
+
 @pytest.mark.parametrize("name", sorted(list_presets()))
 def test_every_preset_builds_its_networks(name: str) -> None:
     assert min(sizes(load(name))) > 0
@@ -72,7 +82,13 @@ def test_df2k_as_shipped_has_attention_in_the_middle_only() -> None:
 
 
 def test_a_preset_states_its_networks_sizes(published: Path) -> None:
-    encoder, decoder, head, denoiser = sizes(load(published.stem))
+    params = load(published.stem)
+    if params.baselines.train:
+        with torch.device("meta"):
+            size = parameters(LocalImplicit(params.baselines.linf.network))
+        assert f"# parameters: LINF {size:,}\n" in published.read_text()
+        return
+    encoder, decoder, head, denoiser = sizes(params)
     stated = f"# parameters: encoder {encoder:,} · decoder {decoder:,} · head {head:,} · U-Net {denoiser:,}\n"
     assert stated in published.read_text()
 

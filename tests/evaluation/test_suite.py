@@ -123,7 +123,7 @@ def test_extra_models_of_another_task_are_left_out(stand_in: Make) -> None:
     extra = {"good": stand_in("super_resolution"), "generator": stand_in("generation")}
     evaluation = evaluate(stand_in, settings(["sample"]), extra=extra)
     assert list(evaluation.means()["x4"])[-1] == "good"
-    assert evaluation.left_out == ["evaluate.extra_models.generator: was not made for super-resolution"]
+    assert evaluation.left_out == ["row generator: its model was not made for super-resolution"]
 
 
 def test_the_trade_off_is_measured_beside_the_table_and_changes_nothing_in_it(stand_in: Make) -> None:
@@ -153,7 +153,7 @@ def test_generators_follow_the_protocols_of_generation(stand_in: Make, folder: s
         "generation/48x80": ["diffusion", "other"],
     }
     assert evaluation.left_out == [
-        "evaluate.extra_models.upscaler: was not made for generation",
+        "row upscaler: its model was not made for generation",
         "evaluate.protocols: benchmark: needs models of super-resolution; these are of generation",
     ]
 

@@ -22,7 +22,7 @@ def test_pixel_differences_by_sample() -> None:
 
 
 def test_without_weight_no_perceptual_network_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image, "load_lpips", lambda folder: pytest.fail("loaded"))
+    monkeypatch.setattr(image, "load_lpips", lambda *_: pytest.fail("loaded"))
     loss = ImageLoss("l1", 0.0, "")
     assert loss.perceptual is None
     assert loss.left_out == []
@@ -30,7 +30,7 @@ def test_without_weight_no_perceptual_network_is_looked_for(monkeypatch: pytest.
 
 def test_the_perceptual_term_is_weighted(monkeypatch: pytest.MonkeyPatch) -> None:
     folders = []
-    monkeypatch.setattr(image, "load_lpips", lambda folder: folders.append(folder) or Perceptual())
+    monkeypatch.setattr(image, "load_lpips", lambda folder, _: folders.append(folder) or Perceptual())
     loss = ImageLoss("l1", 0.1, "networks")(DRAWN, TARGET)
     assert_close(loss, torch.tensor([0.5 + 0.1 * 10.5, 2 + 0.1 * 8.0]))
     assert folders == ["networks"]
@@ -40,7 +40,7 @@ def test_the_perceptual_term_is_weighted(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_network_that_cannot_be_had_is_said_aloud_and_left_out(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def unavailable(folder: str) -> nn.Module:
+    def unavailable(*_: object) -> nn.Module:
         raise UnavailableError("alexnet: not to be had; run `arbiscale weights`")
 
     monkeypatch.setattr(image, "load_lpips", unavailable)
@@ -67,7 +67,7 @@ class Convolution(nn.Module):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_autocast_changes_nothing(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
-    monkeypatch.setattr(image, "load_lpips", lambda folder: Convolution())
+    monkeypatch.setattr(image, "load_lpips", lambda *_: Convolution())
     loss = ImageLoss("l2", 0.1, "")
     drawn, target = torch.rand(2, 2, 3, 16, 16).to(dtype)
     with torch.autocast("cpu", torch.bfloat16):

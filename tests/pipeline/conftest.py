@@ -18,6 +18,7 @@ from arbiscale.tracking.store import open_store
 
 REPOSITORY = Path(__file__).parents[2]
 FILES = ("params.yaml", "dvc.yaml", ".dvcignore", ".gitignore", ".dvc", "src", "stages")
+KEPT = "models/baselines/.gitignore"  # a dependency, also where no baseline is trained
 PRODUCTS = shutil.ignore_patterns("__pycache__", "cache", "tmp", "config.local")
 INTERRUPTIBLE = """# Long enough to be killed in mid-run.
 autoencoder: {training: {steps: 20}}
@@ -76,6 +77,8 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Project:
             shutil.copytree(REPOSITORY / name, folder / name, ignore=PRODUCTS)
         else:
             shutil.copy(REPOSITORY / name, folder / name)
+    (folder / KEPT).parent.mkdir(parents=True)
+    shutil.copy(REPOSITORY / KEPT, folder / KEPT)
     (folder / "presets").mkdir()
     (folder / "presets/interruptible.yaml").write_text(INTERRUPTIBLE)
     alien = ("MLFLOW_", "DVC_", "GIT_", "ARBISCALE_", "PYTHONPATH")
@@ -113,6 +116,14 @@ def generation(smoke: Project, first_run: str) -> str:
     """The output of an experiment in a workspace of its own: the pipeline trained to generate."""
     changes = ("-S", "diffusion.task=generation", "-S", "autoencoder.network.residual=false")
     return smoke.run("dvc", "exp", "run", "--temp", "--name", "generation", *changes)
+
+
+@pytest.fixture(scope="session")
+def baselines(smoke: Project, first_run: str) -> str:
+    """The output of an experiment in a workspace of its own: LIIF and LINF beside what is there."""
+    return smoke.run(
+        "dvc", "exp", "run", "--temp", "--name", "baselines", "-S", "baselines.train=[liif,linf]"
+    )
 
 
 def _random_metric_network(folder: Path) -> Path:

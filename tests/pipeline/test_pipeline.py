@@ -172,6 +172,31 @@ def test_experiments_elsewhere_are_recorded_here(
     assert Image.open(next((smoke.folder / "drawn").glob("*.png"))).size == (48, 40)
 
 
+def test_baselines_are_trained_measured_and_registered(
+    smoke: Project, baselines: str, first_ids: dict[str, str]
+) -> None:
+    executed = smoke.executed(baselines)
+    assert sorted(executed[:2]) == ["baselines@liif", "baselines@linf"]
+    assert executed[2:] == ["evaluate", "register"]  # after what lies in a folder that they depend on
+    assert smoke.run_ids() == first_ids  # the workspace stayed as it was
+    trainings = {name: runs_of(smoke, name)["baselines"] for name in ("liif", "linf")}
+    evaluation, maker = (runs_of(smoke, stage)["baselines"] for stage in ("evaluate", "register"))
+    for name, run in trainings.items():
+        assert run.info.status == "FINISHED"
+        assert run.data.metrics.keys() >= {"train/loss", "validation/psnr"}
+        assert f"x3.3/{name}/psnr" in evaluation.data.metrics
+        assert evaluation.data.tags[f"upstream.{name}"] == run.info.run_id
+        version = smoke.client().get_model_version_by_alias(f"arbiscale-{name}", "challenger")
+        assert version.run_id == maker.info.run_id
+    assert trainings["linf"].data.params["baselines.linf.network.head.kind"] == "flow"
+    assert trainings["linf"].data.metrics.keys() >= {"train/nll", "train/l1"}
+    assert "upstream.liif" not in runs_of(smoke, "evaluate")[""].data.tags
+    photograph, upscaled = "data/crops/test/coffee.png", smoke.folder / "by_linf.png"
+    model = "models:/arbiscale-linf@challenger"
+    smoke.run("arbiscale", "upscale", photograph, str(upscaled), "--size", "90x70", "--model", model)
+    assert Image.open(upscaled).size == (70, 90)
+
+
 def test_killed_trainings_continue(smoke: Project, first_ids: dict[str, str]) -> None:
     weights = smoke.weights()
     trainer = smoke.folder / "src/arbiscale/training/fit.py"

@@ -20,7 +20,8 @@ from arbiscale.tracking.store import Store, open_store
 from arbiscale.training.module import StateMismatchError
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
-DVC = "stages:\n  toy:\n    params: [seed, align.lr]\n    deps: [stages/toy.py, data]\n"
+TOY = "  toy:\n    params: [seed, align.lr]\n    deps: [stages/toy.py, data]\n"
+DVC = "stages:\n  crop: {}\n  download: {}\n" + TOY
 SCRIPT = """
 import os, pathlib
 from arbiscale.pipeline.stage import run_stage
@@ -55,7 +56,7 @@ def workspace(project: Path) -> Path:
 def execute(body: Callable[[Stage], None]) -> int:
     """The exit code of a stage."""
     try:
-        run_stage("toy", body, upstream=["crop", "download"])
+        run_stage("toy", body, upstream=["crop", "download", "gone"])
     except SystemExit as end:
         return int(str(end.code))
     return 0
@@ -73,6 +74,7 @@ def states(workspace: Path) -> list[Path]:
 def test_a_stage_is_recorded(workspace: Path) -> None:
     (workspace / "runs").mkdir()
     (workspace / "runs/crop.json").write_text('{"run_id": "abc"}')
+    (workspace / "runs/gone.json").write_text('{"run_id": "of a stage that there was"}')
     (workspace / "runs/download.json").write_text("damaged")
     seen: list[Stage] = []
     assert execute(seen.append) == 0

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from arbiscale.config.align import AlignSettings
 from arbiscale.config.autoencoder import AutoencoderNetworkSettings, AutoencoderSettings
+from arbiscale.config.baselines import LIIFSettings, LINFSettings
 from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.config.training import TrainingSettings
 from arbiscale.models.folder import ModelConfig
@@ -21,6 +22,7 @@ from arbiscale.models.latent_diffusion import LatentDiffusion
 from arbiscale.training.alignment import SampleAlignment, TimestepAlignment
 from arbiscale.training.autoencoder import AutoencoderTraining
 from arbiscale.training.diffusion import DiffusionTraining
+from arbiscale.training.local_implicit import LIIFTraining, LINFTraining
 from arbiscale.training.module import TrainingModule
 
 
@@ -143,6 +145,43 @@ def autoencoder_training(
 
 
 @pytest.fixture
+def baseline_training(training_settings: Callable[..., TrainingSettings]) -> Callable[..., TrainingModule]:
+    """Makes trainings of LIIF and LINF, always of the same weights; keywords replace settings."""
+
+    def make(name: str, *, head: Mapping[str, Any] | None = None, **changes: Any) -> Any:
+        linf = name == "linf"
+        shape = {"width": 8, "layers": 1, "frequencies": 4, "flow_layers": 2, "patch_px": 3 if linf else 1}
+        values: dict[str, Any] = {
+            "network": {
+                "encoder": {"kind": "edsr", "width": 8, "blocks": 1},
+                "head": {"kind": "flow" if linf else "liif", **shape} | dict(head or {}),
+                "residual": linf,
+            },
+            "input_px": 8,
+            "scales": [1, 4],
+            "decode_px": 16,
+            "lr": 1e-3,
+            "training": training_settings().model_dump(),
+        }
+        torch.manual_seed(0)
+        if not linf:
+            return LIIFTraining(LIIFSettings.model_validate(values | changes))
+        values["training"] = training_settings(steps=3, schedule="halved").model_dump()
+        values["fine_tuning"] = {
+            "steps": 6,
+            "lr": 5e-4,
+            "nll_weight": 5e-4,
+            "l1_weight": 1.0,
+            "perceptual_weight": 0.0,
+            "perceptual_temperature": 0.8,
+        } | changes.pop("fine_tuning", {})
+        weights_dir = changes.pop("weights_dir", "")
+        return LINFTraining(LINFSettings.model_validate(values | changes), weights_dir)
+
+    return make
+
+
+@pytest.fixture
 def align_settings(training_settings: Callable[..., TrainingSettings]) -> Callable[..., AlignSettings]:
     """Makes settings of both alignments; keywords replace what stands here."""
 
@@ -184,11 +223,14 @@ def make_module(
     autoencoder_training: Callable[..., AutoencoderTraining],
     training_settings: Callable[..., TrainingSettings],
     align_settings: Callable[..., AlignSettings],
+    baseline_training: Callable[..., TrainingModule],
     model: Callable[..., LatentDiffusion],
 ) -> Callable[[str], TrainingModule]:
     """Makes the training of a stage, always of the same weights."""
 
     def make(name: str) -> TrainingModule:
+        if name in ("liif", "linf"):
+            return baseline_training(name)
         if name == "autoencoder":
             return autoencoder_training()
         if name == "autoencoder with all terms":

@@ -19,7 +19,14 @@ from arbiscale.training.autoencoder import AutoencoderTraining
 from arbiscale.training.fit import choose_precision, fit
 from arbiscale.training.module import TrainingModule
 
-TRAININGS = ["autoencoder", "autoencoder with all terms", "diffusion", "align_timesteps", "align_samples"]
+TRAININGS = [
+    "autoencoder",
+    "autoencoder with all terms",
+    "diffusion",
+    "align_timesteps",
+    "align_samples",
+    "liif",
+]
 
 
 @pytest.fixture
@@ -77,6 +84,38 @@ def test_a_resumed_training_ends_with_the_same_bits(
     assert "resuming at step 4 of 6" in capsys.readouterr().out
     assert min(rest.read) == 8  # the fifth batch: nothing is repeated
     assert different(uninterrupted, resumed) == []
+
+
+@pytest.mark.parametrize(
+    ("end", "every", "step", "batch"), [(7, 2, 2, 2), (9, 3, 3, 3), (9, 2, 4, 3), (11, 5, 5, 4)]
+)
+def test_linf_resumes_in_either_stage_and_between_two_steps_on_a_batch(
+    end: int,
+    every: int,
+    step: int,
+    batch: int,
+    make_module: Callable[[str], TrainingModule],
+    run: Callable[..., dict[str, Tensor]],
+    crops: Callable[..., Any],
+    recorder: Any,
+    tmp_path: Path,
+) -> None:
+    """Of 3 steps and 6: the steps from the fourth on are two a batch."""
+    uninterrupted = run(make_module("linf"), crops(), "uninterrupted")
+    curve = [(step, values) for step, values in recorder.metrics if "train/loss" in values]
+    recorder.metrics.clear()
+    with pytest.raises(RuntimeError, match="the power went out"):
+        run(make_module("linf"), crops(end=end), "interrupted", checkpoint_every_steps=every)
+    assert torch.load(tmp_path / "interrupted/last.ckpt", weights_only=True)["global_step"] == step
+    before = {step: values for step, values in recorder.metrics if "train/loss" in values}
+    recorder.metrics.clear()
+    torch.manual_seed(78)
+    rest = crops()
+    resumed = run(make_module("linf"), rest, "interrupted")
+    assert min(rest.read) == 2 * batch
+    assert different(uninterrupted, resumed) == []
+    after = {step: values for step, values in recorder.metrics if "train/loss" in values}
+    assert [*(before | after).items()] == curve
 
 
 def test_a_finished_training_is_not_trained_again(
@@ -165,11 +204,12 @@ def test_training_learns(
     assert after > before + 0.3
 
 
-@pytest.mark.parametrize("name", ["autoencoder", "align_timesteps", "align_samples"])
+@pytest.mark.parametrize("name", ["autoencoder", "align_timesteps", "align_samples", "linf"])
 def test_a_run_is_tagged_with_the_terms_it_went_without(
     name: str,
     autoencoder_training: Callable[..., AutoencoderTraining],
     align_settings: Callable[..., AlignSettings],
+    baseline_training: Callable[..., TrainingModule],
     make_module: Callable[[str], TrainingModule],
     model: Callable[..., LatentDiffusion],
     run: Callable[..., dict[str, Tensor]],
@@ -177,7 +217,7 @@ def test_a_run_is_tagged_with_the_terms_it_went_without(
     recorder: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def unavailable(weights_dir: str) -> torch.nn.Module:
+    def unavailable(*_: object) -> torch.nn.Module:
         raise UnavailableError("alexnet: not to be had")
 
     monkeypatch.setattr(image, "load_lpips", unavailable)
@@ -186,6 +226,10 @@ def test_a_run_is_tagged_with_the_terms_it_went_without(
     module: TrainingModule
     if name == "autoencoder":
         module = autoencoder_training(lpips_weight=0.1)
+    elif name == "linf":
+        module = baseline_training(
+            "linf", fine_tuning={"perceptual_weight": 0.1}, input_px=32, scales=[1, 1], decode_px=32
+        )
     else:
         kind = TimestepAlignment if name == "align_timesteps" else SampleAlignment
         module = kind(align_settings(lpips_weight=0.1), model(), "")

@@ -59,6 +59,7 @@ def record_twenty_steps(
     autoencoder_training: Callable[..., AutoencoderTraining],
     training_settings: Callable[..., TrainingSettings],
     align_settings: Callable[..., AlignSettings],
+    baseline_training: Callable[..., TrainingModule],
     model: Callable[..., LatentDiffusion],
     runtime: RuntimeSettings,
     crops: Callable[..., Any],
@@ -88,6 +89,15 @@ def record_twenty_steps(
     )
     flow = {"kind": "flow", "width": 8, "layers": 1, "frequencies": 4, "flow_layers": 2}
     fourier = {"kind": "fourier", "width": 8, "layers": 2, "frequencies": 4}
+    linf = baseline_training(
+        "linf",
+        training=training_settings(steps=STEPS // 2, schedule="halved").model_dump(),
+        fine_tuning={"steps": STEPS // 2, "perceptual_weight": 0.025},
+        input_px=32,
+        scales=[1, 2],
+        decode_px=32,
+        weights_dir=weights_dir,
+    )
     modules: dict[str, TrainingModule] = {
         "autoencoder": plain,
         "autoencoder with all terms": all_terms,
@@ -104,6 +114,8 @@ def record_twenty_steps(
         ),
         "align_timesteps with a flow": TimestepAlignment(align, model(head=flow), weights_dir),
         "align_samples with a flow": SampleAlignment(align, model(head=flow), weights_dir),
+        "liif": baseline_training("liif", training=training.model_dump()),
+        "linf": linf,
     }
     lines = []
     for name, module in modules.items():
@@ -111,7 +123,8 @@ def record_twenty_steps(
         recorder.metrics.clear()
         scratch = tmp_path / name
         scratch.mkdir()
-        fit(module, crops(), images, runtime=runtime, seed=0, scratch=scratch, recorder=recorder)
+        train = crops(side_px=64 if name == "linf" else 32)
+        fit(module, train, images, runtime=runtime, seed=0, scratch=scratch, recorder=recorder)
         for step, values in recorder.metrics:
             lines += [
                 f"{name} {step} {metric} {value!r}"

@@ -20,6 +20,7 @@ from arbiscale.training.alignment import SampleAlignment, TimestepAlignment
 from arbiscale.training.autoencoder import AutoencoderTraining
 from arbiscale.training.diffusion import DiffusionTraining
 from arbiscale.training.fit import fit
+from arbiscale.training.local_implicit import LIIFTraining, LINFTraining
 from arbiscale.training.module import TrainingModule
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +42,14 @@ def narrow(params: Params) -> Params:
     align["decode_px"] = side_px
     first["lpips_weight"] = align["lpips_weight"] = 0.0
     align["samples"]["sampling"]["steps"] = 3
-    for training in (first["training"], second["training"], align["timesteps"], align["samples"]["training"]):
+    liif, linf = values["baselines"]["liif"], values["baselines"]["linf"]
+    for baseline in (liif, linf):
+        baseline |= {"input_px": side_px // 4, "decode_px": side_px}
+        baseline["network"]["encoder"] |= {"width": 4, "blocks": 1, "growth": 4}
+        baseline["network"]["head"] |= {"width": 4, "frequencies": 2}
+    linf["fine_tuning"] |= {"steps": 2, "perceptual_weight": 0.0}
+    trainings = (first["training"], second["training"], align["timesteps"], align["samples"]["training"])
+    for training in (*trainings, liif["training"], linf["training"]):
         training |= {"steps": 1, "batch_size": 2}
     return Params.model_validate(values)
 
@@ -87,3 +95,6 @@ def test_one_step_of_each_stage(
     frozen = autoencoder.encoder if params.align.decoder_lr else autoencoder
     for alignment in (TimestepAlignment, SampleAlignment):
         learns(alignment(params.align, model, ""), model.denoiser, frozen, share=0.8)
+    liif, linf = LIIFTraining(params.baselines.liif), LINFTraining(params.baselines.linf, "")
+    for baseline in (liif, linf):
+        learns(baseline, baseline.model, None, share=0.8)

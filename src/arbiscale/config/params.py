@@ -8,9 +8,10 @@ from pydantic import Field, model_validator
 
 from arbiscale.config.align import AlignSettings
 from arbiscale.config.autoencoder import AutoencoderSettings
+from arbiscale.config.baselines import BaselinesSettings
 from arbiscale.config.data import DataSettings
 from arbiscale.config.diffusion import DiffusionSettings
-from arbiscale.config.evaluate import EvaluateSettings
+from arbiscale.config.evaluate import EvaluateSettings, by_name
 from arbiscale.config.runtime import RegisterSettings, RuntimeSettings
 from arbiscale.config.section import Section, read_yaml, validate
 from arbiscale.errors import UserError
@@ -25,6 +26,7 @@ class Params(Section):
     autoencoder: AutoencoderSettings
     diffusion: DiffusionSettings
     align: AlignSettings
+    baselines: BaselinesSettings
     evaluate: EvaluateSettings
     register_: RegisterSettings = Field(alias="register")
     runtime: RuntimeSettings
@@ -58,6 +60,23 @@ class Params(Section):
                 "autoencoder.network.residual needs diffusion.task: super_resolution "
                 "(there is no low-resolution image to generation)"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _baselines_fit(self) -> Params:
+        crop_px, rows = self.data.augmentation.crop_px, by_name(self.evaluate.extra_models)
+        for name in self.baselines.train:
+            settings = getattr(self.baselines, name)
+            largest = settings.input_px * settings.scales[1]
+            if largest > crop_px:
+                raise ValueError(
+                    f"baselines.{name}.input_px times the larger of scales must not exceed "
+                    f"data.augmentation.crop_px ({settings.input_px} x {settings.scales[1]:g} > {crop_px})"
+                )
+            if name in rows:
+                raise ValueError(
+                    f"evaluate.extra_models: {name}: is a name already, as baselines.train lists it"
+                )
         return self
 
 

@@ -59,7 +59,7 @@ def evaluate_models(
     task = [*models.values()][-1].task
     further = {name: model for name, model in (extra or {}).items() if model.task == task}
     for name in (extra or {}).keys() - further.keys():
-        evaluation.left_out.append(f"evaluate.extra_models.{name}: was not made for {_TASKS[task]}")
+        evaluation.left_out.append(f"row {name}: its model was not made for {_TASKS[task]}")
 
     if task == "generation":
         steps = _generation(models, further, data, settings, seed, networks)

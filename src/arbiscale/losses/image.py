@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from arbiscale.errors import UnavailableError
 from arbiscale.losses.reduction import in_float32, per_sample
-from arbiscale.pretrained.lpips import load_lpips
+from arbiscale.pretrained.lpips import ALEX, Backbone, load_lpips
 
 
 class ImageLoss(nn.Module):
@@ -19,7 +19,7 @@ class ImageLoss(nn.Module):
         super().__init__()
         self.norm = norm
         self.lpips_weight = lpips_weight
-        self.perceptual = _perceptual(weights_dir) if lpips_weight else None
+        self.perceptual = load_perceptual(weights_dir) if lpips_weight else None
 
     @property
     def left_out(self) -> list[str]:
@@ -35,10 +35,10 @@ class ImageLoss(nn.Module):
         return loss
 
 
-def _perceptual(weights_dir: str) -> nn.Module | None:
+def load_perceptual(weights_dir: str, backbone: Backbone = ALEX) -> nn.Module | None:
     """The LPIPS network; None, with a warning, where it is not available."""
     try:
-        return load_lpips(weights_dir)
+        return load_lpips(weights_dir, backbone)
     except UnavailableError as error:
         Console(stderr=True).print(
             f"[bold red]warning:[/] training WITHOUT its LPIPS term: {error}", highlight=False

@@ -109,23 +109,37 @@ def only_tracked(section: SectionType, key: str, tracked: dict[str, Any]) -> Sec
     return copy
 
 
-def _definition(stage: str, root: Path = Path()) -> dict[str, Any]:
-    """What dvc.yaml says of a stage; one of a group over a list in params.yaml is called as its item."""
+def definitions(root: Path = Path()) -> dict[str, dict[str, Any]]:
+    """What dvc.yaml says of every stage; one of a group over a list in params.yaml is called as its item.
+
+    Raises:
+        UserError: a file, or the list, is missing.
+    """
     path, params_path = root / "dvc.yaml", root / "params.yaml"
-    stages = look_up(read_yaml(path), "stages", path)
-    for group in [each for each in stages.values() if "foreach" in each]:
-        key = group["foreach"].removeprefix("${").removesuffix("}")
-        if stage in look_up(read_yaml(params_path), key, params_path):
-            stages[stage] = json.loads(json.dumps(group["do"]).replace("${item}", stage))
-    return dict(look_up({"stages": stages}, f"stages.{stage}", path))
+    stages: dict[str, dict[str, Any]] = {}
+    for name, definition in look_up(read_yaml(path), "stages", path).items():
+        if "foreach" not in definition:
+            stages[name] = definition
+            continue
+        key = definition["foreach"].removeprefix("${").removesuffix("}")
+        for item in look_up(read_yaml(params_path), key, params_path):
+            stages[item] = json.loads(json.dumps(definition["do"]).replace("${item}", item))
+    return stages
+
+
+def _definition(stage: str, root: Path = Path()) -> dict[str, Any]:
+    return dict(look_up({"stages": definitions(root)}, f"stages.{stage}", root / "dvc.yaml"))
 
 
 def _optional_losses(parameters: dict[str, Any], weights_dir: str) -> dict[str, bool]:
-    """Whether LPIPS takes part: a training goes on without it where AlexNet cannot be obtained."""
-    if not any(value for key, value in parameters.items() if key.endswith("lpips_weight")):
+    """Whether LPIPS takes part, and on which network: a training goes on without it where there is none."""
+    weighted = {key.rpartition(".")[2] for key, value in parameters.items() if value}
+    if not weighted & {"lpips_weight", "perceptual_weight"}:
         return {}
-    from arbiscale.pretrained.files import ALEXNET, obtain
+    from arbiscale.pretrained.files import ALEXNET, VGG16, locate, obtain
 
+    if "perceptual_weight" in weighted and locate(VGG16, weights_dir):
+        return {"lpips_vgg": True}
     try:
         obtain(ALEXNET, weights_dir)
     except UnavailableError:

@@ -16,7 +16,7 @@ from arbiscale.config.section import SectionType, load_section
 from arbiscale.errors import StateMismatchError, UserError, extras_named
 from arbiscale.files import content_hash, write_json
 from arbiscale.pipeline.curves import CurveRecorder
-from arbiscale.pipeline.fingerprint import StageInputs, only_tracked, stage_inputs
+from arbiscale.pipeline.fingerprint import StageInputs, definitions, only_tracked, stage_inputs
 from arbiscale.pipeline.resume import State, resumable
 from arbiscale.pipeline.signals import Interrupted, stop_signals
 from arbiscale.tracking.environment import experiment_state, git_state, machine_state
@@ -72,7 +72,8 @@ def run_stage(name: str, body: Callable[[Stage], None], *, upstream: Sequence[st
     Args:
         name: the stage's in dvc.yaml.
         body: the work.
-        upstream: stages whose run ids, read from runs/*.json, become tags of this run.
+        upstream: stages whose run ids, read from runs/*.json, become tags of this run; those that dvc.yaml
+            does not have now are left out.
     """
     try:
         with extras_named(), stop_signals() as signals:
@@ -92,7 +93,10 @@ def _execute(
     runtime = check_params(params_path).runtime
     store = open_store(runtime.mlflow_uri)
     inputs = stage_inputs(name, runtime.weights_dir)
-    upstream_ids = {stage: run_id for stage in upstream if (run_id := _recorded_run(stage))}
+    known = definitions()
+    upstream_ids = {
+        stage: run_id for stage in upstream if stage in known and (run_id := _recorded_run(stage))
+    }
     git = git_state(Path.cwd())
     tags = _tags(name, inputs, upstream_ids) | git | {"device": runtime.device}
     made_with = {key: tags[key] for key in MADE_WITH if key in tags}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from arbiscale.pretrained.files import ALEXNET, VGG16, Pretrained, load_network
+from arbiscale.pretrained.files import ALEXNET, VGG16, Pretrained, load_network, locate
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,11 @@ class LPIPS(nn.Module):
             difference = functional.normalize(a, eps=1e-10) - functional.normalize(b, eps=1e-10)
             distance = distance + weights(difference.square()).mean(dim=(1, 2, 3))
         return distance
+
+
+def best_backbone(weights_dir: str = "") -> Backbone:
+    """VGG16 where its weights are at hand (nothing is downloaded), else AlexNet."""
+    return VGG if locate(VGG16, weights_dir) else ALEX
 
 
 def load_lpips(weights_dir: str = "", backbone: Backbone = ALEX) -> LPIPS:

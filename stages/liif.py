@@ -1,0 +1,43 @@
+"""Stage: train LIIF, to be compared with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from arbiscale.config.baselines import LIIFSettings
+from arbiscale.config.data import DataSettings
+from arbiscale.data.dataset import training_streams
+from arbiscale.models.folder import LocalImplicitConfig, save_local_implicit
+from arbiscale.pipeline.stage import Stage, run_stage
+from arbiscale.training.fit import fit
+from arbiscale.training.local_implicit import LIIFTraining
+from arbiscale.training.module import derive_seed
+
+CROPS = Path("data/crops")
+OUT = Path("models/baselines/liif")
+
+
+def main(stage: Stage) -> None:
+    """Fill models/baselines/liif from data/crops."""
+    settings = stage.settings("baselines.liif", LIIFSettings)
+    augmentation = stage.settings("data", DataSettings).augmentation
+    train, validation = training_streams(CROPS, augmentation, stage.seed)
+    torch.manual_seed(derive_seed(stage.seed, stage.name))
+    module = LIIFTraining(settings)
+    fit(
+        module,
+        train,
+        validation,
+        runtime=stage.runtime,
+        seed=stage.seed,
+        scratch=stage.scratch,
+        recorder=stage.recorder,
+    )
+    save_local_implicit(OUT, LocalImplicitConfig(network=settings.network), module.model)
+    stage.identify(OUT)
+
+
+if __name__ == "__main__":
+    run_stage("liif", main, upstream=["crop"])
