@@ -1,0 +1,49 @@
+"""Base samples are standard normal, and functions of seed and position."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from arbiscale.networks.texture import Texture
+
+ROWS, COLUMNS, CHANNELS = 200, 300, 3
+
+
+def whole(texture: Texture, grid: int = 0) -> torch.Tensor:
+    return texture.base_sample(range(ROWS), range(COLUMNS), COLUMNS, CHANNELS, grid)
+
+
+def test_samples_are_standard_normal_times_the_temperature() -> None:
+    samples = whole(Texture(1.0, seed=1))
+    assert samples.shape == (ROWS, COLUMNS, CHANNELS)
+    assert samples.dtype == torch.float32
+    values = samples.double().flatten()
+    assert abs(values.mean()) < 0.01
+    assert abs(values.std() - 1) < 0.01
+    assert abs(values.pow(3).mean()) < 0.03
+    assert abs(values.pow(4).mean() - 3) < 0.1
+    assert torch.equal(whole(Texture(0.25, seed=1)), samples / 4)
+
+
+def test_samples_are_independent_along_every_axis_and_of_other_seeds_and_grids() -> None:
+    samples = whole(Texture(1.0, seed=1))
+    others = [samples.roll(1, dim) for dim in (0, 1, 2)]
+    others += [whole(Texture(1.0, seed=2)), whole(Texture(1.0, seed=1), grid=1)]
+    for other in others:
+        correlation = (samples * other).mean()
+        assert abs(correlation) < 0.01  # 4 deviations of 180,000 products
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns"), [(range(1), range(1)), (range(7, 30), range(11, 300)), (range(199, 200), range(300))]
+)
+def test_a_region_has_the_samples_of_its_position(rows: range, columns: range) -> None:
+    texture = Texture(0.8, seed=3)
+    part = texture.base_sample(rows, columns, COLUMNS, CHANNELS)
+    assert torch.equal(part, whole(texture)[rows.start : rows.stop, columns.start : columns.stop])
+    assert torch.equal(part, texture.base_sample(rows, columns, COLUMNS, CHANNELS))
+
+
+def test_temperature_0_draws_zeros() -> None:
+    assert not whole(Texture()).any()
