@@ -67,6 +67,18 @@ def test_register_then_promote(packed: Path) -> None:
     assert run(app, ["promote", "0"]).exit_code == 2
 
 
+def test_baselines_are_registered_under_their_own_names(packed: Path) -> None:
+    root = packed.parents[1]
+    (root / "params.yaml").write_text(PARAMS.replace("  train: []", "  train: [liif]"))
+    with pytest.raises(UserError, match=r"models/baselines/liif: is missing; `dvc repro`"):
+        registry.register()
+    shutil.copytree(packed, packed.parent / "baselines/liif")
+    output = CliRunner().invoke(app, ["register"], catch_exceptions=False).output
+    assert [line.split()[0] for line in output.splitlines()] == ["arbiscale", "arbiscale-liif"]
+    version = open_store().client.get_model_version_by_alias("arbiscale-liif", "challenger")
+    assert int(version.version) == 1
+
+
 def test_register_without_a_model(repository: Path) -> None:
     with pytest.raises(UserError, match=r"models/packed: is missing; `dvc repro`"):
         registry.register()

@@ -136,6 +136,17 @@ def test_missing_inputs_are_named(workspace: Path, stage: str, remove: str | Non
         stage_inputs(stage)
 
 
+def test_which_network_the_perceptual_term_takes_is_an_input(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = PARAMS.replace("training: {", "training: {perceptual_weight: 0.1, ")
+    (workspace / "params.yaml").write_text(params)
+    monkeypatch.setattr(files, "obtain", lambda *_: Path())
+    for at_hand, found in ((Path("vgg16_features.pt"), {"lpips_vgg": True}), (None, {"lpips": True})):
+        monkeypatch.setattr(files, "locate", lambda *_, at_hand=at_hand: at_hand)
+        assert stage_inputs("align").optional_losses == found
+
+
 def test_a_stage_of_a_group_is_called_as_its_item(workspace: Path) -> None:
     group = """
   baselines:

@@ -11,7 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from arbiscale.errors import UserError
-from arbiscale.pretrained.lpips import ALEX, LPIPS, VGG, Backbone, load_lpips
+from arbiscale.pretrained import lpips
+from arbiscale.pretrained.lpips import ALEX, LPIPS, VGG, Backbone, best_backbone, load_lpips
 
 LAYERS = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384, 3), 10: (256, 256, 3)}
 
@@ -99,6 +100,12 @@ def test_loads_features_alone_and_the_whole_classifier(tmp_path: Path, classifie
     torch.save(features | classifier, tmp_path / "alexnet_features.pt")
     loaded = load_lpips(str(tmp_path))
     assert torch.equal(loaded.slices[4].state_dict()["10.weight"], features["features.10.weight"])
+
+
+def test_vgg_is_preferred_where_it_is_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    for found, backbone in ((None, ALEX), (Path("vgg16_features.pt"), VGG)):
+        monkeypatch.setattr(lpips, "locate", lambda network, folder, found=found: found)
+        assert best_backbone("weights") == backbone
 
 
 @pytest.mark.parametrize("change", ["missing", "shape"])

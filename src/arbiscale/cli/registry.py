@@ -17,7 +17,7 @@ from rich.table import Table
 from arbiscale.errors import UserError
 from arbiscale.workspace import repository_root
 
-PACKED = Path("models/packed")
+PACKED, BASELINES = Path("models/packed"), Path("models/baselines")
 STYLES = {"FINISHED": "green", "FAILED": "red", "KILLED": "yellow", "RUNNING": "cyan"}
 
 
@@ -74,18 +74,23 @@ def ui(
 
 
 def register() -> None:
-    """Make the workspace's packed model the challenger, registering it where the store lacks it."""
-    folder = repository_root() / PACKED
-    if not folder.is_dir():
-        raise UserError(
-            f"{folder}: is missing; `dvc repro` makes it, `dvc pull` and `dvc checkout` bring it back"
-        )
-    store, name = _registry()
+    """Make the workspace's packed model and baselines the challengers; the store gets those it lacks."""
+    from arbiscale.config.baselines import BaselinesSettings
+    from arbiscale.config.section import load_section
     from arbiscale.inference import serving
     from arbiscale.tracking.registry import challenge
 
-    version, created = challenge(store, folder, name, serving)
-    print(f"{name} version {version} {'registered' if created else 'found'}: it is the challenger now")
+    root, (store, name) = repository_root(), _registry()
+    trained = load_section(root / "params.yaml", "baselines", BaselinesSettings).train
+    models = {name: root / PACKED} | {f"{name}-{each}": root / BASELINES / each for each in trained}
+    for folder in models.values():
+        if not folder.is_dir():
+            raise UserError(
+                f"{folder}: is missing; `dvc repro` makes it, `dvc pull` and `dvc checkout` bring it back"
+            )
+    for name, folder in models.items():
+        version, created = challenge(store, folder, name, serving)
+        print(f"{name} version {version} {'registered' if created else 'found'}: it is the challenger now")
 
 
 def promote(version: Annotated[int, typer.Argument(min=1, help="of the registered model")]) -> None:
