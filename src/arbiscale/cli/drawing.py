@@ -13,6 +13,7 @@ import typer
 from arbiscale.cli.jobs import STANDARD, Job, Output, Source, find_sources, plan, without_existing
 from arbiscale.cli.options import (
     LARGEST_SEED,
+    TEMPERATURE_HELP,
     Compile,
     Device,
     Eta,
@@ -24,6 +25,7 @@ from arbiscale.cli.options import (
     Seed,
     SkipExisting,
     Steps,
+    Temperature,
     Threads,
     Tile,
     Where,
@@ -61,9 +63,12 @@ def upscale(
     sampler: Sampler = None,
     seed: Annotated[
         list[int] | None,
-        typer.Option(min=0, max=LARGEST_SEED, help="Of the sampling noise, 0 by default; repeatable."),
+        typer.Option(min=0, max=LARGEST_SEED, help="Of the noise and of texture, 0 by default; repeatable."),
     ] = None,
     eta: Eta = None,
+    temperature: Annotated[
+        list[float] | None, typer.Option(min=0, max=1, help=f"{TEMPERATURE_HELP}; repeatable.")
+    ] = None,
     device: Device = "auto",
     precision: PrecisionOption = Precision.FLOAT32,
     compiled: Compile = False,
@@ -76,7 +81,7 @@ def upscale(
     overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
 ) -> None:
-    """Upscale pictures by any factor, or to any size; several sizes of a picture share one latent."""
+    """Upscale pictures by any factor, or to any size; sizes and temperatures of a picture share a latent."""
     targets = parse_targets(scale or [], size or [])
     chosen_tile = parse_tile(tile)
     ending = _parse_format(suffix)
@@ -85,7 +90,8 @@ def upscale(
         ending = ending or ".png"
     sources = find_sources(source, output)
     seeds = list(dict.fromkeys(seed or [0]))
-    planned = plan(sources, output, targets, seeds, ending, in_folder=in_folder)
+    temperatures: list[float | None] = [*dict.fromkeys(temperature)] if temperature else [None]
+    planned = plan(sources, output, targets, seeds, temperatures, ending, in_folder=in_folder)
     jobs = without_existing(planned, overwrite=overwrite, skip=skip_existing)
     _report_skipped(planned, jobs)
     where = check_runtime(device, model)
@@ -101,6 +107,8 @@ def upscale(
     failures = 0
     with memory_suffices(), drawing_progress(sum(len(job.outputs) for job in jobs)) as progress:
         loaded = open_model(where, device, precision, compiled, threads)
+        for value in temperatures:
+            loaded.texture(value, seeds[0])  # refused before the work
         for job in jobs:
             try:
                 picture = first or _read(job.source)
@@ -126,6 +134,7 @@ def generate(
     sampler: Sampler = None,
     seed: Seed = 0,
     eta: Eta = None,
+    temperature: Temperature = None,
     device: Device = "auto",
     precision: PrecisionOption = Precision.FLOAT32,
     compiled: Compile = False,
@@ -166,15 +175,16 @@ def generate(
         loaded = open_model(where, device, precision, compiled, threads)
         from arbiscale.inference.drawing import Drawing, write_drawing
 
+        loaded.texture(temperature, seed)  # refused before the work
         latent_size = loaded.latent_size_for(sizes[0])
         for job in jobs:
             one = job.outputs[0].seed
             latent = loaded.generate_latents(1, latent_size, steps=steps, sampler=sampler, seed=one, eta=eta)
-            drawing = Drawing(loaded, latent, None)
+            drawing = Drawing(loaded, latent, None, seed=one)
             for each in job.outputs:
                 wanted = each.target.of((1, 1))
                 progress.begin(each.path.name, wanted[0] * wanted[1])
-                write_drawing(drawing, wanted, each.path, advance=progress.advance)
+                write_drawing(drawing, wanted, each.path, temperature=temperature, advance=progress.advance)
                 print(each.path, flush=True)
 
 
@@ -195,19 +205,29 @@ def _upscale(
     ending: str | None,
     progress: DrawingProgress,
 ) -> None:
-    """Draw everything that is asked of one picture; diffusion runs once for each seed."""
-    from arbiscale.inference.drawing import write_drawing
+    """Draw everything that is asked of one picture; a latent is sampled once for each seed."""
+    from arbiscale.inference.drawing import Drawing, write_drawing
 
     sizes = _sizes(outputs, picture, ending)
+    drawing: Drawing | None = None
     for seed in dict.fromkeys(each.seed for each in outputs):
         began = time.monotonic()
-        drawing = model.sample(picture, steps=steps, sampler=sampler, seed=seed, eta=eta, tile=tile)
+        if drawing is None or model.timesteps:  # a latent that is only encoded is that of every seed
+            drawing = model.sample(picture, steps=steps, sampler=sampler, seed=seed, eta=eta, tile=tile)
+        drawing.seed = seed
         for output, wanted in zip(outputs, sizes, strict=True):
             if output.seed != seed:
                 continue
             progress.begin(output.path.name, wanted[0] * wanted[1])
             suffix = ending if output.path == STANDARD else None
-            write_drawing(drawing, wanted, output.path, suffix=suffix, advance=progress.advance)
+            write_drawing(
+                drawing,
+                wanted,
+                output.path,
+                suffix=suffix,
+                temperature=output.temperature,
+                advance=progress.advance,
+            )
             seconds, began = time.monotonic() - began, time.monotonic()
             told = sys.stderr if output.path == STANDARD else sys.stdout
             print(f"{output.path}: {wanted[0]}x{wanted[1]} px in {seconds:.1f} s", file=told, flush=True)

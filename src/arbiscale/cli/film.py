@@ -20,6 +20,7 @@ from arbiscale.cli.options import (
     Sampler,
     Seed,
     Steps,
+    Temperature,
     Threads,
     Tile,
     Where,
@@ -56,6 +57,7 @@ def zoom(
     sampler: Sampler = None,
     seed: Seed = 0,
     eta: Eta = None,
+    temperature: Temperature = None,
     device: Device = "auto",
     precision: PrecisionOption = Precision.FLOAT32,
     compiled: Compile = False,
@@ -88,11 +90,12 @@ def zoom(
         from arbiscale.inference.drawing import zoom_frames
 
         loaded = open_model(where, device, precision, compiled, threads)
+        loaded.texture(temperature, seed)  # refused before the work
         drawing = loaded.sample(
             _opaque(picture), steps=steps, sampler=sampler, seed=seed, eta=eta, tile=chosen_tile
         )
         progress.begin(output.name, frames * frame[0] * frame[1])
-        shown = zoom_frames(drawing, frame, factor=to, frames=frames, centre=centre)
+        shown = zoom_frames(drawing, frame, factor=to, frames=frames, centre=centre, temperature=temperature)
         write_film(output, _counted(shown, progress), frame, frames_per_second)
     print(f"{output}: {frames} frames of {frame[0]}x{frame[1]} px in {time.monotonic() - began:.1f} s")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from arbiscale.cli.requests import Target, check_place
@@ -29,11 +30,12 @@ class Source:
 
 @dataclass(frozen=True)
 class Output:
-    """A picture to write: a source's, of one target and one seed."""
+    """A picture to write: a source's, of one target, seed and temperature (None = the model's own)."""
 
     path: Path
     target: Target
     seed: int
+    temperature: float | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def plan(
     output: Path,
     targets: Sequence[Target],
     seeds: Sequence[int],
+    temperatures: Sequence[float | None],
     suffix: str | None,
     *,
     in_folder: bool = False,
@@ -82,16 +85,17 @@ def plan(
     """Name every output.
 
     One source and an output with a suffix make that file, unless `in_folder`; otherwise the output is a
-    folder, in which pictures keep their names. Several targets or seeds are told apart by `-x2.5`,
-    `-480x640`, `-seed1`.
+    folder, in which pictures keep their names. Several targets, seeds or temperatures are told apart by
+    `-x2.5`, `-480x640`, `-seed1`, `-t0.6`.
 
     Raises:
         UserError: several pictures for one file, two sources for one name, or a place that cannot be.
     """
+    asked = list(product(targets, seeds, temperatures))
     if output == STANDARD:
-        if len(sources) * len(targets) * len(seeds) > 1:
+        if len(sources) * len(asked) > 1:
             raise UserError("-: takes one picture only; name a folder instead")
-        return [Job(sources[0], (Output(STANDARD, targets[0], seeds[0]),))]
+        return [Job(sources[0], (Output(STANDARD, *asked[0]),))]
     in_folder = in_folder or output.is_dir() or not output.suffix
     if not in_folder and suffix not in {None, output.suffix.lower()}:
         raise UserError(f"--format: {output} says its format itself; leave the option out")
@@ -103,15 +107,15 @@ def plan(
         own = source.name.suffix if source.name.suffix.lower() in FORMATS else ".png"
         base = (output / source.name).with_suffix(suffix or own) if in_folder else output
         outputs = []
-        for target in targets:
-            for seed in seeds:
-                tag = f"-{target.label}" * (len(targets) > 1) + f"-seed{seed}" * (len(seeds) > 1)
-                path = base.with_name(f"{base.stem}{tag}{base.suffix}")
-                if path in taken:
-                    raise UserError(f"{path}: both {taken[path]} and {source.path} would be it; rename one")
-                taken[path] = source.path
-                check_place(path)
-                outputs.append(Output(path, target, seed))
+        for target, seed, temperature in asked:
+            tag = f"-{target.label}" * (len(targets) > 1) + f"-seed{seed}" * (len(seeds) > 1)
+            tag += f"-t{temperature}" * (len(temperatures) > 1)
+            path = base.with_name(f"{base.stem}{tag}{base.suffix}")
+            if path in taken:
+                raise UserError(f"{path}: both {taken[path]} and {source.path} would be it; rename one")
+            taken[path] = source.path
+            check_place(path)
+            outputs.append(Output(path, target, seed, temperature))
         jobs.append(Job(source, tuple(outputs)))
     return jobs
 

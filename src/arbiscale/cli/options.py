@@ -36,10 +36,12 @@ Steps = Annotated[
 SamplerName = Literal["ddim", "ddpm", "dpm_solver", "unipc", "euler"]
 Sampler = Annotated[SamplerName | None, typer.Option(help="Otherwise the model's own.")]
 LARGEST_SEED = 2**31 - 1
-Seed = Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Of the sampling noise.")]
+Seed = Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Of the sampling noise, and of texture.")]
 Eta = Annotated[
     float | None, typer.Option(min=0, max=1, help="Noise that ddim adds; otherwise the model's own.")
 ]
+TEMPERATURE_HELP = "Of the texture that a flow draws, 0 = none; otherwise the model's own"
+Temperature = Annotated[float | None, typer.Option(min=0, max=1, help=f"{TEMPERATURE_HELP}.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 PrecisionOption = Annotated[Precision, typer.Option(help="Of matrix products and convolutions.")]
 Compile = Annotated[

@@ -53,7 +53,7 @@ class Drawing:
     Attributes:
         latent: shape (1, channels, height, width).
         picture: what was upscaled; None for a generated latent.
-        seed: of the texture that a flow draws.
+        seed: of the texture that a flow draws; set another one, and the same latent is drawn otherwise.
     """
 
     def __init__(
@@ -190,6 +190,7 @@ def write_drawing(
     path: Path,
     *,
     suffix: str | None = None,
+    temperature: float | None = None,
     advance: Callable[[int], None] = lambda pixels: None,
 ) -> None:
     """Draw a latent at (height, width) pixels into a file; peak memory does not depend on the height.
@@ -202,18 +203,20 @@ def write_drawing(
         size: (height, width) in pixels.
         path: the file, whole or not at all; `-` = standard output.
         suffix: decides the format; None = the path's own.
+        temperature: of texture, where a flow draws it; None = the model's own.
         advance: told the pixels of each band.
 
     Raises:
-        UserError: a format that is unknown or cannot hold the size, or a place that cannot be written.
+        UserError: a format that is unknown or cannot hold the size, a place that cannot be written, or a
+            temperature where no flow draws.
     """
     form = find_format(Path(f"{path}{suffix or ''}"), size)
     bits = drawing.bits if form.deep else 8
     channels = drawing.channels if form.alpha else 3
     metadata = Metadata() if drawing.picture is None else drawing.picture.metadata
     with standard_output() if path == STANDARD_OUTPUT else new_file(path) as stream:
-        bands = _counted(drawing.bands(size, bits=bits, alpha=form.alpha), advance)
-        form.write(stream, Layout(size, channels, bits, metadata), bands)
+        bands = drawing.bands(size, bits=bits, alpha=form.alpha, temperature=temperature)
+        form.write(stream, Layout(size, channels, bits, metadata), _counted(bands, advance))
 
 
 def _counted(bands: Iterator[Pixels], advance: Callable[[int], None]) -> Iterator[Pixels]:
@@ -223,7 +226,13 @@ def _counted(bands: Iterator[Pixels], advance: Callable[[int], None]) -> Iterato
 
 
 def zoom_frames(
-    drawing: Drawing, size: Size, *, factor: float, frames: int, centre: tuple[float, float] = (0.5, 0.5)
+    drawing: Drawing,
+    size: Size,
+    *,
+    factor: float,
+    frames: int,
+    centre: tuple[float, float] = (0.5, 0.5),
+    temperature: float | None = None,
 ) -> Iterator[Pixels]:
     """Frames (height, width, 3) that grow from the whole picture to a part `factor` times as large.
 
@@ -237,6 +246,7 @@ def zoom_frames(
         factor: of the last frame, at least 1.
         frames: how many.
         centre: (y, x) of what is zoomed into, in [0, 1].
+        temperature: of texture, where a flow draws it; None = the model's own.
     """
     for index in range(frames):
         scale = factor ** (index / max(1, frames - 1))
@@ -244,7 +254,7 @@ def zoom_frames(
         top, left = (
             round((large - small) * at) for large, small, at in zip(whole, size, centre, strict=True)
         )
-        yield drawing.region(whole, (top, left, *size), bits=8)
+        yield drawing.region(whole, (top, left, *size), bits=8, temperature=temperature)
 
 
 def _grown(side_px: int, scale: float) -> int:

@@ -139,6 +139,7 @@ class Model(ABC):
         """
         picture = to_picture(image)
         target = target_size(picture.size, scale, size)
+        self.texture(temperature, seed)  # refused before the work
         drawing = self.sample(picture, steps=steps, sampler=sampler, seed=seed, eta=eta, tile=tile)
         return like(image, drawing.draw(target, temperature=temperature), picture.metadata)
 
@@ -195,6 +196,7 @@ class Model(ABC):
         sizes = [checked_size(size) for size in sizes]
         if not sizes:
             raise UserError("sizes: name at least one (height, width)")
+        self.texture(temperature, seed)  # refused before the work
         latent_size = latent_size or self.latent_size_for(sizes[0])
         pictures = []
         for index in range(checked_count(count)):
@@ -260,7 +262,7 @@ class Model(ABC):
         """
         if temperature is None:
             return Texture(self.temperature if self.has_texture else 0.0, checked_seed(seed))
-        if not isinstance(temperature, int | float) or not 0 <= temperature <= 1:
+        if not isinstance(temperature, int | float | np.floating) or not 0 <= temperature <= 1:
             raise UserError(f"temperature {temperature!r}: must be a number from 0 to 1")
         if temperature and not self.has_texture:
             raise UserError("this model has no flow, so no temperature; leave it out or give another --model")

@@ -33,6 +33,7 @@ PARAMETERS: tuple[tuple[str, str, int | str | None], ...] = (
     ("steps", "long", None),
     ("sampler", "string", None),
     ("seed", "long", 0),
+    ("temperature", "double", None),
 )
 _PACKAGES = (
     "diffusers",
@@ -55,6 +56,7 @@ class _Request(Section):
     steps: int | None = Field(default=None, ge=1, le=10_000)
     sampler: Sampler | None = None
     seed: int = Field(default=0, ge=0, le=2**63 - 1)
+    temperature: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -90,13 +92,15 @@ class PictureModel:
             model_input: pictures to upscale, as uint8 (height, width, 3) or (batch, height, width, 3), or
                 as base64 of an encoded picture (PNG, JPEG, ...); for a generating model seeds, as integers.
                 One item, a list, or a table of one column.
-            params: `scale`, or `height` and `width` in pixels; `steps` of sampling and its `sampler`; `seed`.
+            params: `scale`, or `height` and `width` in pixels; `steps` of sampling and its `sampler`; `seed`;
+                `temperature` of texture.
 
         Returns:
             Arrays for an array, else a list: base64 of a PNG for base64 and seeds, an array for an array.
 
         Raises:
-            UserError: parameters out of range or contradictory, or an item that is no picture.
+            UserError: parameters out of range or contradictory, a temperature where no flow draws, or an
+                item that is no picture.
         """
         request = validate(_Request, dict(params or {}), Path("params"))
         if (request.height is None) != (request.width is None):
@@ -115,7 +119,11 @@ class PictureModel:
                 raise UserError("params: generating takes height and width, and no scale")
             seed = request.seed + int(item)
             ((drawn,),) = self.model.generate(
-                [request.size], steps=request.steps, sampler=request.sampler, seed=seed
+                [request.size],
+                steps=request.steps,
+                sampler=request.sampler,
+                seed=seed,
+                temperature=request.temperature,
             )
             return _encode(drawn)
         return self._upscale(_pixels(item), request)
@@ -129,6 +137,7 @@ class PictureModel:
                 steps=request.steps,
                 sampler=request.sampler,
                 seed=request.seed,
+                temperature=request.temperature,
             )
         )
 
