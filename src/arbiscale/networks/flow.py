@@ -13,6 +13,7 @@ from torch.nn.utils import parametrize
 
 _SCALE_SHIFT = 2.0  # of a scale's logit: about 0.88 where the condition says nothing
 _LEAST_SCALE = 1e-4
+_LEAST_LOGIT = -80.0  # exp overflows soon after
 Inverted = list[tuple[Tensor, Tensor]]
 _RESIDUAL_STD = 0.1  # of what is drawn before training, at temperature 1
 _LEAST_DIAGONAL = 1e-4  # of the upper triangle while it is learnt
@@ -90,9 +91,14 @@ class ConditionalFlow(nn.Module):
             return values
 
     def _affine(self, condition: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Scale and shift of each layer."""
+        """Scale and shift of each layer.
+
+        The sigmoid is spelled out: torch's rounds the last elements of a tensor on a CPU in another way
+        than the others, so that a pixel's last bits would depend on the region.
+        """
         pairs = _exact(condition).unflatten(1, (self.layers, 2, self.dimensions))
-        scales = torch.sigmoid(pairs[:, :, 0] + _SCALE_SHIFT) + _LEAST_SCALE
+        logits = (pairs[:, :, 0] + _SCALE_SHIFT).clamp(min=_LEAST_LOGIT)
+        scales = 1 / (1 + (-logits).exp()) + _LEAST_SCALE
         return [(scales[:, layer], pairs[:, layer, 1]) for layer in range(self.layers)]
 
     def invert(self) -> Inverted:
