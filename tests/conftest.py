@@ -197,6 +197,36 @@ def generator(latent_model: Callable[..., LatentModel]) -> LatentModel:
 
 
 @pytest.fixture(scope="session")
+def save_linf(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Writes model folders of tiny LINFs with random weights; keywords go to the head."""
+    import torch
+
+    from arbiscale.config.local_implicit import LocalImplicitSettings
+    from arbiscale.models.folder import LocalImplicitConfig, save_local_implicit
+    from arbiscale.models.local_implicit import LocalImplicit
+
+    head = {"kind": "flow", "width": 16, "layers": 2, "frequencies": 8, "flow_layers": 3}
+
+    def save(temperature: float = 0.0, **changes: Any) -> Path:
+        settings = LocalImplicitSettings.model_validate(
+            {
+                "encoder": {"kind": "edsr", "width": 8, "blocks": 2},
+                "head": head | changes,
+                "residual": True,
+            }
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            network = LocalImplicit(settings)
+            torch.nn.init.normal_(network.head.output.weight, std=0.1)
+        folder = tmp_path_factory.mktemp("models") / "linf"
+        save_local_implicit(folder, LocalImplicitConfig(network=settings, temperature=temperature), network)
+        return folder
+
+    return save
+
+
+@pytest.fixture(scope="session")
 def vgg16() -> dict[str, Tensor]:
     """VGG16's convolutions as a state dict, with random weights that keep the features' scale."""
     import torch

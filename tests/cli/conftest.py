@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from arbiscale.models.latent_diffusion import LatentDiffusion
 
 
-SaveModel = Callable[[str], Path]
+SaveModel = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
@@ -24,12 +24,12 @@ def save_model(
     model_config: Callable[..., ModelConfig],
     make_model: Callable[[ModelConfig], LatentDiffusion],
 ) -> SaveModel:
-    """Writes a complete model folder of a task, with random weights."""
+    """Writes complete model folders of a task, with random weights; keywords go to the autoencoder."""
     from arbiscale.models.folder import save_latent_diffusion
 
-    def save(task: str) -> Path:
+    def save(task: str, **changes: Any) -> Path:
         folder = tmp_path_factory.mktemp("models") / task
-        config = model_config(task)
+        config = model_config(task, **changes)
         save_latent_diffusion(folder, config, make_model(config))
         return folder
 

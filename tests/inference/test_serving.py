@@ -1,5 +1,7 @@
 import base64
 import io
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,8 @@ import pytest
 from PIL import Image
 
 from arbiscale.errors import UserError
+from arbiscale.inference.loading import load_model
+from arbiscale.inference.model import Model
 from arbiscale.inference.serving import PARAMETERS, PictureModel, requirements
 
 
@@ -72,8 +76,8 @@ def test_a_list_may_hold_pictures_of_any_size(model: PictureModel) -> None:
     assert (first.shape, second.shape) == ((8, 10, 3), (4, 10, 3))
 
 
-def test_steps_sampler_and_seed_reach_the_model(model: PictureModel) -> None:
-    asked = {"steps": 7, "sampler": "unipc", "seed": 5}
+def test_the_options_reach_the_model(model: PictureModel) -> None:
+    asked = {"steps": 7, "sampler": "unipc", "seed": 5, "temperature": 0.6}
     model.predict(PIXELS, {"scale": 2.0, **asked})
     assert model.model.asked == {"scale": 2.0, "size": None, **asked}
     model.predict([3], {"height": 6, "width": 9, **asked})
@@ -96,6 +100,10 @@ def test_seeds_generate(model: PictureModel) -> None:
         (PIXELS, {"height": 3}, "height and width must be given together"),
         (PIXELS, {"scale": 2.0, "steps": 0}, "params: steps"),
         (PIXELS, {"scale": 2.0, "seed": -1}, "params: seed"),
+        (PIXELS, {"scale": 2.0, "temperature": -1.0}, "params: temperature"),
+        (PIXELS, {"scale": 2.0, "temperature": 2.0}, "params: temperature"),
+        (PIXELS, {"scale": 2.0, "temperature": float("nan")}, "params: temperature"),
+        (PIXELS, {"scale": 2.0, "temperature": "x"}, "params: temperature"),
         (PIXELS, {"scal": 2.0}, "scal: unknown key; did you mean scale"),
         (PIXELS[..., :2], {"scale": 2.0}, r"must be \(height, width, 3\)"),
         (PIXELS / 2, {"scale": 2.0}, "integers of 0 to 255"),
@@ -116,4 +124,17 @@ def test_wrong_requests_are_refused(
 
 def test_requirements_are_exact_and_public() -> None:
     assert all("==" in line and "+" not in line for line in requirements())
-    assert {name for name, _, _ in PARAMETERS} == {"scale", "height", "width", "steps", "sampler", "seed"}
+    options = {"steps", "sampler", "seed", "temperature"}
+    assert {name for name, _, _ in PARAMETERS} == {"scale", "height", "width", *options}
+
+
+def test_a_flow_is_served_with_its_temperature(save_linf: Callable[..., Path]) -> None:
+    served = PictureModel(load_model(save_linf(), "cpu"))
+    drawn = served.predict(PIXELS, {"scale": 2.0, "temperature": 0.6, "seed": 3})
+    np.testing.assert_array_equal(drawn, served.model.upscale(PIXELS, scale=2, temperature=0.6, seed=3))
+    assert (drawn != served.predict(PIXELS, {"scale": 2.0, "seed": 3})).any()
+
+
+def test_models_without_a_flow_are_served_without_temperature(upscaler: Model) -> None:
+    with pytest.raises(UserError, match="no flow, so no temperature"):
+        PictureModel(upscaler).predict(PIXELS, {"scale": 2.0, "temperature": 0.6})
