@@ -10,8 +10,10 @@ import torch
 from arbiscale.config.autoencoder import HeadSettings
 from arbiscale.config.local_implicit import ImageEncoderSettings, LocalImplicitSettings
 from arbiscale.errors import UserError
+from arbiscale.inference import drawing as drawing_module
+from arbiscale.inference import memory
 from arbiscale.inference.loading import load_model
-from arbiscale.inference.local_implicit_model import LocalImplicitModel
+from arbiscale.inference.local_implicit_model import LocalImplicitModel, UnfoldedRows
 from arbiscale.inference.model import Model
 from arbiscale.models.folder import LocalImplicitConfig, save_local_implicit
 from arbiscale.models.local_implicit import LocalImplicit
@@ -71,6 +73,48 @@ def test_tiles_leave_no_seams(model: Model) -> None:
     whole = model.upscale(low, scale=1.7, tile="none").astype(int)
     tiled = model.upscale(low, scale=1.7, tile=40).astype(int)
     assert np.abs(whole - tiled).max() <= 1
+
+
+def test_tiles_come_by_themselves_where_memory_is_short(
+    model: LocalImplicitModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    encode = LocalImplicit.encode
+
+    def record(network: LocalImplicit, image: torch.Tensor) -> torch.Tensor:
+        sizes.append(tuple(image.shape[2:]))
+        return encode(network, image)
+
+    monkeypatch.setattr(LocalImplicit, "encode", record)
+    model.sample(picture(90, 150))
+    assert sizes == [(90, 150)]
+    sizes.clear()
+    needed = memory.bytes_per_encoded_pixel(model.network.settings.encoder)
+    monkeypatch.setattr(memory, "_WORKING_BYTES", 80 * 80 * needed)
+    model.sample(picture(90, 150))
+    assert len(sizes) > 1
+    assert max(map(max, sizes)) <= 80
+
+
+@pytest.mark.parametrize("size", [(20, 30), (100, 120)])
+def test_few_rows_of_features_are_read_at_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    """A picture made smaller reads many for each of its own, also where only a part of it is drawn."""
+    drawing = load_model(folder, "cpu").sample(picture(90, 150))
+    whole, part = drawing.draw(size), drawing.region(size, (3, 5, 16, 20))
+    read = []
+    rows = UnfoldedRows.rows
+
+    def record(features: UnfoldedRows, start: int, stop: int) -> torch.Tensor:
+        read.append(stop - start)
+        return rows(features, start, stop)
+
+    monkeypatch.setattr(UnfoldedRows, "rows", record)
+    monkeypatch.setattr(drawing_module, "_BAND_LATENT_PIXELS", 9 * 150)
+    assert np.abs(drawing.draw(size).astype(int) - whole).max() <= 1
+    assert np.abs(drawing.region(size, (3, 5, 16, 20)).astype(int) - part).max() <= 1
+    assert max(read) <= 9 + 2
 
 
 def test_one_encoding_serves_all_sizes(model: Model) -> None:

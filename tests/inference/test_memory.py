@@ -1,9 +1,49 @@
-"""Freed memory is used again without asking the system for pages."""
+"""What an encoder needs, and freed memory that is used again without asking the system for pages."""
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.weak import WeakIdKeyDictionary
+
+from arbiscale.config.local_implicit import ImageEncoderSettings
+from arbiscale.inference.memory import bytes_per_encoded_pixel
+from arbiscale.networks.image_encoder import ImageEncoder
+
+
+class LivingBytes(TorchDispatchMode):
+    """Counts the bytes of tensors that are made inside it, and the most of them at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.living = WeakIdKeyDictionary()
+        self.most = 0
+
+    def __torch_dispatch__(self, call: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = call(*args, **(kwargs or {}))
+        storage = made.untyped_storage()
+        self.living[storage] = storage.nbytes()
+        self.most = max(self.most, sum(self.living.values()))
+        return made
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"kind": "edsr", "width": 64}, {"kind": "rrdb", "width": 64}, {"kind": "rrdb", "width": 16}],
+    ids=lambda settings: "{kind}-{width}".format(**settings),
+)
+def test_an_encoder_needs_what_is_reckoned_with(settings: dict[str, Any]) -> None:
+    """Tensors take no more; measured with the allocator's gaps and convolutions' own memory it is more."""
+    made = ImageEncoderSettings(blocks=2, **settings)
+    encoder = ImageEncoder(made)
+    with torch.no_grad(), LivingBytes() as counted:
+        encoder(torch.zeros(1, 3, 40, 40))
+    reckoned = 40 * 40 * bytes_per_encoded_pixel(made)
+    assert 0.5 * reckoned < counted.most <= reckoned
+
 
 SCRIPT = """
 import resource

@@ -28,6 +28,7 @@ from arbiscale.networks.local_ensemble import LocalEnsembleHead
 from arbiscale.networks.texture import Texture
 
 _BAND_PIXELS = 1 << 18  # drawn at once
+_BAND_LATENT_PIXELS = 1 << 16  # read at once: most where a picture is made smaller
 
 
 class LatentDecoder(Protocol):
@@ -129,13 +130,9 @@ class Drawing:
             UserError: no size, or a temperature where no flow draws.
         """
         size = checked_size(size)
-        texture = self._model.texture(temperature, self.seed)
         bits = bits or self.bits
-        rows = max(1, _BAND_PIXELS // size[1])
-        features = self._feature_rows()
-        for top in range(0, size[0], rows):
-            region = (top, 0, min(rows, size[0] - top), size[1])
-            colours = self._colours(features, size, region, texture).clamp(-1, 1)
+        for region, raw in self._bands(size, (0, 0, *size), temperature):
+            colours = raw.clamp(-1, 1)
             if self._alpha is None:
                 yield to_array(colours, bits)
                 continue
@@ -151,8 +148,8 @@ class Drawing:
         """A part (top, left, height, width) of the picture at a size, without alpha; see `bands`."""
         size = checked_size(size)
         region = checked_region(region, size)
-        texture = self._model.texture(temperature, self.seed)
-        return to_array(self._colours(self._feature_rows(), size, region, texture), bits or self.bits)
+        bands = self._bands(size, region, temperature)
+        return np.concatenate([to_array(raw, bits or self.bits) for _, raw in bands])
 
     def _feature_rows(self) -> FeatureRows:
         """The features from their first row on; computed once where they are held whole."""
@@ -162,6 +159,19 @@ class Drawing:
                 return features
             self._features = features
         return self._features
+
+    def _bands(
+        self, size: Size, region: Region, temperature: float | None
+    ) -> Iterator[tuple[Region, Tensor]]:
+        """A region from top to bottom: bands of it, and their colours."""
+        texture = self._model.texture(temperature, self.seed)
+        features = self._feature_rows()
+        top, left, height, width = region
+        read = _BAND_LATENT_PIXELS * size[0] // (features.size[0] * features.size[1])
+        rows = max(1, min(_BAND_PIXELS // width, read))
+        for start in range(top, top + height, rows):
+            band = (start, left, min(rows, top + height - start), width)
+            yield band, self._colours(features, size, band, texture)
 
     def _colours(self, features: FeatureRows, size: Size, region: Region, texture: Texture) -> Tensor:
         """A region of the picture, shape (1, 3, *region size), not clamped."""

@@ -14,7 +14,7 @@ from arbiscale.imaging.pixels import to_tensor
 from arbiscale.inference.arguments import checked_tensor
 from arbiscale.inference.drawing import Drawing
 from arbiscale.inference.features import FeatureRows
-from arbiscale.inference.memory import fit_tiling
+from arbiscale.inference.memory import bytes_per_encoded_pixel, fit_tiling
 from arbiscale.inference.model import Model, Precision, SamplingOptions
 from arbiscale.inference.tiles import Tiling, blend
 from arbiscale.models.folder import LocalImplicitConfig
@@ -95,9 +95,6 @@ def _refuse_sampling(options: SamplingOptions) -> None:
         raise UserError("this model samples no latent; leave steps, sampler and eta out")
 
 
-_COPIES = 5  # of the features that live at once in a residual block, with a convolution's own memory
-
-
 class UnfoldedRows:
     """Encoded features as the head reads them, unfolded as they are asked for: `FeatureRows`."""
 
@@ -124,7 +121,8 @@ def encode_picture(network: LocalImplicit, low_resolution: Tensor, tile: str | i
         UserError: a tile too small for its overlap, or another word.
     """
     size = (low_resolution.shape[2], low_resolution.shape[3])
-    tiling = fit_tiling(low_resolution.device, size, tile, 4 * _COPIES * network.settings.encoder.width)
+    needed = bytes_per_encoded_pixel(network.settings.encoder)
+    tiling = fit_tiling(low_resolution.device, size, tile, needed)
     if tiling is None:
         return network.encode(low_resolution)
 

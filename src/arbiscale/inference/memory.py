@@ -8,6 +8,7 @@ import sys
 import psutil
 import torch
 
+from arbiscale.config.local_implicit import ImageEncoderSettings
 from arbiscale.errors import UserError
 from arbiscale.imaging.coordinates import Size
 from arbiscale.inference.tiles import Tiling
@@ -17,6 +18,8 @@ SMALLEST_TILE_PX = 32  # of the latent
 _LARGEST_OVERLAP_PX = 32
 _WORKING_BYTES = 1 << 29  # that one pass of a network may take
 _COPIES = 8  # of the widest activation that live at once in a residual block, measured
+_ENCODER_COPIES = 6  # of an image encoder's features, measured
+_JOINED_COPIES = 3  # of what the layers of a dense block read together, measured
 
 
 def choose_tiling(
@@ -89,6 +92,14 @@ def bytes_per_latent_pixel(config: ModelConfig) -> int:
         skipped = (denoiser.blocks + 2) * sum(levels)
         samples.append(round(skipped + _COPIES * 2 * max(levels)))  # joined with what was skipped
     return 4 * max(samples)
+
+
+def bytes_per_encoded_pixel(encoder: ImageEncoderSettings) -> int:
+    """What an encoder without upsampling needs for one pixel, in float32."""
+    samples = _ENCODER_COPIES * encoder.width
+    if encoder.kind == "rrdb":
+        samples += _JOINED_COPIES * (encoder.width + 4 * encoder.growth)
+    return 4 * samples
 
 
 def _free_bytes(device: torch.device) -> int:
