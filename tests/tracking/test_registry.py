@@ -90,7 +90,8 @@ def test_what_is_registered_can_be_deployed(store: Store, folder: Path) -> None:
     assert (pyfunc / "code/arbiscale/inference/serving.py").is_file()
     assert list(pyfunc.rglob("*.pkl")) == []
     parameters = json.loads(model["signature"]["params"])
-    assert [entry["name"] for entry in parameters] == ["scale", "height", "width", "steps", "sampler", "seed"]
+    names = [entry["name"] for entry in parameters]
+    assert names == ["scale", "height", "width", "steps", "sampler", "seed", "temperature"]
 
 
 @pytest.mark.parametrize("uri", ["models:/m@nobody", "models:/m/7", "models:/other/1", "models:/"])
