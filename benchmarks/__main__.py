@@ -18,6 +18,7 @@ from arbiscale.pretrained.lpips import load_lpips
 from benchmarks.decode import Case, backward, forward
 from benchmarks.evaluation import evaluation
 from benchmarks.figures import Figure, as_table, write_figures
+from benchmarks.heads import heads
 from benchmarks.large import large
 from benchmarks.measure import machine
 from benchmarks.steps import COUNTS, as_figures, few_steps, fewest
@@ -27,7 +28,7 @@ from benchmarks.upscale import upscaling, upscaling_at_random
 
 ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "params.yaml"
-PARTS = ("decode", "backward", "upscale", "training")
+PARTS = ("decode", "heads", "backward", "upscale", "training")
 SLOW_PARTS = ("large", "evaluation", "steps")  # minutes; run when asked for
 
 
@@ -59,6 +60,8 @@ def _measure(options: argparse.Namespace, device: torch.device) -> Iterator[Figu
     runs: int = options.runs
     if "decode" in options.only:
         yield from forward(Case(output_px=options.decode_px), device, runs)
+    if "heads" in options.only:
+        yield from heads(options.decode_px, device, runs)
     if "backward" in options.only:
         yield from backward(Case(output_px=options.decode_px), device, runs)
     if "upscale" in options.only and options.model:

@@ -244,9 +244,9 @@ def test_what_it_draws_has_the_likelihood_of_its_base_samples() -> None:
     assert_close(greatest - likely, base.expand_as(likely), atol=2e-2, rtol=1e-3)
 
 
-@pytest.mark.parametrize("patch_px", [1, 3])
-def test_mean_and_likelihood_are_those_of_two_calls(patch_px: int) -> None:
-    head, region = head_of(patch_px, blended=False), (6, 9, 9, 12)
+@pytest.mark.parametrize(("patch_px", "blended"), [(1, False), (3, False), (3, True)])
+def test_mean_and_likelihood_are_those_of_two_calls(patch_px: int, blended: bool) -> None:
+    head, region = head_of(patch_px, blended=blended), (6, 9, 9, 12)
     values = 0.3 * torch.randn(2, 3, 9, 12)
     mean, likely = head.mean_and_likelihood(features(), SIZE, region, values)
     assert_close(mean, draw(head, region), atol=1e-5, rtol=1e-5)

@@ -104,10 +104,12 @@ class FlowHead(FourierHead):
     def mean_and_likelihood(
         self, features: Tensor, size: Size, region: Region, values: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """A region at temperature 0, (batch, 3, *region size), and `log_likelihood`, of one evaluation.
+        """`forward` at temperature 0, (batch, 3, *region size), and `log_likelihood`.
 
-        Patches begin at the region's corner and are not blended.
+        Where patches are not blended, one evaluation gives both; patches begin at the region's corner then.
         """
+        if self.grids > 1:
+            return self(features, size, region), self.log_likelihood(features, size, region, values)
         inverted = self.flow.invert()
 
         def both(outputs: Tensor, patches: Tensor | None) -> Tensor:
