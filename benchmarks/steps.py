@@ -148,12 +148,12 @@ def _score(
 ) -> _Scores:
     """Draw all pictures once for each seed and compare them with the truth."""
     size = (pairs.truth.shape[-2], pairs.truth.shape[-1])
-    truth, base = as_shown(pairs.truth), model.base(pairs.low, size)
+    truth = as_shown(pairs.truth)
     signal, distance, times = [], [], []
     for seed in range(seeds):
         begun = now_seconds(model.device)
         latent = model.sample_latents(pairs.low, sampler=sampler, steps=steps, seed=seed)
-        images = model.decode(latent, size, base=base)
+        images = model.decode(latent, size, low_resolution=pairs.low)
         times.append((now_seconds(model.device) - begun) / len(images))
         shown = as_shown(images)
         signal.append(psnr(shown, truth))

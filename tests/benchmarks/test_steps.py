@@ -113,7 +113,7 @@ def test_ratios_are_of_the_same_seed_and_picture(measured: tuple[Path, Pairs, li
 
     def drawn(count: int, seed: int) -> np.ndarray:
         latent = model.sample_latents(pairs.low, sampler="ddim", steps=count, seed=seed)
-        images = model.decode(latent, (48, 48), base=model.base(pairs.low, (48, 48)))
+        images = model.decode(latent, (48, 48), low_resolution=pairs.low)
         shown, truth = ((each.clamp(-1, 1) + 1) / 2 for each in (images, pairs.truth))
         return psnr((shown * 255).round() / 255, (truth * 255).round() / 255).numpy()
 

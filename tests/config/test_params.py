@@ -92,6 +92,8 @@ ADDED_LATER = {
     **{f"{HEADS[2]}.{key}": value for key, value in HEAD.items() if key != "kind"},
     **{f"baselines.{name}.network.encoder.growth": 32 for name in ("liif", "linf")},
     **{f"baselines.{name}.network.largest_scale": None for name in ("liif", "linf")},
+    "autoencoder.network.branch.width": 48,
+    "autoencoder.network.branch.blocks": 0,
     "diffusion.denoiser.transformer_layers": 0,
     "align.samples.sampling.sampler": "ddim",
     "evaluate.sampling.sampler": "ddim",

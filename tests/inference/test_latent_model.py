@@ -77,9 +77,8 @@ def test_odd_sides_are_padded_not_stretched(upscaler: LatentModel) -> None:
 def test_a_region_is_that_part_of_the_whole(upscaler: LatentModel) -> None:
     low_resolution = torch.rand(1, 3, 6, 8) * 2 - 1
     latent, size = upscaler.sample_latents(low_resolution), (31, 45)
-    base = upscaler.base(low_resolution, size)
-    whole = upscaler.decode(latent, size, base=base)
-    part = upscaler.decode(latent, size, region=(10, 3, 17, 40), base=base)
+    whole = upscaler.decode(latent, size, low_resolution=low_resolution)
+    part = upscaler.decode(latent, size, region=(10, 3, 17, 40), low_resolution=low_resolution)
     assert_close(part, whole[..., 10:27, 3:43], atol=1e-6, rtol=0)
 
 
@@ -102,7 +101,7 @@ def test_encoding_and_decoding_without_diffusion(latent_model: Maker) -> None:
     latent = model.encode(image)
     assert latent.shape == (2, 4, 4, 6)
     low_resolution = torch.rand(2, 3, 4, 6)
-    drawn = model.decode(latent, (20, 30), base=model.base(low_resolution, (20, 30)))
+    drawn = model.decode(latent, (20, 30), low_resolution=low_resolution)
     assert drawn.shape == (2, 3, 20, 30)
     assert not drawn.requires_grad
 

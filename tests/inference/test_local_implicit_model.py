@@ -63,7 +63,7 @@ def test_pictures_and_tensors_are_drawn_alike_at_any_size(model: Model, size: tu
     low = picture(12, 20)
     image = torch.from_numpy(low).permute(2, 0, 1)[None] / 127.5 - 1
     whole = model.decode(model.sample_latents(image), size)
-    assert model.base(image, size) is None
+    assert not model.reads_picture
     drawn = torch.from_numpy(model.upscale(low, size=size)).permute(2, 0, 1)[None] / 127.5 - 1
     assert (drawn - whole.clamp(-1, 1)).abs().max() <= 0.5 / 127.5 + 1e-5
 
@@ -131,11 +131,9 @@ def test_options_of_sampling_are_refused(model: Model, option: dict[str, object]
         model.sample_latents(torch.zeros(1, 3, 4, 4), **option)
 
 
-def test_it_does_not_generate_and_takes_no_base(model: Model) -> None:
+def test_it_does_not_generate(model: Model) -> None:
     with pytest.raises(UserError, match="made for super_resolution, not for generation"):
         model.generate([(8, 8)])
-    with pytest.raises(UserError, match="leave base out"):
-        model.decode(torch.zeros(1, 8, 4, 4), (8, 8), base=torch.zeros(1, 3, 8, 8))
 
 
 def test_a_damaged_configuration_is_named(folder: Path, tmp_path: Path) -> None:

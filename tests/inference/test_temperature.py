@@ -84,8 +84,7 @@ def test_the_seed_decides_the_texture_and_the_temperature_how_much(model: Model,
 def test_what_is_drawn_is_what_the_model_decodes(model: Model, photo: np.ndarray) -> None:
     low_resolution = to_tensor(photo)
     latent = model.sample_latents(low_resolution, seed=3)
-    base = model.base(low_resolution, (99, 200))
-    image = model.decode(latent, (99, 200), base=base, temperature=0.7, seed=3)
+    image = model.decode(latent, (99, 200), low_resolution=low_resolution, temperature=0.7, seed=3)
     drawn = model.sample(photo, seed=3).draw((99, 200), temperature=0.7)
     difference = np.abs(drawn.astype(int) - to_array(image))
     assert difference.max() <= 1  # rounding at one half

@@ -72,7 +72,12 @@ def test_an_imported_linf_draws_what_the_published_one_does(published: Published
         assert (drawn - base - expected).abs().max() > MOST
         assert (drawn - base).std() == pytest.approx(float(expected.std()), rel=0.5)
     model = arbiscale.load_model(tmp_path / "model", "cpu")
-    assert model.decode(model.sample_latents(image), size, base=base).shape == (2, 3, height, width)
+    assert model.decode(model.sample_latents(image), size, low_resolution=image).shape == (
+        2,
+        3,
+        height,
+        width,
+    )
 
 
 def rrdb(width: int = 8, growth: int = 4) -> Iterator[tuple[str, tuple[int, ...]]]:

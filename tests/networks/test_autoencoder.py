@@ -5,6 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from arbiscale.config.autoencoder import AutoencoderNetworkSettings
+from arbiscale.imaging.resize import resize
 from arbiscale.networks.autoencoder import Autoencoder
 
 Settings = Callable[..., AutoencoderNetworkSettings]
@@ -39,7 +40,7 @@ def test_latents_are_smaller_by_the_downsampling(
 def test_features_stay_at_the_latents_resolution(network_settings: Settings, multipliers: list[int]) -> None:
     settings = network_settings(decoder={**LEVEL, "multipliers": multipliers}, residual=False)
     autoencoder = Autoencoder(settings)
-    assert autoencoder.features(torch.rand(2, 4, 5, 7)).shape == (2, 8, 5, 7)
+    assert autoencoder.decoder.features(torch.rand(2, 4, 5, 7), None).shape == (2, 8, 5, 7)
     assert autoencoder.decode(torch.rand(2, 4, 5, 7), (11, 9)).shape == (2, 3, 11, 9)
 
 
@@ -79,9 +80,9 @@ def test_a_gaussian_encoder_gives_mean_and_variance(network_settings: Settings) 
 
 def test_a_residual_decoder_starts_as_its_base_and_learns_from_there(network_settings: Settings) -> None:
     autoencoder = Autoencoder(network_settings(residual=True))
-    base = torch.rand(2, 3, 9, 13)
-    drawn = autoencoder.decode(torch.rand(2, 4, 5, 7), (9, 13), base=base)
-    assert torch.equal(drawn, base)
+    low = torch.rand(2, 3, 5, 7)
+    drawn = autoencoder.decode(torch.rand(2, 4, 5, 7), (9, 13), low=low)
+    assert torch.equal(drawn, resize(low, (9, 13), "bicubic"))
     (drawn - 1).square().sum().backward()
     gradient = autoencoder.decoder.head.output.weight.grad
     assert gradient is not None
@@ -93,22 +94,63 @@ def test_any_other_decoder_starts_by_drawing(network_settings: Settings) -> None
 
 
 @torch.no_grad()
-def test_the_base_may_be_the_wholes_or_the_regions(network_settings: Settings) -> None:
-    autoencoder = Autoencoder(network_settings(residual=True))
+@pytest.mark.parametrize("blocks", [0, 2])
+def test_a_region_is_that_part_of_the_whole(network_settings: Settings, blocks: int) -> None:
+    autoencoder = Autoencoder(network_settings(residual=True, branch={"width": 8, "blocks": blocks}))
     torch.nn.init.normal_(autoencoder.decoder.head.output.weight)
-    latent, base, region = torch.rand(1, 4, 5, 7), torch.rand(1, 3, 20, 30), (3, 4, 10, 20)
-    whole = autoencoder.decode(latent, (20, 30), base=base)[..., 3:13, 4:24]
-    for given in (base, base[..., 3:13, 4:24]):
-        part = autoencoder.decode(latent, (20, 30), region=region, base=given)
-        assert_close(part, whole, atol=1e-6, rtol=0)
+    latent, low = torch.rand(1, 4, 5, 7), torch.rand(1, 3, 5, 7)
+    whole = autoencoder.decode(latent, (20, 30), low=low)[..., 3:13, 4:24]
+    part = autoencoder.decode(latent, (20, 30), region=(3, 4, 10, 20), low=low)
+    assert_close(part, whole, atol=1e-6, rtol=0)
 
 
-def test_a_base_is_given_exactly_where_one_is_drawn_on(network_settings: Settings) -> None:
-    latent, base = torch.rand(1, 4, 5, 7), torch.rand(1, 3, 9, 13)
-    with pytest.raises(ValueError, match="a residual decoder needs `base`"):
-        Autoencoder(network_settings(residual=True)).decode(latent, (9, 13))
-    with pytest.raises(ValueError, match="this decoder takes no `base`"):
-        Autoencoder(network_settings(residual=False)).decode(latent, (9, 13), base=base)
+@pytest.mark.parametrize("part", [{"residual": True}, {"branch": {"width": 8, "blocks": 1}}])
+def test_the_image_is_given_exactly_where_it_is_read(
+    network_settings: Settings, part: dict[str, object]
+) -> None:
+    latent, low = torch.rand(1, 4, 5, 7), torch.rand(1, 3, 5, 7)
+    with pytest.raises(ValueError, match="this decoder needs the low-resolution image"):
+        Autoencoder(network_settings(**({"residual": False} | part))).decode(latent, (9, 13))
+    with pytest.raises(ValueError, match="there is no use for `low`"):
+        Autoencoder(network_settings(residual=False)).decode(latent, (9, 13), low=low)
+
+
+def with_branch(network_settings: Settings) -> Autoencoder:
+    autoencoder = Autoencoder(network_settings(residual=False, branch={"width": 8, "blocks": 2}))
+    return autoencoder.requires_grad_(False)
+
+
+def test_a_branch_draws_without_latent(network_settings: Settings) -> None:
+    autoencoder, low = with_branch(network_settings), torch.rand(2, 3, 5, 7)
+    known = autoencoder.decode(None, (9, 13), low=low)
+    assert known.shape == (2, 3, 9, 13)
+    assert known.std() > 0
+    assert not torch.equal(known, autoencoder.decode(torch.rand(2, 4, 5, 7), (9, 13), low=low))
+    with pytest.raises(ValueError, match="without a branch, nothing can be drawn without a latent"):
+        Autoencoder(network_settings(residual=True)).decode(None, (9, 13), low=low)
+
+
+def test_a_latent_that_is_dropped_is_as_none(network_settings: Settings) -> None:
+    autoencoder = with_branch(network_settings)
+    latent, low, size, region = torch.rand(2, 4, 5, 7), torch.rand(2, 3, 5, 7), (9, 13), (0, 0, 9, 13)
+    drawn, nll = autoencoder.decoder.learn(
+        latent, size, region, torch.zeros(2, 3, 9, 13), low, kept=torch.tensor([1.0, 0.0])
+    )
+    assert nll is None
+    assert_close(drawn[:1], autoencoder.decode(latent, size, low=low)[:1])
+    assert_close(drawn[1:], autoencoder.decode(None, size, low=low)[1:])
+
+
+def test_the_head_reads_the_latents_features_before_the_branchs(network_settings: Settings) -> None:
+    decoder, latent, low = (
+        with_branch(network_settings).decoder,
+        torch.rand(2, 4, 5, 7),
+        torch.rand(2, 3, 5, 7),
+    )
+    features, channels = decoder.features(latent, low), decoder.feature_decoder.out_channels
+    assert torch.equal(features[:, :channels], decoder.feature_decoder(latent))
+    assert torch.equal(features[:, channels:], decoder.branch(low))
+    assert not decoder.features(None, low)[:, :channels].any()
 
 
 def test_a_region_must_lie_inside_the_output(network_settings: Settings) -> None:

@@ -127,6 +127,7 @@ def autoencoder_training(
         values: dict[str, Any] = {
             "target_px": [8, 40],
             "decode_px": 16,
+            "latent_dropout": 0.0,
             "lr": 1e-3,
             "init_from": "",
             "kl_weight": 0.0,

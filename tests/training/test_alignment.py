@@ -120,7 +120,7 @@ def test_timesteps_are_aligned_by_equations_7_to_9_with_each_samples_weight(
     noisy = diffusion.process.add_noise(latent, torch.randn_like(latent), timestep)
     predicted = diffusion.denoiser(noisy, timestep, pair.condition)
     estimate = diffusion.process.estimate_latent(predicted, noisy, timestep)
-    drawn = diffusion.space.decode(estimate, (32, 32), base=pair.base)
+    drawn = diffusion.space.decode(estimate, (32, 32), low=pair.low)
     latent_term, image_term = torch.zeros(()), torch.zeros(())
     weights = []
     for index in range(8):
@@ -158,7 +158,7 @@ def test_super_resolutions_samples_are_drawn_from_noise(
     pair = diffusion.pair(images)
     noise = torch.randn(2, 4, 8, 8)
     latent = diffusion.sample(noise, pair.condition, settings.samples.sampling)
-    drawn = diffusion.space.decode(latent, (32, 32), base=pair.base)
+    drawn = diffusion.space.decode(latent, (32, 32), low=pair.low)
     assert_close(losses["image"], (drawn - images).abs().mean())
     assert_close(losses["latent"], (latent - diffusion.space.encode(images)).square().mean())
     assert_close(losses["loss"], 3 * losses["image"])

@@ -60,8 +60,8 @@ def test_a_pattern_at_the_latent_grid_costs(autoencoder_training: Maker, images:
     module = autoencoder_training(target_px=[40, 40], decode_px=40, grid_weight=0.25)
     torch.nn.init.normal_(module.autoencoder.decoder.head.output.weight)  # it drew nothing
     losses = module.losses(images)
-    latent, base = module.autoencoder.encode(images).mode(), base_image(shrink(images, 4), (40, 40))
-    drawn = module.autoencoder.decode(latent, (40, 40), base=base)
+    latent, low = module.autoencoder.encode(images).mode(), shrink(images, 4)
+    drawn = module.autoencoder.decode(latent, (40, 40), low=low)
     assert losses["grid"] > 0
     assert_close(losses["grid"], grid_loss(drawn, (8, 8), (40, 40), (0, 0, 40, 40)).mean())
     assert_close(losses["loss"], losses["image"] + 0.25 * losses["grid"])
@@ -119,3 +119,35 @@ def test_a_flow_learns_its_likelihood(autoencoder_training: Maker, images: Tenso
     assert likelihood.shape == (2, 18 // patch_px, 18 // patch_px)
     assert_close(losses["nll"], -likelihood.mean())
     assert_close(losses["loss"], losses["image"] + 0.25 * losses["nll"])
+
+
+BRANCH = {"branch": {"width": 8, "blocks": 1}}
+
+
+def test_latents_are_dropped_in_a_share_of_the_samples(autoencoder_training: Maker, images: Tensor) -> None:
+    module = autoencoder_training(network=BRANCH, latent_dropout=0.5)
+    torch.manual_seed(0)
+    kept = torch.cat([module._kept(len(images), images.device) for _ in range(200)])
+    assert set(kept.tolist()) == {0.0, 1.0}
+    assert 0.4 < kept.mean() < 0.6
+    module.losses(images)["loss"].backward()
+    assert autoencoder_training(network=BRANCH)._kept(len(images), images.device) is None
+
+
+def test_without_latents_only_the_branch_and_the_head_learn(
+    autoencoder_training: Maker, images: Tensor
+) -> None:
+    module = autoencoder_training(network=BRANCH, latent_dropout=1.0)
+    torch.nn.init.normal_(module.autoencoder.decoder.head.output.weight)  # it drew nothing
+    module.losses(images)["loss"].backward()
+    learnt = {name for name, weight in module.autoencoder.named_parameters() if weight.grad is not None}
+    assert {name.split(".")[1] for name in learnt} == {"branch", "head"}
+
+
+def test_drawing_without_latent_is_validated_beside_the_reconstruction(
+    autoencoder_training: Maker, images: Tensor
+) -> None:
+    module = autoencoder_training(network=BRANCH, latent_dropout=0.5)
+    validation = module.validate(images)
+    assert validation.metrics.keys() == {"psnr", "psnr_without_latent"}
+    assert validation.images["reconstruction"].shape[0] > images.shape[-2]

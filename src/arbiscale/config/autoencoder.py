@@ -54,6 +54,13 @@ class HeadSettings(Section):
         return self
 
 
+class BranchSettings(Section):
+    """A residual trunk on the low-resolution picture, whose features the head reads beside the latent's."""
+
+    width: int = Field(default=48, ge=4)
+    blocks: int = Field(default=0, ge=0)  # residual; 0 = no branch, as published
+
+
 class AutoencoderNetworkSettings(Section):
     """Everything that decides the autoencoder's tensors and mathematics."""
 
@@ -63,7 +70,13 @@ class AutoencoderNetworkSettings(Section):
     norm_groups: int = Field(ge=1)
     encoder: EncoderSettings
     decoder: FeatureDecoderSettings
+    branch: BranchSettings = BranchSettings()
     head: HeadSettings
+
+    @property
+    def reads_picture(self) -> bool:
+        """Whether the decoder draws a latent with the low-resolution picture at hand."""
+        return self.residual or self.branch.blocks > 0
 
     @model_validator(mode="after")
     def _groups(self) -> AutoencoderNetworkSettings:
@@ -93,6 +106,7 @@ class AutoencoderSettings(Section):
     network: AutoencoderNetworkSettings
     target_px: list[int] = Field(min_length=2, max_length=2)  # decoded sizes: one a batch, uniform
     decode_px: int = Field(ge=8)  # side of the region of it that is decoded and compared
+    latent_dropout: float = Field(ge=0, le=1)  # share of samples drawn without latent, from the branch alone
     lr: float = Field(gt=0, le=1)
     kl_weight: float = Field(ge=0)
     nll_weight: float = Field(ge=0)  # of the flow's negative log-likelihood, in nats a patch: head.kind flow
@@ -109,4 +123,8 @@ class AutoencoderSettings(Section):
             raise ValueError(f"target_px must be [low, high] with 8 <= low <= high (got {[low, high]})")
         if self.kl_weight and self.network.posterior != "gaussian":
             raise ValueError("kl_weight needs network.posterior: gaussian (or set kl_weight to 0)")
+        if self.latent_dropout and not self.network.branch.blocks:
+            raise ValueError(
+                "latent_dropout needs network.branch.blocks above 0 (or set latent_dropout to 0)"
+            )
         return self

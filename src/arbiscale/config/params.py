@@ -47,6 +47,11 @@ class Params(Section):
                 f"data.factor must be a multiple of the encoder's downsampling {downsampling} "
                 f"(got {self.data.factor})"
             )
+        if self.autoencoder.network.branch.blocks and self.data.factor != downsampling:
+            raise ValueError(
+                f"autoencoder.network.branch needs a data.factor equal to the encoder's downsampling: "
+                f"the picture's pixels are the latent's (got {self.data.factor} and {downsampling})"
+            )
         timesteps = self.diffusion.process.timesteps
         chains = {"align.samples": self.align.samples.sampling, "evaluate": self.evaluate.sampling}
         for section, sampling in chains.items():
@@ -55,11 +60,15 @@ class Params(Section):
                     f"{section}.sampling.steps must not exceed diffusion.process.timesteps "
                     f"({sampling.steps} > {timesteps})"
                 )
-        if self.autoencoder.network.residual and not super_resolution:
-            raise ValueError(
-                "autoencoder.network.residual needs diffusion.task: super_resolution "
-                "(there is no low-resolution image to generation)"
-            )
+        for part, used in (
+            ("residual", self.autoencoder.network.residual),
+            ("branch", self.autoencoder.network.branch.blocks > 0),
+        ):
+            if used and not super_resolution:
+                raise ValueError(
+                    f"autoencoder.network.{part} needs diffusion.task: super_resolution "
+                    "(there is no low-resolution image to generation)"
+                )
         return self
 
     @model_validator(mode="after")

@@ -109,7 +109,7 @@ def drawing(model: Model, latent: Tensor, low: Tensor, seed: int, temperature: f
     def draw(size: Size) -> Tensor:
         def decode(part: slice) -> Tensor:
             return model.decode(
-                latent[part], size, base=model.base(low[part], size), temperature=temperature, seed=seed
+                latent[part], size, low_resolution=low[part], temperature=temperature, seed=seed
             )
 
         return in_batches(decode, len(latent), size)

@@ -36,12 +36,13 @@ class LatentDecoder(Protocol):
 
     device: torch.device
     base_kernel: Kernel | None
+    reads_picture: bool
     head: LocalEnsembleHead
 
     def computing(self) -> AbstractContextManager[None]:
         """Without gradients, in the model's precision."""
 
-    def feature_rows(self, latent: Tensor, tiling: Tiling | None) -> FeatureRows:
+    def feature_rows(self, latent: Tensor, low: Tensor | None, tiling: Tiling | None) -> FeatureRows:
         """What the head reads of one latent, row by row."""
 
     def texture(self, temperature: float | None, seed: int) -> Texture:
@@ -72,7 +73,7 @@ class Drawing:
         self._model = model
         self._tiling = tiling
         self._features: FeatureRows | None = None
-        self._low = to_tensor(picture.colour).to(model.device) if picture and model.base_kernel else None
+        self._low = to_tensor(picture.colour).to(model.device) if picture and model.reads_picture else None
         self._alpha = None
         if picture is not None and picture.alpha is not None:
             self._alpha = to_tensor(picture.alpha[..., None])
@@ -154,7 +155,7 @@ class Drawing:
     def _feature_rows(self) -> FeatureRows:
         """The features from their first row on; computed once where they are held whole."""
         if self._features is None:
-            features = self._model.feature_rows(self.latent, self._tiling)
+            features = self._model.feature_rows(self.latent, self._low, self._tiling)
             if not features.whole:
                 return features
             self._features = features

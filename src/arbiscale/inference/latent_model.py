@@ -62,6 +62,7 @@ class LatentModel(Model):
         self.downsampling = self.autoencoder.downsampling
         self.latent_channels = config.autoencoder.latent_channels
         self.base_kernel = BASE_KERNEL if config.autoencoder.residual else None
+        self.reads_picture = config.autoencoder.reads_picture
         self.temperature = config.temperature
         self.head = self.autoencoder.decoder.head
 
@@ -70,10 +71,19 @@ class LatentModel(Model):
         found = [self.autoencoder.encoder, self.autoencoder.decoder.feature_decoder]
         return [*found, self.diffusion.denoiser] if self.diffusion else found
 
-    def feature_rows(self, latent: Tensor, tiling: Tiling | None) -> FeatureRows:
-        """Decoded features of one latent, row by row; in tiles where the latent was made in tiles."""
+    def feature_rows(self, latent: Tensor, low: Tensor | None, tiling: Tiling | None) -> FeatureRows:
+        """Features of one latent, and of the image, row by row; see `Model.feature_rows`."""
+        decoder = self.autoencoder.decoder
+        if decoder.branch is None or low is None:
+            with self.computing():
+                return make_features(latent, lambda part: decoder.features(part, low), tiling)
+        channels = self.latent_channels
+
+        def read(part: Tensor) -> Tensor:
+            return decoder.features(part[:, :channels], part[:, channels:])
+
         with self.computing():
-            return make_features(latent, self.autoencoder.features, tiling)
+            return make_features(torch.cat([latent, low.to(latent)], dim=1), read, tiling)
 
     def _sample(self, picture: Picture, tile: str | int, **options: Unpack[SamplingOptions]) -> Drawing:
         self.diffusion_for("super_resolution")
@@ -94,9 +104,9 @@ class LatentModel(Model):
             return self.autoencoder.encode(image.to(self.device)).mode().float()
 
     def _decode(
-        self, latent: Tensor, size: Size, region: Region | None, base: Tensor | None, texture: Texture
+        self, latent: Tensor, size: Size, region: Region | None, low: Tensor | None, texture: Texture
     ) -> Tensor:
-        return self.autoencoder.decode(latent, size, region=region, base=base, texture=texture)
+        return self.autoencoder.decode(latent, size, region=region, low=low, texture=texture)
 
     def sample_latents(
         self, low_resolution: Tensor, *, tiling: Tiling | None = None, **options: Unpack[SamplingOptions]

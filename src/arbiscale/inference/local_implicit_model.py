@@ -11,6 +11,7 @@ from arbiscale.errors import UserError
 from arbiscale.imaging.coordinates import Region, Size, crop
 from arbiscale.imaging.picture import Picture
 from arbiscale.imaging.pixels import to_tensor
+from arbiscale.imaging.resize import resize
 from arbiscale.inference.arguments import checked_tensor
 from arbiscale.inference.drawing import Drawing
 from arbiscale.inference.features import FeatureRows
@@ -46,13 +47,14 @@ class LocalImplicitModel(Model):
         self.head = network.head
         self.latent_channels = config.network.encoder.width
         self.base_kernel = BASE_KERNEL if config.network.residual else None
+        self.reads_picture = config.network.residual
         self.temperature = config.temperature
 
     def networks(self) -> list[torch.nn.Module]:
         """The convolutional network: the encoder."""
         return [self.network.encoder]
 
-    def feature_rows(self, latent: Tensor, tiling: Tiling | None) -> FeatureRows:
+    def feature_rows(self, latent: Tensor, low: Tensor | None, tiling: Tiling | None) -> FeatureRows:
         """What the head reads of one encoded picture, row by row."""
         return UnfoldedRows(latent)
 
@@ -74,10 +76,11 @@ class LocalImplicitModel(Model):
             return self.network.encode(image.to(self.device)).float()
 
     def _decode(
-        self, latent: Tensor, size: Size, region: Region | None, base: Tensor | None, texture: Texture
+        self, latent: Tensor, size: Size, region: Region | None, low: Tensor | None, texture: Texture
     ) -> Tensor:
-        if base is not None and region is not None and tuple(base.shape[-2:]) == size:
-            base = crop(base, region)
+        base = None
+        if low is not None:
+            base = crop(resize(low, size, BASE_KERNEL), region or (0, 0, *size))
         return self.network.decode(latent, size, region=region, base=base, texture=texture)
 
     def sample_latents(self, low_resolution: Tensor, **options: Unpack[SamplingOptions]) -> Tensor:

@@ -17,7 +17,7 @@ from arbiscale.errors import UserError
 from arbiscale.imaging.coordinates import Region, Size
 from arbiscale.imaging.picture import Picture
 from arbiscale.imaging.pixels import to_array
-from arbiscale.imaging.resize import Kernel, resize
+from arbiscale.imaging.resize import Kernel
 from arbiscale.inference.arguments import (
     checked_count,
     checked_region,
@@ -68,6 +68,7 @@ class Model(ABC):
         downsampling: image pixels per latent pixel, along one axis.
         latent_channels: of a latent.
         base_kernel: of the low-resolution image that the difference is drawn to; None = none is.
+        reads_picture: whether latents are drawn with the low-resolution image at hand.
         head: what draws colours from features.
         sampling: how latents are sampled unless told otherwise; None = they are encoded.
         timesteps: the most steps in which a latent can be sampled; 0 = none is.
@@ -79,6 +80,7 @@ class Model(ABC):
     downsampling: int
     latent_channels: int
     base_kernel: Kernel | None
+    reads_picture: bool
     head: LocalEnsembleHead
     temperature: float = 0.0
     sampling: SamplingSettings | None = None
@@ -100,8 +102,11 @@ class Model(ABC):
         """The convolutional networks."""
 
     @abstractmethod
-    def feature_rows(self, latent: Tensor, tiling: Tiling | None) -> FeatureRows:
-        """What the head reads of one latent, row by row; in tiles where the latent was made in tiles."""
+    def feature_rows(self, latent: Tensor, low: Tensor | None, tiling: Tiling | None) -> FeatureRows:
+        """What the head reads of one latent, row by row; in tiles where the latent was made in tiles.
+
+        `low`: the low-resolution image (1, 3, height, width) where `reads_picture`.
+        """
 
     def upscale(
         self,
@@ -217,7 +222,7 @@ class Model(ABC):
         size: Size,
         *,
         region: Region | None = None,
-        base: Tensor | None = None,
+        low_resolution: Tensor | None = None,
         temperature: float | None = None,
         seed: int = 0,
     ) -> Tensor:
@@ -227,25 +232,26 @@ class Model(ABC):
             latent: shape (batch, channels, height, width).
             size: (height, width) of the whole picture in pixels.
             region: (top, left, height, width) of the part that is drawn; None = all.
-            base: what a residual model draws on, `self.base(low_resolution, size)`.
+            low_resolution: the images (batch, 3, height, width) that latents were made for, where the model
+                reads them beside (`reads_picture`); others ignore them.
             temperature: of texture, where a flow draws it; None = the model's own.
             seed: of texture.
 
         Raises:
-            UserError: no size, region or latents; a base where none is drawn on, or none where one is; a
-                temperature where no flow draws.
+            UserError: no size, region or latents; no images where they are read; a temperature where no
+                flow draws.
         """
         latent = checked_tensor("latents", latent, self.latent_channels).to(self.device)
         size = checked_size(size)
         region = checked_region(region, size) if region else None
-        base = self._checked_base(base, size, region)
+        low = self._checked_low(low_resolution)
         texture = self.texture(temperature, seed)
         with self.computing():
-            return self._decode(latent, size, region, base, texture).float()
+            return self._decode(latent, size, region, low, texture).float()
 
     @abstractmethod
     def _decode(
-        self, latent: Tensor, size: Size, region: Region | None, base: Tensor | None, texture: Texture
+        self, latent: Tensor, size: Size, region: Region | None, low: Tensor | None, texture: Texture
     ) -> Tensor:
         """The same of checked arguments."""
 
@@ -268,24 +274,12 @@ class Model(ABC):
             raise UserError("this model has no flow, so no temperature; leave it out or give another --model")
         return Texture(float(temperature), checked_seed(seed))
 
-    def _checked_base(self, base: Tensor | None, size: Size, region: Region | None) -> Tensor | None:
-        if self.base_kernel is None:
-            if base is not None:
-                raise UserError("this model draws on no low-resolution picture; leave base out")
+    def _checked_low(self, low_resolution: Tensor | None) -> Tensor | None:
+        if not self.reads_picture:
             return None
-        if base is None:
-            raise UserError("this model draws on the low-resolution picture: give base=model.base(low, size)")
-        base = checked_tensor("base", base, 3).to(self.device)
-        if tuple(base.shape[2:]) not in {size, (region or size)[-2:]}:
-            raise UserError(
-                f"base: must be of {size[0]}x{size[1]} px, or of the region's; not {tuple(base.shape)}"
-            )
-        return base
-
-    def base(self, low_resolution: Tensor, size: Size) -> Tensor | None:
-        """What a residual decoder draws on; None for other decoders."""
-        kernel = self.base_kernel
-        return None if kernel is None else resize(low_resolution.to(self.device), size, kernel)
+        if low_resolution is None:
+            raise UserError("this model draws latents on the low-resolution images: give low_resolution=...")
+        return checked_tensor("low_resolution", low_resolution, 3).to(self.device)
 
     @abstractmethod
     def sample_latents(self, low_resolution: Tensor, **options: Unpack[SamplingOptions]) -> Tensor:

@@ -37,7 +37,7 @@ class LatentDiffusion(nn.Module):
         self.condition_upsampling: Kernel = condition_upsampling
 
     def pair(self, images: Tensor) -> ImagePair:
-        """Target, base and condition of high-resolution crops (batch, 3, height, width) in [-1, 1]."""
+        """What trainings make of crops (batch, 3, height, width) in [-1, 1]."""
         return make_pair(self.space, images, self.factor, self.condition_upsampling)
 
     def condition(self, low_resolution: Tensor) -> Tensor | None:

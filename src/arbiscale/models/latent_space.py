@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from arbiscale.imaging.coordinates import Region, Size, crop
-from arbiscale.imaging.resize import Kernel, base_image, condition_image, shrink
+from arbiscale.imaging.coordinates import Region, Size
+from arbiscale.imaging.resize import Kernel, condition_image, shrink
 from arbiscale.networks.autoencoder import Autoencoder
 
 
@@ -58,10 +58,10 @@ class LatentSpace(nn.Module):
         return normalised / self.scale + self.shift
 
     def decode(
-        self, normalised: Tensor, size: Size, *, region: Region | None = None, base: Tensor | None = None
+        self, normalised: Tensor, size: Size, *, region: Region | None = None, low: Tensor | None = None
     ) -> Tensor:
         """Draw a normalised latent at any size; see `ImplicitDecoder.forward`."""
-        return self.autoencoder.decode(self.restore(normalised), size, region=region, base=base)
+        return self.autoencoder.decode(self.restore(normalised), size, region=region, low=low)
 
     def condition(self, low_resolution: Tensor, factor: int, kernel: Kernel) -> Tensor:
         """Super-resolution's condition: the upsampled low-resolution image's latent (mode), normalised."""
@@ -91,26 +91,20 @@ class ImagePair:
 
     Attributes:
         target: the image (batch, 3, height, width).
-        base: what a residual decoder draws on, at the target's size; None for other decoders.
+        low: the low-resolution image, where the decoder reads it; else None.
         condition: super-resolution's condition, normalised; None for generation.
     """
 
     target: Tensor
-    base: Tensor | None
+    low: Tensor | None
     condition: Tensor | None
-
-    def part(self, region: Region) -> ImagePair:
-        """The same with target and base cut to a region."""
-        base = None if self.base is None else crop(self.base, region)
-        return ImagePair(crop(self.target, region), base, self.condition)
 
 
 @torch.no_grad()
 def make_pair(space: LatentSpace, images: Tensor, factor: int | None, kernel: Kernel) -> ImagePair:
-    """Target, base and condition of crops; `factor` None for generation."""
+    """Target, low-resolution image and condition of crops; `factor` None for generation."""
     if factor is None:
         return ImagePair(images, None, None)
-    low_resolution = shrink(images, factor)
-    height, width = images.shape[-2:]
-    base = base_image(low_resolution, (height, width)) if space.autoencoder.settings.residual else None
-    return ImagePair(images, base, space.condition(low_resolution, factor, kernel))
+    low = shrink(images, factor)
+    read = low if space.autoencoder.settings.reads_picture else None
+    return ImagePair(images, read, space.condition(low, factor, kernel))

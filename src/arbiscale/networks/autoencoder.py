@@ -2,62 +2,111 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from arbiscale.config.autoencoder import AutoencoderNetworkSettings
 from arbiscale.imaging.coordinates import Region, Size, check_region, crop
+from arbiscale.imaging.resize import base_image
 from arbiscale.networks.encoder import Encoder, Posterior
 from arbiscale.networks.feature_decoder import FeatureDecoder
 from arbiscale.networks.flow_head import FlowHead
 from arbiscale.networks.heads import build_head
+from arbiscale.networks.image_encoder import build_branch
 from arbiscale.networks.texture import Texture
 
 
 class ImplicitDecoder(nn.Module):
-    """Latent of any size to image of any size: feature decoder, then implicit head."""
+    """Latent of any size to image of any size: feature decoder, then implicit head.
+
+    With a branch, the head reads features of the low-resolution image beside those of the latent, so that
+    it can also draw without a latent, as LIIF does: what the image says for sure (arXiv 2410.22830).
+    """
 
     def __init__(self, settings: AutoencoderNetworkSettings) -> None:
         super().__init__()
         self.feature_decoder = FeatureDecoder(settings)
-        self.head = build_head(settings.head, self.feature_decoder.out_channels)
-        self.residual = settings.residual
+        self.branch = build_branch(settings.branch)
+        channels = self.feature_decoder.out_channels + (settings.branch.width if self.branch else 0)
+        self.head = build_head(settings.head, channels)
+        self.residual, self.reads_picture = settings.residual, settings.reads_picture
         if settings.residual:  # a decoder that draws nothing equals bicubic: start there
             nn.init.zeros_(self.head.output.weight)
             nn.init.zeros_(self.head.output.bias)
 
     def forward(
         self,
-        latent: Tensor,
+        latent: Tensor | None,
         size: Size,
         *,
         region: Region | None = None,
-        base: Tensor | None = None,
+        low: Tensor | None = None,
         texture: Texture | None = None,
     ) -> Tensor:
         """Draw a latent at any size.
 
         Args:
-            latent: shape (batch, channels, height, width), before the latent normalisation.
+            latent: shape (batch, channels, height, width), before the latent normalisation; None = without
+                one, where there is a branch.
             size: (height, width) of the output, in pixels.
             region: (top, left, height, width) of the part wanted; None = all.
-            base: for a residual decoder, the low-resolution image resized to `size` (or to the
-                region's part of it), shape (batch, 3, *size).
+            low: the low-resolution image (batch, 3, height, width) in [-1, 1], where the decoder reads it:
+                a branch reads its features, a residual decoder draws on it. A branch needs it of the
+                latent's size.
             texture: how a flow draws; None = at temperature 0.
 
         Returns:
             The image, not clamped, nominally in [-1, 1], shape (batch, 3, *region size).
 
         Raises:
-            ValueError: a region outside the output; a base missing or not asked for.
+            ValueError: a region outside the output; an image missing or not asked for; no latent where
+                there is no branch.
         """
         region = check_region(region, size)
-        base = self._base(base, size, region)
-        features = self.feature_decoder(latent)  # (batch, features, height, width)
+        features = self.features(latent, low)
+        base = self._base(low, size, region)
         drawn: Tensor = self.head(features, size, region, texture=texture)  # (batch, 3, *region size)
         return drawn if base is None else drawn + base
 
+    def features(self, latent: Tensor | None, low: Tensor | None, kept: Tensor | None = None) -> Tensor:
+        """What the head reads: features of the latent, and behind them those of the image.
+
+        Args:
+            latent: as in `forward`.
+            low: as in `forward`.
+            kept: 1 for each sample whose latent is read, 0 for the others, shape (batch,); None = all.
+
+        Returns:
+            Shape (batch, features, height, width); those of a latent that is not read are 0.
+        """
+        if self.reads_picture != (low is not None):
+            raise ValueError(
+                "this decoder needs the low-resolution image"
+                if self.reads_picture
+                else "there is no use for `low`"
+            )
+        if self.branch is None or low is None:
+            if latent is None:
+                raise ValueError("without a branch, nothing can be drawn without a latent")
+            decoded: Tensor = self.feature_decoder(latent)
+            return decoded
+        seen = self.branch(low)  # (batch, width, height, width_px)
+        if latent is None:
+            unread = seen.new_zeros(len(seen), self.feature_decoder.out_channels, *seen.shape[2:])
+            return torch.cat([unread, seen], dim=1)
+        read = self.feature_decoder(latent)
+        if kept is not None:
+            read = read * kept[:, None, None, None]
+        return torch.cat([read, seen.to(read)], dim=1)
+
     def learn(
-        self, latent: Tensor, size: Size, region: Region, target: Tensor, base: Tensor | None = None
+        self,
+        latent: Tensor | None,
+        size: Size,
+        region: Region,
+        target: Tensor,
+        low: Tensor | None = None,
+        kept: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """What trainings compare: a region, drawn at temperature 0, and the target's negative log-density.
 
@@ -66,27 +115,25 @@ class ImplicitDecoder(nn.Module):
             size: as in `forward`.
             region: as in `forward`; its sides are multiples of the head's patches.
             target: the region of the image, shape (batch, 3, *region size).
-            base: as in `forward`.
+            low: as in `forward`.
+            kept: as in `features`.
 
         Returns:
             The drawing, shape (batch, 3, *region size), and each sample's mean over its patches in nats,
             shape (batch,); None where no flow draws.
         """
+        features = self.features(latent, low, kept)
+        base = self._base(low, size, check_region(region, size))
         if not isinstance(self.head, FlowHead):
-            return self(latent, size, region=region, base=base), None
-        base = self._base(base, size, check_region(region, size))
+            drawn = self.head(features, size, region)
+            return drawn if base is None else drawn + base, None
         values = target if base is None else target - base
-        features = self.feature_decoder(latent)
         drawn, log_likelihood = self.head.mean_and_likelihood(features, size, region, values)
         return drawn if base is None else drawn + base, -log_likelihood.flatten(1).mean(1)
 
-    def _base(self, base: Tensor | None, size: Size, region: Region) -> Tensor | None:
+    def _base(self, low: Tensor | None, size: Size, region: Region) -> Tensor | None:
         """What a region is drawn on; None where the decoder draws colours themselves."""
-        if self.residual != (base is not None):
-            raise ValueError(
-                "a residual decoder needs `base`" if self.residual else "this decoder takes no `base`"
-            )
-        return crop(base, region) if base is not None and tuple(base.shape[-2:]) == tuple(size) else base
+        return crop(base_image(low, size), region) if self.residual and low is not None else None
 
 
 class Autoencoder(nn.Module):
@@ -108,18 +155,14 @@ class Autoencoder(nn.Module):
         """The posterior of the latent of images (batch, 3, height, width) in [-1, 1]."""
         return Posterior.from_moments(self.encoder(image), self.settings.posterior == "gaussian")
 
-    def features(self, latent: Tensor) -> Tensor:
-        """What the implicit head reads, shape (batch, features, height, width)."""
-        return self.decoder.feature_decoder(latent)
-
     def decode(
         self,
-        latent: Tensor,
+        latent: Tensor | None,
         size: Size,
         *,
         region: Region | None = None,
-        base: Tensor | None = None,
+        low: Tensor | None = None,
         texture: Texture | None = None,
     ) -> Tensor:
         """Draw a latent at any size; see `ImplicitDecoder.forward`."""
-        return self.decoder(latent, size, region=region, base=base, texture=texture)
+        return self.decoder(latent, size, region=region, low=low, texture=texture)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from arbiscale.config.autoencoder import BranchSettings
 from arbiscale.config.local_implicit import ImageEncoderSettings
 
 _RESIDUAL_SCALE = 0.2  # of dense blocks, and of blocks of them
@@ -82,3 +83,10 @@ class ImageEncoder(nn.Module):
         """Images (batch, 3, height, width) in [-1, 1] to features (batch, width, height, width_px)."""
         shallow = self.stem(image)
         return shallow + self.last(self.blocks(shallow))
+
+
+def build_branch(settings: BranchSettings) -> ImageEncoder | None:
+    """An encoder of EDSR's kind as a decoder's branch; None where it has no blocks."""
+    if not settings.blocks:
+        return None
+    return ImageEncoder(ImageEncoderSettings(kind="edsr", width=settings.width, blocks=settings.blocks))

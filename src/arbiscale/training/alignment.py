@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from arbiscale.config.align import AlignSettings
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.config.training import TrainingSettings
-from arbiscale.imaging.coordinates import random_region
+from arbiscale.imaging.coordinates import crop, random_region
 from arbiscale.losses.grid import grid_loss
 from arbiscale.losses.image import ImageLoss
 from arbiscale.losses.reduction import clamped_snr_weight, per_sample, weighted_mean
@@ -60,7 +60,7 @@ class AlignmentTraining(TrainingModule):
         return self.image_loss.left_out
 
     def encode(self, images: Tensor) -> tuple[ImagePair, Tensor]:
-        """Target, base and condition of crops, and their normalised latents."""
+        """Target, low-resolution image and condition of crops, and their normalised latents."""
         with torch.no_grad():
             return self.model.pair(images), self.model.space.encode(images)
 
@@ -71,10 +71,9 @@ class AlignmentTraining(TrainingModule):
         decoder = space.autoencoder.decoder
         patch_px = decoder.head.patch_px
         region = random_region((height, width), self.settings.decode_px, multiple=patch_px)
-        part = pair.part(region)
-        size = (height, width)
-        drawn, nll = decoder.learn(space.restore(latent), size, region, part.target, part.base)
-        losses = self.image_loss(drawn, part.target)
+        target, size = crop(pair.target, region), (height, width)
+        drawn, nll = decoder.learn(space.restore(latent), size, region, target, pair.low)
+        losses = self.image_loss(drawn, target)
         if nll is not None:
             losses = losses + self.settings.nll_weight * nll
         if self.settings.grid_weight:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from arbiscale.config.autoencoder import AutoencoderSettings
 from arbiscale.imaging.coordinates import crop, random_region
-from arbiscale.imaging.resize import base_image, resize, shrink
+from arbiscale.imaging.resize import resize, shrink
 from arbiscale.imaging.sheets import comparison
 from arbiscale.losses.adversarial import PatchDiscriminator, discriminator_loss, generator_loss
 from arbiscale.losses.grid import grid_loss
@@ -42,24 +42,27 @@ class AutoencoderTraining(TrainingModule):
 
     def losses(self, images: Tensor) -> dict[str, Tensor]:
         """All terms; the target is antialiased, and only a region of it is decoded and compared."""
-        low, high = self.settings.target_px
-        side = int(torch.randint(low, high + 1, ()))
+        least, most = self.settings.target_px
+        side = int(torch.randint(least, most + 1, ()))
         patch_px = self.autoencoder.decoder.head.patch_px
         region = random_region((side, side), self.settings.decode_px, multiple=patch_px)
         target = crop(resize(images, (side, side)), region)
-        posterior = self.autoencoder.encode(images)
-        base = self._base(images, side)
-        drawn, nll = self.autoencoder.decoder.learn(posterior.sample(), (side, side), region, target, base)
+        size, decoder, low = (side, side), self.autoencoder.decoder, self._low(images)
+        posterior = None if self.settings.latent_dropout == 1 else self.autoencoder.encode(images)
+        latent = None if posterior is None else posterior.sample()
+        kept = self._kept(len(images), images.device)
+        drawn, nll = decoder.learn(latent, size, region, target, low, kept)
         losses = {"image": self.image_loss(drawn, target).mean()}
         loss = losses["image"]
         if nll is not None:
             losses["nll"] = nll.mean()
             loss = loss + self.settings.nll_weight * losses["nll"]
         if self.settings.grid_weight:
-            height, width = posterior.mode().shape[-2:]
-            losses["grid"] = grid_loss(drawn, (height, width), (side, side), region).mean()
+            downsampling = self.autoencoder.downsampling
+            latent_size = (images.shape[-2] // downsampling, images.shape[-1] // downsampling)
+            losses["grid"] = grid_loss(drawn, latent_size, size, region).mean()
             loss = loss + self.settings.grid_weight * losses["grid"]
-        if self.settings.kl_weight:
+        if self.settings.kl_weight and posterior is not None:
             losses["kl"] = posterior.kl().mean()
             loss = loss + self.settings.kl_weight * losses["kl"]
         if self.discriminator is not None and self.global_step >= self.settings.discriminator.start_step:
@@ -71,13 +74,20 @@ class AutoencoderTraining(TrainingModule):
     def validate(self, images: Tensor) -> Validation:
         """Reconstruction at the images' own size."""
         side = images.shape[-1]
-        latent = self.autoencoder.encode(images).mode()
-        drawn = self.autoencoder.decode(latent, (side, side), base=self._base(images, side))
-        psnr = mean_psnr(drawn.clamp(-1, 1), images)
-        return Validation({"psnr": psnr}, {"reconstruction": comparison([drawn, images])})
+        latent, low = self.autoencoder.encode(images).mode(), self._low(images)
+        drawn = self.autoencoder.decode(latent, (side, side), low=low)
+        metrics = {"psnr": mean_psnr(drawn.clamp(-1, 1), images)}
+        if self.autoencoder.decoder.branch is None:
+            return Validation(metrics, {"reconstruction": comparison([drawn, images])})
+        known = self.autoencoder.decode(None, (side, side), low=low)
+        metrics["psnr_without_latent"] = mean_psnr(known.clamp(-1, 1), images)
+        return Validation(metrics, {"reconstruction": comparison([known, drawn, images])})
 
-    def _base(self, images: Tensor, side: int) -> Tensor | None:
-        """What a residual decoder draws a square of this side on."""
-        if not self.settings.network.residual:
-            return None
-        return base_image(shrink(images, self.factor), (side, side))
+    def _low(self, images: Tensor) -> Tensor | None:
+        """The low-resolution images, where the decoder reads them."""
+        return shrink(images, self.factor) if self.settings.network.reads_picture else None
+
+    def _kept(self, count: int, device: torch.device) -> Tensor | None:
+        """1 for samples whose latent is read, 0 for the others, shape (count,); None = all are."""
+        share = self.settings.latent_dropout
+        return (torch.rand(count, device=device) >= share).float() if share else None

@@ -69,7 +69,7 @@ def preview(
     batch, _, height, width = pair.target.shape
     noise = torch.randn(model.latent_shape(batch, (height, width)), device=pair.target.device)
     latent = model.sample(noise, pair.condition, sampling)
-    drawn = model.space.decode(latent, (height, width), base=pair.base).clamp(-1, 1)
+    drawn = model.space.decode(latent, (height, width), low=pair.low).clamp(-1, 1)
     if pair.condition is None:
         return Validation(metrics, {"samples": comparison([drawn])})
     metrics = {**metrics, "psnr": mean_psnr(drawn, pair.target)}
