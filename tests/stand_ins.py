@@ -43,14 +43,11 @@ class StandIn:
         latent: Tensor,
         size: Size,
         *,
-        base: Tensor | None = None,
+        low_resolution: Tensor | None = None,
         temperature: float | None = None,
         seed: int = 0,
     ) -> Tensor:
         return resize(functional.pixel_shuffle(latent, self.downsampling), size)
-
-    def base(self, low_resolution: Tensor, size: Size) -> Tensor | None:
-        return None
 
     def sample_latents(self, low_resolution: Tensor, *, seed: int) -> Tensor:
         height, width = low_resolution.shape[-2:]

@@ -42,6 +42,7 @@ def test_the_published_first_stage() -> None:
         "norm_groups": 32,
         "encoder": {"unshuffle": 1, **levels},
         "decoder": levels,
+        "branch": {"width": 48, "blocks": 0},
         "head": HeadSettings(kind="liif", width=256, layers=4).model_dump(),
     }
 

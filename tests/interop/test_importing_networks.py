@@ -47,7 +47,7 @@ def first_stage_outputs(published: Published, change: Change) -> dict[str, Tenso
     change(autoencoder)
     posterior = autoencoder.encode(published.inputs["image"])
     latent = posterior.mode()
-    found = {"latent": latent, "decoder_features": autoencoder.features(latent)}
+    found = {"latent": latent, "decoder_features": autoencoder.decoder.features(latent, None)}
     if posterior.logvar is not None:
         found |= {"posterior_mean": posterior.mean, "posterior_logvar": posterior.logvar}
     for name in published.outputs:

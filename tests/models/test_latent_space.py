@@ -128,33 +128,23 @@ def test_a_dead_channel_keeps_a_finite_scale(make_space: Callable[..., LatentSpa
     assert statistics.scale[1] == pytest.approx(1e6)
 
 
-def test_super_resolution_derives_base_and_condition_from_the_shrunk_crop(
+def test_super_resolution_derives_image_and_condition_from_the_shrunk_crop(
     make_space: Callable[..., LatentSpace], images: Tensor
 ) -> None:
     space = make_space()
     pair = make_pair(space, images, 4, "bilinear")
     assert pair.target is images
-    assert pair.base is not None
+    assert pair.low is not None
     assert pair.condition is not None
-    assert_close(pair.base, resize(shrink(images, 4), (16, 24)))
+    assert_close(pair.low, shrink(images, 4))
     assert_close(pair.condition, space.encode(resize(shrink(images, 4), (16, 24), "bilinear")))
 
 
-def test_a_decoder_that_draws_everything_gets_no_base(
+def test_a_decoder_that_draws_everything_gets_no_image(
     make_space: Callable[..., LatentSpace], images: Tensor
 ) -> None:
-    assert make_pair(make_space(residual=False), images, 4, "bicubic").base is None
+    assert make_pair(make_space(residual=False), images, 4, "bicubic").low is None
 
 
 def test_generation_has_a_target_only(make_space: Callable[..., LatentSpace], images: Tensor) -> None:
     assert make_pair(make_space(residual=False), images, None, "bicubic") == ImagePair(images, None, None)
-
-
-def test_a_part_cuts_target_and_base_but_not_the_condition() -> None:
-    target, base, condition = torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8), torch.rand(1, 4, 2, 2)
-    part = ImagePair(target, base, condition).part((1, 2, 3, 4))
-    assert torch.equal(part.target, target[..., 1:4, 2:6])
-    assert part.base is not None
-    assert torch.equal(part.base, base[..., 1:4, 2:6])
-    assert part.condition is condition
-    assert ImagePair(target, None, None).part((0, 0, 2, 2)).base is None
