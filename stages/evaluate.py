@@ -36,6 +36,7 @@ def main(stage: Stage) -> None:
     models = {name: load_model(MODELS / name, runtime.device, sampling=settings.sampling) for name in NAMES}
     for model in models.values():
         model.temperature = settings.temperature
+        model.fidelity = settings.fidelity if model.has_branch else 0.0
     baselines = stage.settings("baselines", BaselinesSettings).train
     further = {name: BASELINES / name for name in baselines} | by_name(settings.extra_models)
     extra = {name: load_model(at, runtime.device) for name, at in further.items()}

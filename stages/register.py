@@ -20,7 +20,11 @@ def main(stage: Stage) -> None:
     """Give the model its defaults, write it as one folder and register that; then the baselines."""
     settings = stage.settings("register", RegisterSettings)
     measured = stage.settings("evaluate", EvaluateSettings)
-    defaults = {"sampling": measured.sampling, "temperature": measured.temperature}
+    defaults = {
+        "sampling": measured.sampling,
+        "temperature": measured.temperature,
+        "fidelity": measured.fidelity,
+    }
     config = read_config(MODEL).model_copy(update=defaults)
     save_latent_diffusion(PACKED, config, load_latent_diffusion(MODEL))
     tags = {"fingerprint": stage.fingerprint}

@@ -33,6 +33,8 @@ class StandIn:
     timesteps: int = 0
     has_texture: bool = False
     temperature: float = 0.0
+    has_branch: bool = False
+    fidelity: float = 0.0
     device = torch.device("cpu")
 
     def encode(self, image: Tensor) -> Tensor:
@@ -45,6 +47,7 @@ class StandIn:
         *,
         low_resolution: Tensor | None = None,
         temperature: float | None = None,
+        fidelity: float | None = None,
         seed: int = 0,
     ) -> Tensor:
         return resize(functional.pixel_shuffle(latent, self.downsampling), size)

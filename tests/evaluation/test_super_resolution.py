@@ -28,6 +28,16 @@ def evaluate(make: Make, crops: list[HeldOutCrop], scales: list[float], error: f
     return evaluate_super_resolution(models, crops, scales, seed=0, networks=NO_NETWORKS)
 
 
+def test_what_a_branch_draws_alone_has_a_row(stand_in: Make, crops: list[HeldOutCrop]) -> None:
+    model = stand_in("super_resolution", 0.1)
+    model.has_branch = True
+    models = {"autoencoder": stand_in("reconstruction"), "diffusion": model}
+    evaluation = evaluate_super_resolution(models, crops, [4], seed=0, networks=NO_NETWORKS)
+    rows = evaluation.means()["x4"]
+    assert list(rows) == ["bicubic", "autoencoder", "diffusion", "without_latent", "other_latent"]
+    assert "fps" not in rows["without_latent"]
+
+
 def test_known_pictures_have_known_scores(stand_in: Make, crops: list[HeldOutCrop]) -> None:
     evaluation = evaluate(stand_in, crops, [4])
     rows = evaluation.means()["x4"]

@@ -29,7 +29,7 @@ LPIPS = MetricNetworks({"lpips": MeanDifference()})
 
 
 def settings(**changes: Any) -> TradeOffSettings:
-    values = {"scales": [4], "temperatures": [], "steps": [4, 1, 8], "etas": [0, 1]}
+    values = {"scales": [4], "temperatures": [], "fidelities": [], "steps": [4, 1, 8], "etas": [0, 1]}
     return TradeOffSettings.model_validate(values | changes)
 
 
@@ -173,3 +173,15 @@ def test_without_lpips_nothing_is_drawn(networks: MetricNetworks) -> None:
     assert evaluation.trade_off == []
     (line,) = evaluation.left_out
     assert line == "evaluate.trade_off: left out, as it needs lpips, which is not measured"
+
+
+def test_a_model_with_a_branch_draws_one_latent_at_every_fidelity() -> None:
+    model = levels(timesteps=0)
+    model.has_branch = True
+    found = evaluate({"last": model}, fidelities=[0, 0.5, 1]).trade_off[1:]
+    assert [(each.setting.varied, each.setting.fidelity) for each in found] == [
+        ("fidelity", 0),
+        ("fidelity", 0.5),
+        ("fidelity", 1),
+    ]
+    assert model.latents == 1

@@ -79,7 +79,9 @@ def test_a_list_may_hold_pictures_of_any_size(model: PictureModel) -> None:
 def test_the_options_reach_the_model(model: PictureModel) -> None:
     asked = {"steps": 7, "sampler": "unipc", "seed": 5, "temperature": 0.6}
     model.predict(PIXELS, {"scale": 2.0, **asked})
-    assert model.model.asked == {"scale": 2.0, "size": None, **asked}
+    assert model.model.asked == {"scale": 2.0, "size": None, "fidelity": None, **asked}
+    model.predict(PIXELS, {"scale": 2.0, "fidelity": 0.25})
+    assert model.model.asked["fidelity"] == 0.25
     model.predict([3], {"height": 6, "width": 9, **asked})
     assert model.model.asked == {**asked, "seed": 8}
 
@@ -124,7 +126,7 @@ def test_wrong_requests_are_refused(
 
 def test_requirements_are_exact_and_public() -> None:
     assert all("==" in line and "+" not in line for line in requirements())
-    options = {"steps", "sampler", "seed", "temperature"}
+    options = {"steps", "sampler", "seed", "temperature", "fidelity"}
     assert {name for name, _, _ in PARAMETERS} == {"scale", "height", "width", *options}
 
 

@@ -112,6 +112,7 @@ def test_trade_off_points_have_a_line_each(points: list[OperatingPoint], tmp_pat
             "steps": None,
             "eta": None,
             "temperature": None,
+            "fidelity": None,
             "psnr": 23,
             "lpips": 0.5,
         },
@@ -121,13 +122,14 @@ def test_trade_off_points_have_a_line_each(points: list[OperatingPoint], tmp_pat
             "steps": 4,
             "eta": 0,
             "temperature": None,
+            "fidelity": None,
             "psnr": 24.25,
             "lpips": 0.3125,
         },
     ]
     write_trade_off(tmp_path / "trade_off.csv", values)
-    head = "row,scale,steps,eta,temperature,psnr,lpips\n"
-    lines = "bicubic,4,,,,23,0.5\ndiffusion,4,4,0,,24.25,0.3125\n"
+    head = "row,scale,steps,eta,temperature,fidelity,psnr,lpips\n"
+    lines = "bicubic,4,,,,,23,0.5\ndiffusion,4,4,0,,,24.25,0.3125\n"
     assert (tmp_path / "trade_off.csv").read_text() == head + lines
     write_trade_off(tmp_path / "trade_off.csv", [])  # dvc.yaml plots it: it is always there
     assert (tmp_path / "trade_off.csv").read_text() == head

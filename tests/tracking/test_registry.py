@@ -91,7 +91,7 @@ def test_what_is_registered_can_be_deployed(store: Store, folder: Path) -> None:
     assert list(pyfunc.rglob("*.pkl")) == []
     parameters = json.loads(model["signature"]["params"])
     names = [entry["name"] for entry in parameters]
-    assert names == ["scale", "height", "width", "steps", "sampler", "seed", "temperature"]
+    assert names == ["scale", "height", "width", "steps", "sampler", "seed", "temperature", "fidelity"]
 
 
 @pytest.mark.parametrize("uri", ["models:/m@nobody", "models:/m/7", "models:/other/1", "models:/"])

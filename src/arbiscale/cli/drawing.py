@@ -12,6 +12,7 @@ import typer
 
 from arbiscale.cli.jobs import STANDARD, Job, Output, Source, find_sources, plan, without_existing
 from arbiscale.cli.options import (
+    FIDELITY_HELP,
     LARGEST_SEED,
     TEMPERATURE_HELP,
     Compile,
@@ -69,6 +70,9 @@ def upscale(
     temperature: Annotated[
         list[float] | None, typer.Option(min=0, max=1, help=f"{TEMPERATURE_HELP}; repeatable.")
     ] = None,
+    fidelity: Annotated[
+        list[float] | None, typer.Option(min=0, max=1, help=f"{FIDELITY_HELP}; repeatable.")
+    ] = None,
     device: Device = "auto",
     precision: PrecisionOption = Precision.FLOAT32,
     compiled: Compile = False,
@@ -81,7 +85,7 @@ def upscale(
     overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
 ) -> None:
-    """Upscale pictures by any factor, or to any size; sizes and temperatures of a picture share a latent."""
+    """Upscale pictures by any factor, or to any size; sizes, temperatures and fidelities share a latent."""
     targets = parse_targets(scale or [], size or [])
     chosen_tile = parse_tile(tile)
     ending = _parse_format(suffix)
@@ -91,7 +95,8 @@ def upscale(
     sources = find_sources(source, output)
     seeds = list(dict.fromkeys(seed or [0]))
     temperatures: list[float | None] = [*dict.fromkeys(temperature)] if temperature else [None]
-    planned = plan(sources, output, targets, seeds, temperatures, ending, in_folder=in_folder)
+    fidelities: list[float | None] = [*dict.fromkeys(fidelity)] if fidelity else [None]
+    planned = plan(sources, output, targets, seeds, temperatures, fidelities, ending, in_folder=in_folder)
     jobs = without_existing(planned, overwrite=overwrite, skip=skip_existing)
     _report_skipped(planned, jobs)
     where = check_runtime(device, model)
@@ -109,6 +114,8 @@ def upscale(
         loaded = open_model(where, device, precision, compiled, threads)
         for value in temperatures:
             loaded.texture(value, seeds[0])  # refused before the work
+        for value in fidelities:
+            loaded.share_of_branch(value)
         for job in jobs:
             try:
                 picture = first or _read(job.source)
@@ -209,11 +216,14 @@ def _upscale(
     from arbiscale.inference.drawing import Drawing, write_drawing
 
     sizes = _sizes(outputs, picture, ending)
+    latent = any(model.share_of_branch(output.fidelity) < 1 for output in outputs)
     drawing: Drawing | None = None
     for seed in dict.fromkeys(each.seed for each in outputs):
         began = time.monotonic()
-        if drawing is None or model.timesteps:  # a latent that is only encoded is that of every seed
-            drawing = model.sample(picture, steps=steps, sampler=sampler, seed=seed, eta=eta, tile=tile)
+        if drawing is None or (latent and model.timesteps):  # what is only encoded is that of every seed
+            drawing = model.sample(
+                picture, steps=steps, sampler=sampler, seed=seed, eta=eta, tile=tile, latent=latent
+            )
         drawing.seed = seed
         for output, wanted in zip(outputs, sizes, strict=True):
             if output.seed != seed:
@@ -226,6 +236,7 @@ def _upscale(
                 output.path,
                 suffix=suffix,
                 temperature=output.temperature,
+                fidelity=output.fidelity,
                 advance=progress.advance,
             )
             seconds, began = time.monotonic() - began, time.monotonic()

@@ -14,6 +14,7 @@ from arbiscale.cli.options import (
     Compile,
     Device,
     Eta,
+    Fidelity,
     Overwrite,
     Precision,
     PrecisionOption,
@@ -58,6 +59,7 @@ def zoom(
     seed: Seed = 0,
     eta: Eta = None,
     temperature: Temperature = None,
+    fidelity: Fidelity = None,
     device: Device = "auto",
     precision: PrecisionOption = Precision.FLOAT32,
     compiled: Compile = False,
@@ -91,11 +93,26 @@ def zoom(
 
         loaded = open_model(where, device, precision, compiled, threads)
         loaded.texture(temperature, seed)  # refused before the work
+        latent = loaded.share_of_branch(fidelity) < 1
         drawing = loaded.sample(
-            _opaque(picture), steps=steps, sampler=sampler, seed=seed, eta=eta, tile=chosen_tile
+            _opaque(picture),
+            steps=steps,
+            sampler=sampler,
+            seed=seed,
+            eta=eta,
+            tile=chosen_tile,
+            latent=latent,
         )
         progress.begin(output.name, frames * frame[0] * frame[1])
-        shown = zoom_frames(drawing, frame, factor=to, frames=frames, centre=centre, temperature=temperature)
+        shown = zoom_frames(
+            drawing,
+            frame,
+            factor=to,
+            frames=frames,
+            centre=centre,
+            temperature=temperature,
+            fidelity=fidelity,
+        )
         write_film(output, _counted(shown, progress), frame, frames_per_second)
     print(f"{output}: {frames} frames of {frame[0]}x{frame[1]} px in {time.monotonic() - began:.1f} s")
 

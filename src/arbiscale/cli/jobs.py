@@ -30,12 +30,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Output:
-    """A picture to write: a source's, of one target, seed and temperature (None = the model's own)."""
+    """A picture to write: a source's, of one target and seed; None = the model's own value."""
 
     path: Path
     target: Target
     seed: int
     temperature: float | None = None
+    fidelity: float | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def plan(
     targets: Sequence[Target],
     seeds: Sequence[int],
     temperatures: Sequence[float | None],
+    fidelities: Sequence[float | None],
     suffix: str | None,
     *,
     in_folder: bool = False,
@@ -85,13 +87,13 @@ def plan(
     """Name every output.
 
     One source and an output with a suffix make that file, unless `in_folder`; otherwise the output is a
-    folder, in which pictures keep their names. Several targets, seeds or temperatures are told apart by
-    `-x2.5`, `-480x640`, `-seed1`, `-t0.6`.
+    folder, in which pictures keep their names. Several targets, seeds, temperatures or fidelities are told
+    apart by `-x2.5`, `-480x640`, `-seed1`, `-t0.6`, `-f0.5`.
 
     Raises:
         UserError: several pictures for one file, two sources for one name, or a place that cannot be.
     """
-    asked = list(product(targets, seeds, temperatures))
+    asked = list(product(targets, seeds, temperatures, fidelities))
     if output == STANDARD:
         if len(sources) * len(asked) > 1:
             raise UserError("-: takes one picture only; name a folder instead")
@@ -107,15 +109,15 @@ def plan(
         own = source.name.suffix if source.name.suffix.lower() in FORMATS else ".png"
         base = (output / source.name).with_suffix(suffix or own) if in_folder else output
         outputs = []
-        for target, seed, temperature in asked:
+        for target, seed, temperature, fidelity in asked:
             tag = f"-{target.label}" * (len(targets) > 1) + f"-seed{seed}" * (len(seeds) > 1)
-            tag += f"-t{temperature}" * (len(temperatures) > 1)
+            tag += f"-t{temperature}" * (len(temperatures) > 1) + f"-f{fidelity}" * (len(fidelities) > 1)
             path = base.with_name(f"{base.stem}{tag}{base.suffix}")
             if path in taken:
                 raise UserError(f"{path}: both {taken[path]} and {source.path} would be it; rename one")
             taken[path] = source.path
             check_place(path)
-            outputs.append(Output(path, target, seed, temperature))
+            outputs.append(Output(path, target, seed, temperature, fidelity))
         jobs.append(Job(source, tuple(outputs)))
     return jobs
 

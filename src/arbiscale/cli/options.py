@@ -42,6 +42,8 @@ Eta = Annotated[
 ]
 TEMPERATURE_HELP = "Of the texture that a flow draws, 0 = none; otherwise the model's own"
 Temperature = Annotated[float | None, typer.Option(min=0, max=1, help=f"{TEMPERATURE_HELP}.")]
+FIDELITY_HELP = "1 = only what the picture says, 0 = all that the model adds; otherwise the model's own"
+Fidelity = Annotated[float | None, typer.Option(min=0, max=1, help=f"{FIDELITY_HELP}.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 PrecisionOption = Annotated[Precision, typer.Option(help="Of matrix products and convolutions.")]
 Compile = Annotated[

@@ -18,8 +18,18 @@ Named = Annotated[
 ]  # NAME=WHERE; the name becomes part of metrics' names
 Scale = Annotated[float, Field(ge=1, le=64)]  # output / input
 Temperature = Annotated[float, Field(ge=0, le=1)]
+Fidelity = Annotated[float, Field(ge=0, le=1)]  # 1 = what a branch draws without latent
 PerceptualName = Literal["lpips", "lpips_vgg", "dists"]
-ROWS = ("bicubic", "lanczos", "autoencoder", "diffusion", "align_timesteps", "align_samples", "other_latent")
+ROWS = (
+    "bicubic",
+    "lanczos",
+    "autoencoder",
+    "diffusion",
+    "align_timesteps",
+    "align_samples",
+    "without_latent",
+    "other_latent",
+)
 
 
 class TradeOffSettings(Section):
@@ -27,6 +37,7 @@ class TradeOffSettings(Section):
 
     scales: list[Scale]  # none = no curves
     temperatures: list[Temperature]  # of models whose head is a flow
+    fidelities: list[Fidelity]  # of models with a branch
     steps: list[Annotated[int, Field(ge=1, le=10_000)]]  # of diffusion models
     etas: list[Annotated[float, Field(ge=0, le=1)]]  # of those that are sampled by ddim
 
@@ -55,6 +66,7 @@ class EvaluateSettings(Section):
     diversity_seeds: int = Field(ge=0, le=100)  # draws of each picture; 0 = diversity is not measured
     sampling: SamplingSettings  # also the registered model's default
     temperature: Temperature  # of models whose head is a flow; also the registered model's default
+    fidelity: Fidelity  # of models with a branch; also the registered model's default
     protocols: list[ProtocolName] = Field(min_length=1)
     perceptual: list[PerceptualName]  # columns; each needs its network's weights
     folders: EvaluateFolders

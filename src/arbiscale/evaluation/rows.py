@@ -51,7 +51,8 @@ class Upscalers:
     def most_rows(self, protocol: Protocol) -> int:
         """The largest number of rows of a table, the control included."""
         baselines = 2 if protocol.extended else 1
-        return baselines + len(self.models) + protocol.together + len(self.extra)
+        alone = [*self.models.values()][-1].has_branch
+        return baselines + len(self.models) + alone + protocol.together + len(self.extra)
 
 
 def draw_rows(protocol: Protocol, upscalers: Upscalers, pairs: Pairs) -> Iterator[Row]:
@@ -64,6 +65,9 @@ def draw_rows(protocol: Protocol, upscalers: Upscalers, pairs: Pairs) -> Iterato
     for name, model in upscalers.models.items():
         row, latent = _model_row(name, model, pairs, upscalers.seeds)
         yield row
+    if model.has_branch:
+        alone = drawing(model, latent, low, upscalers.seeds[0], fidelity=1.0)
+        yield Row("without_latent", alone, row.latent_size, None)
     if shift := shift_to_others(pairs.photographs):
         other = drawing(model, latent.roll(shift, dims=0), low, upscalers.seeds[0])
         yield Row("other_latent", other, row.latent_size, None)
@@ -103,13 +107,25 @@ def make_latents(model: Model, pairs: Pairs, options: SamplingOptions) -> Tensor
     return in_batches(lambda part: model.sample_latents(low[part], **options), len(low), fine)
 
 
-def drawing(model: Model, latent: Tensor, low: Tensor, seed: int, temperature: float | None = None) -> Draw:
-    """How a model draws its latents, at any size; a flow with this seed and temperature (None = its own)."""
+def drawing(
+    model: Model,
+    latent: Tensor,
+    low: Tensor,
+    seed: int,
+    temperature: float | None = None,
+    fidelity: float | None = None,
+) -> Draw:
+    """How a model draws its latents, at any size; None = at its own temperature, fidelity."""
 
     def draw(size: Size) -> Tensor:
         def decode(part: slice) -> Tensor:
             return model.decode(
-                latent[part], size, low_resolution=low[part], temperature=temperature, seed=seed
+                latent[part],
+                size,
+                low_resolution=low[part],
+                temperature=temperature,
+                fidelity=fidelity,
+                seed=seed,
             )
 
         return in_batches(decode, len(latent), size)

@@ -35,17 +35,24 @@ class Setting:
         steps: sampling steps.
         eta: noise that ddim adds.
         temperature: of a flow's texture.
+        fidelity: share of what a branch draws without latent.
     """
 
-    varied: Literal["steps", "temperature"] | None = None
+    varied: Literal["steps", "temperature", "fidelity"] | None = None
     steps: int | None = None
     eta: float | None = None
     temperature: float | None = None
+    fidelity: float | None = None
 
     @property
     def values(self) -> dict[str, float]:
         """The settings that there are, by name."""
-        found = {"steps": self.steps, "eta": self.eta, "temperature": self.temperature}
+        found = {
+            "steps": self.steps,
+            "eta": self.eta,
+            "temperature": self.temperature,
+            "fidelity": self.fidelity,
+        }
         return {name: value for name, value in found.items() if value is not None}
 
     def __str__(self) -> str:

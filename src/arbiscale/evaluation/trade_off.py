@@ -34,7 +34,8 @@ def evaluate_trade_off(
     """Measure every model at several settings, on the pictures of the protocol `sample`.
 
     A diffusion model gives a point for every number of steps that it can take and, where ddim samples it,
-    every eta; a model whose head is a flow for every temperature, a diffusion model then at its own steps.
+    every eta; then, at its own steps, a model whose head is a flow for every temperature, and one with a
+    branch for every fidelity.
     Bicubic, and a model without settings, give one point.
 
     Args:
@@ -69,7 +70,13 @@ def evaluate_trade_off(
 
 def _settings_of(model: Model, settings: TradeOffSettings) -> list[Setting]:
     """The settings at which a model is measured, those of one latent after one another."""
-    own, found = Setting(temperature=model.temperature if model.has_texture else None), []
+    own, found = (
+        Setting(
+            temperature=model.temperature if model.has_texture else None,
+            fidelity=model.fidelity if model.has_branch else None,
+        ),
+        [],
+    )
     if model.sampling is not None and model.timesteps:
         takes_eta = model.sampling.sampler == "ddim"
         possible = [steps for steps in settings.steps if steps <= model.timesteps]
@@ -78,6 +85,8 @@ def _settings_of(model: Model, settings: TradeOffSettings) -> list[Setting]:
         own = replace(own, steps=model.sampling.steps, eta=model.sampling.eta if takes_eta else None)
     if model.has_texture:
         found += [replace(own, varied="temperature", temperature=each) for each in settings.temperatures]
+    if model.has_branch:
+        found += [replace(own, varied="fidelity", fidelity=each) for each in settings.fidelities]
     return found or [own]
 
 
@@ -94,7 +103,7 @@ def _draw(
                 options |= {"steps": steps, "eta": eta}
             latent = make_latents(model, pairs, options)
             for setting in alike:
-                draw = drawing(model, latent, pairs.low, seed, setting.temperature)
+                draw = drawing(model, latent, pairs.low, seed, setting.temperature, setting.fidelity)
                 yield row, setting, draw(size)
 
 

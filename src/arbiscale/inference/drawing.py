@@ -29,6 +29,7 @@ from arbiscale.networks.texture import Texture
 
 _BAND_PIXELS = 1 << 18  # drawn at once
 _BAND_LATENT_PIXELS = 1 << 16  # read at once: most where a picture is made smaller
+_KEPT_PIXELS = 1 << 22  # of an output whose two drawings are kept while its fidelity varies: 96 MiB
 
 
 class LatentDecoder(Protocol):
@@ -42,18 +43,21 @@ class LatentDecoder(Protocol):
     def computing(self) -> AbstractContextManager[None]:
         """Without gradients, in the model's precision."""
 
-    def feature_rows(self, latent: Tensor, low: Tensor | None, tiling: Tiling | None) -> FeatureRows:
-        """What the head reads of one latent, row by row."""
+    def feature_rows(self, latent: Tensor | None, low: Tensor | None, tiling: Tiling | None) -> FeatureRows:
+        """What the head reads of one latent, or of the image alone, row by row."""
 
     def texture(self, temperature: float | None, seed: int) -> Texture:
         """How a flow draws at a temperature; None = the model's own."""
+
+    def share_of_branch(self, fidelity: float | None) -> float:
+        """How much of the drawing without latent is taken; None = the model's own."""
 
 
 class Drawing:
     """A sampled latent that is drawn as often, and as large, as asked for.
 
     Attributes:
-        latent: shape (1, channels, height, width).
+        latent: shape (1, channels, height, width); None = a branch draws without one.
         picture: what was upscaled; None for a generated latent.
         seed: of the texture that a flow draws; set another one, and the same latent is drawn otherwise.
     """
@@ -61,7 +65,7 @@ class Drawing:
     def __init__(
         self,
         model: LatentDecoder,
-        latent: Tensor,
+        latent: Tensor | None,
         picture: Picture | None,
         tiling: Tiling | None = None,
         *,
@@ -72,7 +76,8 @@ class Drawing:
         self.picture = picture
         self._model = model
         self._tiling = tiling
-        self._features: FeatureRows | None = None
+        self._features: dict[bool, FeatureRows] = {}  # by whether they are the latent's
+        self._drawn: dict[tuple[object, ...], Tensor] = {}  # bands of the last size, of either
         self._low = to_tensor(picture.colour).to(model.device) if picture and model.reads_picture else None
         self._alpha = None
         if picture is not None and picture.alpha is not None:
@@ -88,7 +93,7 @@ class Drawing:
         """Of a sample drawn: the picture's 8 or 16."""
         return 8 if self.picture is None else self.picture.bits
 
-    def draw(self, size: Size, *, temperature: float | None = None) -> Pixels:
+    def draw(self, size: Size, *, temperature: float | None = None, fidelity: float | None = None) -> Pixels:
         """The whole at (height, width) pixels, shape (*size, channels); arguments are those of `bands`.
 
         Raises:
@@ -103,7 +108,7 @@ class Drawing:
             )
         drawn = np.empty((*size, self.channels), np.uint8 if self.bits == 8 else np.uint16)
         top = 0
-        for rows in self.bands(size, temperature=temperature):
+        for rows in self.bands(size, temperature=temperature, fidelity=fidelity):
             drawn[top : top + len(rows)] = rows
             top += len(rows)
         return drawn
@@ -115,6 +120,7 @@ class Drawing:
         bits: int | None = None,
         alpha: bool = True,
         temperature: float | None = None,
+        fidelity: float | None = None,
     ) -> Iterator[Pixels]:
         """The picture at (height, width) pixels from top to bottom, a few rows at a time.
 
@@ -123,16 +129,19 @@ class Drawing:
             bits: of a sample; None = the picture's.
             alpha: keep it where there is any, rather than lay the picture on white.
             temperature: of texture, where a flow draws it; None = the model's own.
+            fidelity: 1 = only what a branch draws without latent, 0 = the latent's drawing; between, a blend.
+                None = the model's own.
 
         Yields:
             Samples, shape (rows, width, channels). Peak memory does not depend on the height.
 
         Raises:
-            UserError: no size, or a temperature where no flow draws.
+            UserError: no size; a temperature where no flow draws, or a fidelity where there is no branch; a
+                fidelity below 1 where no latent was sampled.
         """
         size = checked_size(size)
         bits = bits or self.bits
-        for region, raw in self._bands(size, (0, 0, *size), temperature):
+        for region, raw in self._bands(size, (0, 0, *size), temperature, fidelity):
             colours = raw.clamp(-1, 1)
             if self._alpha is None:
                 yield to_array(colours, bits)
@@ -144,35 +153,69 @@ class Drawing:
                 yield to_array(1 - (1 - colours) * (opacity + 1) / 2, bits)
 
     def region(
-        self, size: Size, region: Region, *, bits: int | None = None, temperature: float | None = None
+        self,
+        size: Size,
+        region: Region,
+        *,
+        bits: int | None = None,
+        temperature: float | None = None,
+        fidelity: float | None = None,
     ) -> Pixels:
         """A part (top, left, height, width) of the picture at a size, without alpha; see `bands`."""
         size = checked_size(size)
         region = checked_region(region, size)
-        bands = self._bands(size, region, temperature)
+        bands = self._bands(size, region, temperature, fidelity)
         return np.concatenate([to_array(raw, bits or self.bits) for _, raw in bands])
 
-    def _feature_rows(self) -> FeatureRows:
+    def _feature_rows(self, of_latent: bool) -> FeatureRows:
         """The features from their first row on; computed once where they are held whole."""
-        if self._features is None:
-            features = self._model.feature_rows(self.latent, self._low, self._tiling)
-            if not features.whole:
-                return features
-            self._features = features
-        return self._features
+        if of_latent in self._features:
+            return self._features[of_latent]
+        latent = self.latent if of_latent else None
+        features = self._model.feature_rows(latent, self._low, self._tiling)
+        if features.whole:
+            self._features[of_latent] = features
+        return features
 
     def _bands(
-        self, size: Size, region: Region, temperature: float | None
+        self, size: Size, region: Region, temperature: float | None, fidelity: float | None
     ) -> Iterator[tuple[Region, Tensor]]:
         """A region from top to bottom: bands of it, and their colours."""
-        texture = self._model.texture(temperature, self.seed)
-        features = self._feature_rows()
+        texture, share = self._model.texture(temperature, self.seed), self._model.share_of_branch(fidelity)
+        if share < 1 and self.latent is None:
+            raise UserError(f"fidelity {share:g}: no latent was sampled; sample one, or ask for fidelity 1")
+        sources = {of_latent: self._feature_rows(of_latent) for of_latent in _sources(share)}
+        latent_size = next(iter(sources.values())).size
         top, left, height, width = region
-        read = _BAND_LATENT_PIXELS * size[0] // (features.size[0] * features.size[1])
+        read = _BAND_LATENT_PIXELS * size[0] // (latent_size[0] * latent_size[1])
         rows = max(1, min(_BAND_PIXELS // width, read))
         for start in range(top, top + height, rows):
             band = (start, left, min(rows, top + height - start), width)
-            yield band, self._colours(features, size, band, texture)
+            drawn = [
+                self._kept_colours(of_latent, features, size, band, texture, blended=len(sources) > 1)
+                for of_latent, features in sources.items()
+            ]
+            yield band, drawn[0] if len(drawn) == 1 else torch.lerp(drawn[0], drawn[1], share)
+
+    def _kept_colours(
+        self,
+        of_latent: bool,
+        features: FeatureRows,
+        size: Size,
+        region: Region,
+        texture: Texture,
+        *,
+        blended: bool,
+    ) -> Tensor:
+        """`_colours`, kept for the next fidelity where two drawings are blended and the size is not large."""
+        if not blended or size[0] * size[1] > _KEPT_PIXELS:
+            return self._colours(features, size, region, texture)
+        key = (size, texture, of_latent, region)
+        if any(kept[:2] != key[:2] for kept in self._drawn):
+            self._drawn.clear()
+        if key not in self._drawn:
+            self._drawn[key] = self._colours(features, size, region, texture)
+        return self._drawn[key]
 
     def _colours(self, features: FeatureRows, size: Size, region: Region, texture: Texture) -> Tensor:
         """A region of the picture, shape (1, 3, *region size), not clamped."""
@@ -192,6 +235,11 @@ class Drawing:
         return drawn + resize_region(self._low, size, region, kernel)
 
 
+def _sources(share: float) -> list[bool]:
+    """Which drawings are needed for a share of the branch's: the latent's (True), the branch's (False)."""
+    return [of_latent for of_latent, needed in ((True, share < 1), (False, share > 0)) if needed]
+
+
 STANDARD_OUTPUT = Path("-")
 
 
@@ -202,6 +250,7 @@ def write_drawing(
     *,
     suffix: str | None = None,
     temperature: float | None = None,
+    fidelity: float | None = None,
     advance: Callable[[int], None] = lambda pixels: None,
 ) -> None:
     """Draw a latent at (height, width) pixels into a file; peak memory does not depend on the height.
@@ -215,18 +264,19 @@ def write_drawing(
         path: the file, whole or not at all; `-` = standard output.
         suffix: decides the format; None = the path's own.
         temperature: of texture, where a flow draws it; None = the model's own.
+        fidelity: see `Drawing.bands`.
         advance: told the pixels of each band.
 
     Raises:
-        UserError: a format that is unknown or cannot hold the size, a place that cannot be written, or a
-            temperature where no flow draws.
+        UserError: a format that is unknown or cannot hold the size, a place that cannot be written, or as
+            `Drawing.bands`.
     """
     form = find_format(Path(f"{path}{suffix or ''}"), size)
     bits = drawing.bits if form.deep else 8
     channels = drawing.channels if form.alpha else 3
     metadata = Metadata() if drawing.picture is None else drawing.picture.metadata
     with standard_output() if path == STANDARD_OUTPUT else new_file(path) as stream:
-        bands = drawing.bands(size, bits=bits, alpha=form.alpha, temperature=temperature)
+        bands = drawing.bands(size, bits=bits, alpha=form.alpha, temperature=temperature, fidelity=fidelity)
         form.write(stream, Layout(size, channels, bits, metadata), _counted(bands, advance))
 
 
@@ -244,6 +294,7 @@ def zoom_frames(
     frames: int,
     centre: tuple[float, float] = (0.5, 0.5),
     temperature: float | None = None,
+    fidelity: float | None = None,
 ) -> Iterator[Pixels]:
     """Frames (height, width, 3) that grow from the whole picture to a part `factor` times as large.
 
@@ -258,6 +309,7 @@ def zoom_frames(
         frames: how many.
         centre: (y, x) of what is zoomed into, in [0, 1].
         temperature: of texture, where a flow draws it; None = the model's own.
+        fidelity: see `Drawing.bands`.
     """
     for index in range(frames):
         scale = factor ** (index / max(1, frames - 1))
@@ -265,7 +317,8 @@ def zoom_frames(
         top, left = (
             round((large - small) * at) for large, small, at in zip(whole, size, centre, strict=True)
         )
-        yield drawing.region(whole, (top, left, *size), bits=8, temperature=temperature)
+        part = (top, left, *size)
+        yield drawing.region(whole, part, bits=8, temperature=temperature, fidelity=fidelity)
 
 
 def _grown(side_px: int, scale: float) -> int:

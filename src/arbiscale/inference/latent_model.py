@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from arbiscale.config.sampling import Sampler, SamplingSettings
+from arbiscale.errors import UserError
 from arbiscale.imaging.coordinates import Region, Size
 from arbiscale.imaging.picture import Picture
 from arbiscale.imaging.pixels import to_tensor
@@ -57,13 +58,16 @@ class LatentModel(Model):
         self.autoencoder = network.space.autoencoder if isinstance(network, LatentDiffusion) else network
         self.sampling: SamplingSettings = sampling or config.sampling or _DEFAULT_SAMPLING
         self.timesteps = self.diffusion.process.timesteps if self.diffusion else 0
-        self.task = config.diffusion.task if config.diffusion else "reconstruction"
+        alone = "super_resolution" if config.fidelity == 1 else "reconstruction"
+        self.task = config.diffusion.task if config.diffusion else alone
         self.factor = config.factor
         self.downsampling = self.autoencoder.downsampling
         self.latent_channels = config.autoencoder.latent_channels
         self.base_kernel = BASE_KERNEL if config.autoencoder.residual else None
         self.reads_picture = config.autoencoder.reads_picture
         self.temperature = config.temperature
+        self.has_branch = self.autoencoder.decoder.branch is not None
+        self.fidelity = config.fidelity if self.has_branch else 0.0
         self.head = self.autoencoder.decoder.head
 
     def networks(self) -> list[torch.nn.Module]:
@@ -71,27 +75,31 @@ class LatentModel(Model):
         found = [self.autoencoder.encoder, self.autoencoder.decoder.feature_decoder]
         return [*found, self.diffusion.denoiser] if self.diffusion else found
 
-    def feature_rows(self, latent: Tensor, low: Tensor | None, tiling: Tiling | None) -> FeatureRows:
+    def feature_rows(self, latent: Tensor | None, low: Tensor | None, tiling: Tiling | None) -> FeatureRows:
         """Features of one latent, and of the image, row by row; see `Model.feature_rows`."""
-        decoder = self.autoencoder.decoder
-        if decoder.branch is None or low is None:
-            with self.computing():
-                return make_features(latent, lambda part: decoder.features(part, low), tiling)
-        channels = self.latent_channels
-
-        def read(part: Tensor) -> Tensor:
-            return decoder.features(part[:, :channels], part[:, channels:])
-
+        decoder, channels = self.autoencoder.decoder, self.latent_channels
         with self.computing():
+            if latent is None:
+                assert low is not None
+                return make_features(low, lambda part: decoder.features(None, part), tiling)
+            if decoder.branch is None or low is None:
+                return make_features(latent, lambda part: decoder.features(part, low), tiling)
+
+            def read(part: Tensor) -> Tensor:
+                return decoder.features(part[:, :channels], part[:, channels:])
+
             return make_features(torch.cat([latent, low.to(latent)], dim=1), read, tiling)
 
-    def _sample(self, picture: Picture, tile: str | int, **options: Unpack[SamplingOptions]) -> Drawing:
-        self.diffusion_for("super_resolution")
+    def _sample(
+        self, picture: Picture, tile: str | int, latent: bool, **options: Unpack[SamplingOptions]
+    ) -> Drawing:
         per_pixel = self.factor // self.downsampling
         latent_size = (picture.size[0] * per_pixel, picture.size[1] * per_pixel)
         tiling = choose_tiling(self.config, self.device, latent_size, tile)
-        latent = self.sample_latents(to_tensor(picture.colour), tiling=tiling, **options)
-        return Drawing(self, latent, picture, tiling, seed=options.get("seed", 0))
+        sampled = None
+        if latent or not self.has_branch:
+            sampled = self.sample_latents(to_tensor(picture.colour), tiling=tiling, **options)
+        return Drawing(self, sampled, picture, tiling, seed=options.get("seed", 0))
 
     def encode(self, image: Tensor) -> Tensor:
         """Latents (the posterior's mode) of images (batch, 3, height, width) in [-1, 1].
@@ -104,7 +112,7 @@ class LatentModel(Model):
             return self.autoencoder.encode(image.to(self.device)).mode().float()
 
     def _decode(
-        self, latent: Tensor, size: Size, region: Region | None, low: Tensor | None, texture: Texture
+        self, latent: Tensor | None, size: Size, region: Region | None, low: Tensor | None, texture: Texture
     ) -> Tensor:
         return self.autoencoder.decode(latent, size, region=region, low=low, texture=texture)
 
@@ -112,9 +120,11 @@ class LatentModel(Model):
         self, low_resolution: Tensor, *, tiling: Tiling | None = None, **options: Unpack[SamplingOptions]
     ) -> Tensor:
         """Latents of super-resolved images; see `Model.sample_latents`. `tiling`: in latent pixels."""
-        diffusion, config = self.diffusion_for("super_resolution")
         height, width = low_resolution.shape[-2:]
         per_pixel = self.factor // self.downsampling
+        if self._only_branch:  # a latent of which nothing is drawn
+            return torch.zeros(len(low_resolution), self.latent_channels, height, width, device=self.device)
+        diffusion, config = self.diffusion_for("super_resolution")
         padded = pad_to_multiple(low_resolution.to(self.device), config.denoiser.downsampling)
         settings, generator = self._resolve(**options)
         with self.computing():
@@ -126,6 +136,17 @@ class LatentModel(Model):
             else:
                 latent = sample_tiled(diffusion, padded, settings, tiling, generator)
             return diffusion.space.restore(latent)[..., : height * per_pixel, : width * per_pixel]
+
+    @property
+    def _only_branch(self) -> bool:
+        return self.diffusion is None and self.task == "super_resolution"
+
+    def share_of_branch(self, fidelity: float | None) -> float:
+        """See `Model.share_of_branch`; where no latents are sampled, 1."""
+        share = super().share_of_branch(fidelity)
+        if self._only_branch and share < 1:
+            raise UserError("this model samples no latent: its fidelity is 1; leave it out")
+        return share
 
     def latent_size_for(self, size: Size) -> Size:
         """A latent size of about the training's area in the proportions of an image size."""

@@ -54,11 +54,14 @@ class LocalImplicitModel(Model):
         """The convolutional network: the encoder."""
         return [self.network.encoder]
 
-    def feature_rows(self, latent: Tensor, low: Tensor | None, tiling: Tiling | None) -> FeatureRows:
+    def feature_rows(self, latent: Tensor | None, low: Tensor | None, tiling: Tiling | None) -> FeatureRows:
         """What the head reads of one encoded picture, row by row."""
+        assert latent is not None
         return UnfoldedRows(latent)
 
-    def _sample(self, picture: Picture, tile: str | int, **options: Unpack[SamplingOptions]) -> Drawing:
+    def _sample(
+        self, picture: Picture, tile: str | int, latent: bool, **options: Unpack[SamplingOptions]
+    ) -> Drawing:
         _refuse_sampling(options)
         with self.computing():
             low_resolution = to_tensor(picture.colour).to(self.device)
@@ -76,8 +79,9 @@ class LocalImplicitModel(Model):
             return self.network.encode(image.to(self.device)).float()
 
     def _decode(
-        self, latent: Tensor, size: Size, region: Region | None, low: Tensor | None, texture: Texture
+        self, latent: Tensor | None, size: Size, region: Region | None, low: Tensor | None, texture: Texture
     ) -> Tensor:
+        assert latent is not None
         base = None
         if low is not None:
             base = crop(resize(low, size, BASE_KERNEL), region or (0, 0, *size))

@@ -73,6 +73,8 @@ class Model(ABC):
         sampling: how latents are sampled unless told otherwise; None = they are encoded.
         timesteps: the most steps in which a latent can be sampled; 0 = none is.
         temperature: that a flow draws texture with where none is asked for.
+        has_branch: whether it also draws without a latent, what the picture says for sure.
+        fidelity: how much of that drawing is taken where nothing is asked for; see `upscale`.
     """
 
     task: str
@@ -83,6 +85,8 @@ class Model(ABC):
     reads_picture: bool
     head: LocalEnsembleHead
     temperature: float = 0.0
+    has_branch: bool = False
+    fidelity: float = 0.0
     sampling: SamplingSettings | None = None
     timesteps: int = 0
 
@@ -102,10 +106,11 @@ class Model(ABC):
         """The convolutional networks."""
 
     @abstractmethod
-    def feature_rows(self, latent: Tensor, low: Tensor | None, tiling: Tiling | None) -> FeatureRows:
+    def feature_rows(self, latent: Tensor | None, low: Tensor | None, tiling: Tiling | None) -> FeatureRows:
         """What the head reads of one latent, row by row; in tiles where the latent was made in tiles.
 
-        `low`: the low-resolution image (1, 3, height, width) where `reads_picture`.
+        `low`: the low-resolution image (1, 3, height, width) where `reads_picture`. Without a latent, what a
+        branch says alone.
         """
 
     def upscale(
@@ -119,6 +124,7 @@ class Model(ABC):
         seed: int = 0,
         eta: float | None = None,
         temperature: float | None = None,
+        fidelity: float | None = None,
         tile: str | int = "auto",
     ) -> ImageLike:
         """Upscale a picture.
@@ -133,6 +139,8 @@ class Model(ABC):
             seed: of the sampling noise, and of texture.
             eta: noise that ddim adds; None = the model's own.
             temperature: of texture, where a flow draws it; None = the model's own.
+            fidelity: of a model with a branch: 1 = only what the picture says for sure, 0 = all that the
+                model adds; between, a blend of both drawings. None = the model's own.
             tile: `auto`, `none`, or the side of a tile in pixels of the image; see `Drawing`.
 
         Returns:
@@ -140,13 +148,18 @@ class Model(ABC):
 
         Raises:
             UserError: a model without super-resolution; neither or both of scale and size; a size below
-                1 px; an image of another type, shape or range; a temperature where no flow draws.
+                1 px; an image of another type, shape or range; a temperature where no flow draws, or a
+                fidelity where there is no branch.
         """
         picture = to_picture(image)
         target = target_size(picture.size, scale, size)
         self.texture(temperature, seed)  # refused before the work
-        drawing = self.sample(picture, steps=steps, sampler=sampler, seed=seed, eta=eta, tile=tile)
-        return like(image, drawing.draw(target, temperature=temperature), picture.metadata)
+        latent = self.share_of_branch(fidelity) < 1
+        drawing = self.sample(
+            picture, steps=steps, sampler=sampler, seed=seed, eta=eta, tile=tile, latent=latent
+        )
+        drawn = drawing.draw(target, temperature=temperature, fidelity=fidelity)
+        return like(image, drawn, picture.metadata)
 
     def sample(
         self,
@@ -157,16 +170,21 @@ class Model(ABC):
         seed: int = 0,
         eta: float | None = None,
         tile: str | int = "auto",
+        latent: bool = True,
     ) -> Drawing:
         """Make a picture's latent once, to draw it at several sizes: `sample(image).draw((1080, 1920))`.
 
-        Arguments and errors are those of `upscale`; tensors are drawn as 16-bit arrays.
+        Arguments and errors are those of `upscale`; tensors are drawn as 16-bit arrays. Without a latent,
+        which takes no sampling, a branch draws at fidelity 1 only.
         """
-        return self._sample(to_picture(image), tile, steps=steps, sampler=sampler, seed=seed, eta=eta)
+        options: SamplingOptions = {"steps": steps, "sampler": sampler, "seed": seed, "eta": eta}
+        return self._sample(to_picture(image), tile, latent, **options)
 
     @abstractmethod
-    def _sample(self, picture: Picture, tile: str | int, **options: Unpack[SamplingOptions]) -> Drawing:
-        """Make a picture's latent, in tiles where `tile` asks for them."""
+    def _sample(
+        self, picture: Picture, tile: str | int, latent: bool, **options: Unpack[SamplingOptions]
+    ) -> Drawing:
+        """Make a picture's latent, where one is wanted; in tiles where `tile` asks for them."""
 
     def generate(
         self,
@@ -224,6 +242,7 @@ class Model(ABC):
         region: Region | None = None,
         low_resolution: Tensor | None = None,
         temperature: float | None = None,
+        fidelity: float | None = None,
         seed: int = 0,
     ) -> Tensor:
         """Images (batch, 3, *size), not clamped, drawn from latents; see `ImplicitDecoder.forward`.
@@ -235,25 +254,45 @@ class Model(ABC):
             low_resolution: the images (batch, 3, height, width) that latents were made for, where the model
                 reads them beside (`reads_picture`); others ignore them.
             temperature: of texture, where a flow draws it; None = the model's own.
+            fidelity: see `upscale`.
             seed: of texture.
 
         Raises:
             UserError: no size, region or latents; no images where they are read; a temperature where no
-                flow draws.
+                flow draws, or a fidelity where there is no branch.
         """
         latent = checked_tensor("latents", latent, self.latent_channels).to(self.device)
         size = checked_size(size)
         region = checked_region(region, size) if region else None
         low = self._checked_low(low_resolution)
-        texture = self.texture(temperature, seed)
+        texture, share = self.texture(temperature, seed), self.share_of_branch(fidelity)
         with self.computing():
-            return self._decode(latent, size, region, low, texture).float()
+            sources = ([latent] if share < 1 else []) + ([None] if share else [])
+            drawn = [self._decode(source, size, region, low, texture).float() for source in sources]
+            return drawn[0] if len(drawn) == 1 else torch.lerp(drawn[0], drawn[1], share)
 
     @abstractmethod
     def _decode(
-        self, latent: Tensor, size: Size, region: Region | None, low: Tensor | None, texture: Texture
+        self, latent: Tensor | None, size: Size, region: Region | None, low: Tensor | None, texture: Texture
     ) -> Tensor:
-        """The same of checked arguments."""
+        """The same of checked arguments, from a latent or from the branch alone."""
+
+    def share_of_branch(self, fidelity: float | None) -> float:
+        """How much of the drawing without latent is taken; None = the model's own.
+
+        Raises:
+            UserError: no such share, or one above 0 where there is no branch.
+        """
+        if fidelity is None:
+            return self.fidelity
+        if not isinstance(fidelity, int | float | np.floating) or not 0 <= fidelity <= 1:
+            raise UserError(f"fidelity {fidelity!r}: must be a number from 0 to 1")
+        if fidelity and not self.has_branch:
+            raise UserError(
+                "this model has no branch that draws without a latent, so no fidelity; leave it out or give "
+                "another --model"
+            )
+        return float(fidelity)
 
     @property
     def has_texture(self) -> bool:

@@ -34,6 +34,7 @@ PARAMETERS: tuple[tuple[str, str, int | str | None], ...] = (
     ("sampler", "string", None),
     ("seed", "long", 0),
     ("temperature", "double", None),
+    ("fidelity", "double", None),
 )
 _PACKAGES = (
     "diffusers",
@@ -57,6 +58,7 @@ class _Request(Section):
     sampler: Sampler | None = None
     seed: int = Field(default=0, ge=0, le=2**63 - 1)
     temperature: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
+    fidelity: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -93,14 +95,14 @@ class PictureModel:
                 as base64 of an encoded picture (PNG, JPEG, ...); for a generating model seeds, as integers.
                 One item, a list, or a table of one column.
             params: `scale`, or `height` and `width` in pixels; `steps` of sampling and its `sampler`; `seed`;
-                `temperature` of texture.
+                `temperature` of texture; `fidelity` to the picture.
 
         Returns:
             Arrays for an array, else a list: base64 of a PNG for base64 and seeds, an array for an array.
 
         Raises:
-            UserError: parameters out of range or contradictory, a temperature where no flow draws, or an
-                item that is no picture.
+            UserError: parameters out of range or contradictory, a temperature where no flow draws, a fidelity
+                where there is no branch, or an item that is no picture.
         """
         request = validate(_Request, dict(params or {}), Path("params"))
         if (request.height is None) != (request.width is None):
@@ -138,6 +140,7 @@ class PictureModel:
                 sampler=request.sampler,
                 seed=request.seed,
                 temperature=request.temperature,
+                fidelity=request.fidelity,
             )
         )
 

@@ -77,6 +77,7 @@ class ModelConfig(FirstStageConfig):
     diffusion: DiffusionConfig | None = None
     sampling: SamplingSettings | None = None  # the default sampler
     temperature: float = Field(default=0.0, ge=0, le=1)  # that a flow draws with where none is asked for
+    fidelity: float = Field(default=0.0, ge=0, le=1)  # 1 = what a branch draws without latent
 
 
 class LocalImplicitConfig(Section):

@@ -21,7 +21,7 @@ from arbiscale.report.facts import Facts
 from arbiscale.report.sheets import draw_contact_sheet
 
 ALWAYS = ("psnr", "ssim", "lpips", "consistency", "self_ssim", "grid_energy", "fps")  # dvc.yaml plots some
-_POINT = ("row", "scale", "steps", "eta", "temperature", "psnr", "lpips")
+_POINT = ("row", "scale", "steps", "eta", "temperature", "fidelity", "psnr", "lpips")
 
 
 def write_report(
