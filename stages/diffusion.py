@@ -54,7 +54,7 @@ def main(stage: Stage) -> None:
         missing_allowed=model.denoiser.missing_allowed,
     )
     fit(
-        DiffusionTraining(settings.training, settings.lr, model),
+        DiffusionTraining(settings.training, settings.lr, model, settings.loss_norm),
         train,
         validation,
         runtime=stage.runtime,

@@ -120,9 +120,12 @@ def model_config(
     """Makes configurations of tiny models of a task, of factor 4; keywords go to the autoencoder."""
     from arbiscale.models.folder import DiffusionConfig, ModelConfig
 
-    def make(task: str = "super_resolution", prediction: str = "v", **changes: Any) -> ModelConfig:
+    def make(
+        task: str = "super_resolution", prediction: str = "v", *, kind: str = "diffusion", **changes: Any
+    ) -> ModelConfig:
         network = network_settings(**{"residual": task == "super_resolution"} | changes)
         process = {"timesteps": 100, "beta_start": 0.0015, "beta_end": 0.0155, "zero_terminal_snr": False}
+        process["kind"] = kind
         denoiser = {"width": 8, "multipliers": [1, 2], "blocks": 1, "norm_groups": 4}
         attention = {"attention_factors": [], "middle_attention": False, "attention_width": 8}
         diffusion = DiffusionConfig.model_validate(

@@ -95,6 +95,9 @@ ADDED_LATER = {
     "autoencoder.network.branch.width": 48,
     "autoencoder.network.branch.blocks": 0,
     "diffusion.denoiser.transformer_layers": 0,
+    "diffusion.process.kind": "diffusion",
+    "diffusion.process.start_noise": 0.1,
+    "diffusion.loss_norm": "l2",
     "align.samples.sampling.sampler": "ddim",
     "evaluate.sampling.sampler": "ddim",
 }

@@ -148,3 +148,14 @@ def test_a_decoder_that_draws_everything_gets_no_image(
 
 def test_generation_has_a_target_only(make_space: Callable[..., LatentSpace], images: Tensor) -> None:
     assert make_pair(make_space(residual=False), images, None, "bicubic") == ImagePair(images, None, None)
+
+
+def test_the_condition_holds_the_branchs_features_behind_the_latent(
+    make_space: Callable[..., LatentSpace], images: Tensor
+) -> None:
+    space = make_space(branch={"width": 8, "blocks": 1})
+    low = shrink(images, 4)
+    condition = space.condition(low, 4, "bicubic")
+    assert_close(condition[:, :4], space.encode(resize(low, (16, 24))))
+    assert_close(condition[:, 4:], space.autoencoder.decoder.branch(low))
+    assert condition.shape[1] == space.autoencoder.settings.condition_channels

@@ -78,6 +78,11 @@ class AutoencoderNetworkSettings(Section):
         """Whether the decoder draws a latent with the low-resolution picture at hand."""
         return self.residual or self.branch.blocks > 0
 
+    @property
+    def condition_channels(self) -> int:
+        """Of super-resolution's condition: a latent, and behind it the branch's features."""
+        return self.latent_channels + (self.branch.width if self.branch.blocks else 0)
+
     @model_validator(mode="after")
     def _groups(self) -> AutoencoderNetworkSettings:
         for name in ("encoder", "decoder"):

@@ -57,8 +57,14 @@ class DenoiserSettings(Section):
 
 
 class ProcessSettings(Section):
-    """The forward process: `scaled_linear` betas (linear in their square root)."""
+    """The forward process.
 
+    `diffusion`: from noise, with `scaled_linear` betas (linear in their square root). `flow`: straight from
+    the condition's latent, with noise of deviation `start_noise`; it has no betas.
+    """
+
+    kind: Literal["diffusion", "flow"] = "diffusion"
+    start_noise: float = Field(default=0.1, ge=0, le=1)
     timesteps: int = Field(ge=2, le=10_000)
     beta_start: float = Field(gt=0, lt=1)
     beta_end: float = Field(gt=0, lt=1)
@@ -67,6 +73,8 @@ class ProcessSettings(Section):
 
     @model_validator(mode="after")
     def _possible(self) -> ProcessSettings:
+        if self.kind == "flow" and self.prediction != "v":
+            raise ValueError(f"kind: flow needs prediction: v, the velocity (got {self.prediction})")
         if self.beta_end < self.beta_start:
             raise ValueError("beta_end must not be below beta_start")
         if self.zero_terminal_snr and self.prediction == "epsilon":
@@ -83,5 +91,6 @@ class DiffusionSettings(Section):
     latent_normalization: Literal["scalar", "per_channel"]
     process: ProcessSettings
     denoiser: DenoiserSettings
+    loss_norm: Literal["l1", "l2"] = "l2"  # of the prediction's error
     lr: float = Field(gt=0, le=1)
     training: TrainingSettings

@@ -60,13 +60,19 @@ class Params(Section):
                     f"{section}.sampling.steps must not exceed diffusion.process.timesteps "
                     f"({sampling.steps} > {timesteps})"
                 )
+            if self.diffusion.process.kind == "flow" and sampling.sampler != "euler":
+                raise ValueError(
+                    f"{section}.sampling.sampler must be euler with diffusion.process.kind: flow "
+                    f"(got {sampling.sampler})"
+                )
         for part, used in (
-            ("residual", self.autoencoder.network.residual),
-            ("branch", self.autoencoder.network.branch.blocks > 0),
+            ("autoencoder.network.residual", self.autoencoder.network.residual),
+            ("autoencoder.network.branch", self.autoencoder.network.branch.blocks > 0),
+            ("diffusion.process.kind: flow", self.diffusion.process.kind == "flow"),
         ):
             if used and not super_resolution:
                 raise ValueError(
-                    f"autoencoder.network.{part} needs diffusion.task: super_resolution "
+                    f"{part} needs diffusion.task: super_resolution "
                     "(there is no low-resolution image to generation)"
                 )
         return self

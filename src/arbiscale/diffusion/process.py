@@ -1,6 +1,8 @@
-"""The forward process and the closed forms between noise, v, x0 and the noisy latent."""
+"""Forward processes: the closed forms between where chains start, predictions, z_t and z_0."""
 
 from __future__ import annotations
+
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -10,26 +12,26 @@ from arbiscale.config.sampling import SamplingSettings
 from arbiscale.errors import UserError
 
 
-class DiffusionProcess(nn.Module):
-    """z_t = sqrt(alpha_bar_t) z_0 + sqrt(1 - alpha_bar_t) eps, t = 0 .. timesteps - 1 (arXiv 2006.11239).
+class Process(nn.Module, ABC):
+    """A way from where a chain starts to the latent z_0, cut into timesteps 0 .. timesteps - 1.
 
     Attributes:
-        alpha_bar: cumulated signal variance, shape (timesteps,), decreasing.
+        levels: how far z_t is on it, shape (timesteps,), decreasing; 1 is z_0.
     """
 
-    alpha_bar: Tensor
+    levels: Tensor
 
-    def __init__(self, settings: ProcessSettings) -> None:
+    def __init__(self, settings: ProcessSettings, levels: Tensor) -> None:
         super().__init__()
         self.settings = settings
         self.timesteps = settings.timesteps
-        self.register_buffer("alpha_bar", _cumulated_signal(settings).float(), persistent=False)
+        self.register_buffer("levels", levels.float(), persistent=False)
 
     def chain(self, sampling: SamplingSettings) -> tuple[Tensor, Tensor]:
-        """The timesteps a sampler visits, noisiest first, and the alpha_bar each step ends at.
+        """The timesteps a sampler visits, noisiest first, and the level each step ends at.
 
         `leading` is the published spacing (timesteps 1, 1 + T // S, ...; the last step ends at
-        alpha_bar_0); the others start at the noisiest timestep and end at the clean latent, as
+        level 0); the others start at the noisiest timestep and end at the clean latent, as
         `leading` does where all timesteps are visited.
 
         Returns:
@@ -42,22 +44,61 @@ class DiffusionProcess(nn.Module):
         if not 1 <= steps <= total:
             raise UserError(f"{steps} sampling steps: ask for 1 to {total}, the model's timesteps")
         index = torch.arange(steps, dtype=torch.float64)
-        end = self.alpha_bar.new_ones(1)
+        end = self.levels.new_ones(1)
         if sampling.spacing == "leading":
             stride = total // steps
             offset = min(1, total - 1 - stride * (steps - 1))
             visited = stride * (steps - 1 - index) + offset
-            end = self.alpha_bar[:1] if offset else end
+            end = self.levels[:1] if offset else end
         elif sampling.spacing == "trailing":
             visited = (total * (steps - index) / steps).round() - 1
         else:
             visited = ((total - 1) * (1 - index / max(1, steps - 1))).round()
-        timesteps = visited.long().to(self.alpha_bar.device)
-        return timesteps, torch.cat([self.alpha_bar[timesteps[1:]], end])
+        timesteps = visited.long().to(self.levels.device)
+        return timesteps, torch.cat([self.levels[timesteps[1:]], end])
 
     def draw_timesteps(self, count: int) -> Tensor:
         """Uniform timesteps, shape (count,), from the global random state."""
-        return torch.randint(self.timesteps, (count,), device=self.alpha_bar.device)
+        return torch.randint(self.timesteps, (count,), device=self.levels.device)
+
+    @abstractmethod
+    def start(self, noise: Tensor, condition: Tensor | None) -> Tensor:
+        """Where a chain starts, of noise (batch, channels, height, width) and a condition of that size."""
+
+    @abstractmethod
+    def add_noise(self, latent: Tensor, start: Tensor, timestep: Tensor) -> Tensor:
+        """z_t on the way from a start to z_0, each (batch, channels, height, width); timesteps (batch,)."""
+
+    @abstractmethod
+    def target(self, latent: Tensor, start: Tensor, timestep: Tensor) -> Tensor:
+        """What the denoiser learns to predict at z_t."""
+
+    @abstractmethod
+    def estimate_latent(self, prediction: Tensor, noisy: Tensor, timestep: Tensor) -> Tensor:
+        """The one-step estimate of z_0 from a prediction at z_t."""
+
+    @abstractmethod
+    def snr(self, timestep: Tensor) -> Tensor:
+        """The signal-to-noise ratio of z_t, shape (batch,)."""
+
+
+class DiffusionProcess(Process):
+    """z_t = sqrt(alpha_bar_t) z_0 + sqrt(1 - alpha_bar_t) eps (arXiv 2006.11239).
+
+    Chains start from noise eps. Levels are alpha_bar, the cumulated signal variance.
+    """
+
+    def __init__(self, settings: ProcessSettings) -> None:
+        super().__init__(settings, _cumulated_signal(settings))
+
+    @property
+    def alpha_bar(self) -> Tensor:
+        """The cumulated signal variance, shape (timesteps,), decreasing."""
+        return self.levels
+
+    def start(self, noise: Tensor, condition: Tensor | None) -> Tensor:
+        """The noise."""
+        return noise
 
     def add_noise(self, latent: Tensor, noise: Tensor, timestep: Tensor) -> Tensor:
         """z_t from z_0 (batch, channels, height, width) and timesteps (batch,)."""

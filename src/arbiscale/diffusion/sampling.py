@@ -8,31 +8,32 @@ import torch
 from torch import Tensor
 
 from arbiscale.config.sampling import SamplingSettings
-from arbiscale.diffusion.process import DiffusionProcess
-from arbiscale.diffusion.solvers import make_step
+from arbiscale.diffusion.flow_process import FlowProcess
+from arbiscale.diffusion.process import Process
+from arbiscale.diffusion.solvers import make_step, straight_step
 
 Denoise = Callable[[Tensor, Tensor], Tensor]  # (noisy latent, timestep) -> prediction
 
 
 def sample(
     denoise: Denoise,
-    process: DiffusionProcess,
-    noise: Tensor,
+    process: Process,
+    start: Tensor,
     sampling: SamplingSettings,
     *,
     generator: torch.Generator | None = None,
     first_step: int = 0,
     gradient_steps: int | None = None,
 ) -> Tensor:
-    """A clean, normalised latent from noise, by any sampler; one call of the denoiser a step.
+    """A clean, normalised latent from where a chain starts; one call of the denoiser a step.
 
     Args:
         denoise: the denoiser with its condition bound.
         process: the forward process it was trained on.
-        noise: the latent at the noisiest timestep, shape (batch, channels, height, width).
+        start: the latent at the noisiest timestep, shape (batch, channels, height, width).
         sampling: the sampler, its steps, their spacing and eta.
         generator: of the noise that ddpm, and ddim with eta > 0, add; None = the global random state.
-        first_step: skip the steps before it; `noise` is then z_t at this step's timestep. Samplers that use
+        first_step: skip the steps before it; `start` is then z_t at this step's timestep. Samplers that use
             earlier steps begin without any.
         gradient_steps: let gradients flow through this many last steps only; None = leave the
             caller's gradient mode alone.
@@ -41,12 +42,15 @@ def sample(
         The latent at the 0-th step, same shape.
 
     Raises:
-        UserError: more steps than the process has timesteps.
+        UserError: more steps than the process has timesteps; a sampler that the process does not take.
     """
     timesteps, ends = process.chain(sampling)
-    starts = process.alpha_bar[timesteps]
-    step = make_step(sampling, starts, ends, first_step=first_step, generator=generator)
-    latent = noise
+    starts = process.levels[timesteps]
+    if isinstance(process, FlowProcess):
+        step = straight_step(sampling, starts, ends)
+    else:
+        step = make_step(sampling, starts, ends, first_step=first_step, generator=generator)
+    latent = start
     for index in range(first_step, sampling.steps):
         timestep = timesteps[index].expand(len(latent))
         detached = gradient_steps is not None and index < sampling.steps - gradient_steps

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from arbiscale.config.sampling import SamplingSettings
+from arbiscale.errors import UserError
 
 # (index of the step, noisy latent, estimate of z_0) -> the latent at the step's end
 Step = Callable[[int, Tensor, Tensor], Tensor]
@@ -60,6 +61,21 @@ def make_step(
     if sampling.sampler == "dpm_solver":
         return _multistep(diffusers.DPMSolverMultistepScheduler, starts, ends, first_step)
     return _multistep(diffusers.UniPCMultistepScheduler, starts, ends, first_step)
+
+
+def straight_step(sampling: SamplingSettings, starts: Tensor, ends: Tensor) -> Step:
+    """Euler's method on a straight path: part of the way to the estimate of z_0.
+
+    Raises:
+        UserError: another sampler than euler.
+    """
+    if sampling.sampler != "euler":
+        raise UserError(f"sampler {sampling.sampler}: a flow's paths are straight; only euler follows them")
+
+    def step(index: int, noisy: Tensor, clean: Tensor) -> Tensor:
+        return torch.lerp(noisy, clean, (ends[index] - starts[index]) / (1 - starts[index]))
+
+    return step
 
 
 def _ddim(starts: Tensor, ends: Tensor, eta: float, generator: torch.Generator | None) -> Step:

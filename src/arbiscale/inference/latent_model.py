@@ -131,7 +131,8 @@ class LatentModel(Model):
             if tiling is None:
                 condition = diffusion.condition(padded)
                 assert condition is not None
-                noise = torch.randn(condition.shape, generator=generator).to(self.device)
+                shape = (len(condition), diffusion.space.channels, *condition.shape[2:])
+                noise = torch.randn(shape, generator=generator).to(self.device)
                 latent = diffusion.sample(noise, condition, settings, generator=generator)
             else:
                 latent = sample_tiled(diffusion, padded, settings, tiling, generator)

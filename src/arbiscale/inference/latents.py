@@ -55,7 +55,9 @@ def sample_tiled(
         generator: of the noise; the field is the one that would be drawn without tiles.
     """
     condition = encode_tiled(diffusion, low_resolution, tiling)
-    noise = torch.randn(condition.shape, generator=generator).to(condition)
+    batch, _, height, width = condition.shape
+    shape = (batch, diffusion.space.channels, height, width)
+    noise = torch.randn(shape, generator=generator).to(condition)
     large = LatentDiffusion(
         diffusion.space,
         diffusion.process,
@@ -69,6 +71,7 @@ def sample_tiled(
 def encode_tiled(diffusion: LatentDiffusion, low_resolution: Tensor, tiling: Tiling) -> Tensor:
     """The normalised condition; of the upsampled image only one tile exists at a time."""
     factor, downsampling = diffusion.factor, diffusion.space.autoencoder.downsampling
+    branch = diffusion.space.autoencoder.decoder.branch
     assert factor is not None
     height, width = low_resolution.shape[-2:]
     upsampled = (height * factor, width * factor)
@@ -76,8 +79,11 @@ def encode_tiled(diffusion: LatentDiffusion, low_resolution: Tensor, tiling: Til
     def encode(region: Region) -> Tensor:
         top, left, rows, columns = (side * downsampling for side in region)
         part = (top, left, rows, columns)
-        return diffusion.space.encode(
+        latent = diffusion.space.encode(
             resize_region(low_resolution, upsampled, part, diffusion.condition_upsampling)
         )
+        if branch is None:
+            return latent
+        return torch.cat([latent, branch(crop(low_resolution, region).contiguous()).to(latent)], dim=1)
 
     return blend((upsampled[0] // downsampling, upsampled[1] // downsampling), tiling, encode)

@@ -12,9 +12,14 @@ from arbiscale.config.section import Section, flatten, validate
 from arbiscale.errors import UserError
 
 NORM_GROUPS = 32  # of every published network
-_FIRST_STAGE_ALWAYS = {"residual": False, "norm_groups": NORM_GROUPS, "encoder.unshuffle": 1}
+_FIRST_STAGE_ALWAYS = {
+    "residual": False,
+    "norm_groups": NORM_GROUPS,
+    "encoder.unshuffle": 1,
+    "branch.blocks": 0,
+}
 _UNET_ALWAYS = {"norm_groups": NORM_GROUPS, "middle_attention": True, "transformer_layers": 0}
-_PROCESS_ALWAYS = {"prediction": "epsilon", "zero_terminal_snr": False}
+_PROCESS_ALWAYS = {"kind": "diffusion", "prediction": "epsilon", "zero_terminal_snr": False}
 _DDCONFIG_COVERED = {"in_channels": 3, "out_ch": 3, "resamp_with_conv": True, "use_linear_attn": False}
 _LIIFCONFIG_COVERED = {"cell_decode": True, "local_ensemble": True, "feat_unfold": False, "out_dim": 3}
 _UNET_CONFIG_COVERED = {

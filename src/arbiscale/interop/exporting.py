@@ -67,10 +67,10 @@ def export_checkpoint(folder: Path, target: Path) -> None:
 
 
 def _unet_state(folder: Path, config: ModelConfig) -> dict[str, Tensor]:
-    diffusion, channels = config.diffusion, config.autoencoder.latent_channels
+    diffusion = config.diffusion
     assert diffusion is not None
     with torch.device("meta"):
-        denoiser = build_denoiser(diffusion, channels)
+        denoiser = build_denoiser(diffusion, config.autoencoder)
     table = table_of(denoiser, unet_pairs(diffusion.denoiser))
     state = to_published(table, read_tensors(denoiser, folder / DENOISER))
     scale = torch.tensor(diffusion.latent_scale[0])

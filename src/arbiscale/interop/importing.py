@@ -138,7 +138,7 @@ def import_checkpoint(
         wanted[AUTOENCODER] = _Wanted(autoencoder, table)
     if unet is not None:
         with torch.device("meta"):
-            denoiser = build_denoiser(params.diffusion, settings.latent_channels)
+            denoiser = build_denoiser(params.diffusion, settings)
         wanted[DENOISER] = _Wanted(
             denoiser, unet.pairs(table_of(denoiser, unet_pairs(params.diffusion.denoiser)))
         )

@@ -21,6 +21,7 @@ from arbiscale.config.diffusion import DenoiserSettings, DiffusionSettings, Proc
 from arbiscale.config.local_implicit import LocalImplicitSettings
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.config.section import Section, read_yaml, validate
+from arbiscale.diffusion.flow_process import FlowProcess
 from arbiscale.diffusion.process import DiffusionProcess
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_folder, write_json
@@ -163,10 +164,12 @@ def save_latent_diffusion(folder: Path, config: ModelConfig, model: LatentDiffus
         save_tensors(model.denoiser, temporary / DENOISER)
 
 
-def build_denoiser(diffusion: DiffusionConfig | DiffusionSettings, channels: int) -> Denoiser:
-    """A denoiser with random weights for latents of so many channels; a condition has as many."""
-    condition = channels if diffusion.task == "super_resolution" else 0
-    return Denoiser(diffusion.denoiser, channels, condition)
+def build_denoiser(
+    diffusion: DiffusionConfig | DiffusionSettings, autoencoder: AutoencoderNetworkSettings
+) -> Denoiser:
+    """A denoiser with random weights for an autoencoder's latents, and super-resolution's condition."""
+    condition = autoencoder.condition_channels if diffusion.task == "super_resolution" else 0
+    return Denoiser(diffusion.denoiser, autoencoder.latent_channels, condition)
 
 
 def build_latent_diffusion(config: ModelConfig, autoencoder: Autoencoder) -> LatentDiffusion:
@@ -179,9 +182,10 @@ def build_latent_diffusion(config: ModelConfig, autoencoder: Autoencoder) -> Lat
     if diffusion is None:
         raise ValueError("the configuration describes an autoencoder only")
     space = LatentSpace(autoencoder, LatentStatistics(diffusion.latent_shift, diffusion.latent_scale))
-    denoiser = build_denoiser(diffusion, space.channels)
+    denoiser = build_denoiser(diffusion, config.autoencoder)
     factor = config.factor if diffusion.task == "super_resolution" else None
-    process = DiffusionProcess(diffusion.process)
+    flows = diffusion.process.kind == "flow"
+    process = FlowProcess(diffusion.process) if flows else DiffusionProcess(diffusion.process)
     return LatentDiffusion(space, process, denoiser, factor, diffusion.condition_upsampling)
 
 

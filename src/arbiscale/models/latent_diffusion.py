@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from arbiscale.config.sampling import SamplingSettings
-from arbiscale.diffusion.process import DiffusionProcess
+from arbiscale.diffusion.process import Process
 from arbiscale.diffusion.sampling import sample
 from arbiscale.imaging.coordinates import Size
 from arbiscale.imaging.resize import Kernel
@@ -24,7 +24,7 @@ class LatentDiffusion(nn.Module):
     def __init__(
         self,
         space: LatentSpace,
-        process: DiffusionProcess,
+        process: Process,
         denoiser: Denoiser,
         factor: int | None,
         condition_upsampling: Kernel,
@@ -61,11 +61,14 @@ class LatentDiffusion(nn.Module):
         first_step: int = 0,
         gradient_steps: int | None = None,
     ) -> Tensor:
-        """A normalised latent from noise; see `arbiscale.diffusion.sampling.sample`."""
+        """A normalised latent from noise; see `arbiscale.diffusion.sampling.sample`.
+
+        With a `first_step`, `noise` is z_t.
+        """
         return sample(
             lambda noisy, timestep: self.denoiser(noisy, timestep, condition),
             self.process,
-            noise,
+            noise if first_step else self.process.start(noise, condition),
             sampling,
             generator=generator,
             first_step=first_step,

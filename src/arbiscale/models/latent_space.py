@@ -64,8 +64,13 @@ class LatentSpace(nn.Module):
         return self.autoencoder.decode(self.restore(normalised), size, region=region, low=low)
 
     def condition(self, low_resolution: Tensor, factor: int, kernel: Kernel) -> Tensor:
-        """Super-resolution's condition: the upsampled low-resolution image's latent (mode), normalised."""
-        return self.encode(condition_image(low_resolution, factor, kernel))
+        """Super-resolution's condition.
+
+        The upsampled low-resolution image's latent (mode), normalised; behind it the branch's features.
+        """
+        latent = self.encode(condition_image(low_resolution, factor, kernel))
+        branch = self.autoencoder.decoder.branch
+        return latent if branch is None else torch.cat([latent, branch(low_resolution).to(latent)], dim=1)
 
 
 @torch.no_grad()

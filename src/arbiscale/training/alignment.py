@@ -102,7 +102,8 @@ class TimestepAlignment(AlignmentTraining):
         pair, latent = self.encode(images)
         process = self.model.process
         timestep = process.draw_timesteps(len(latent))
-        noisy = process.add_noise(latent, torch.randn_like(latent), timestep)
+        start = process.start(torch.randn_like(latent), pair.condition)
+        noisy = process.add_noise(latent, start, timestep)
         prediction = self.model.denoiser(noisy, timestep, pair.condition)
         estimate = process.estimate_latent(prediction, noisy, timestep)
         weight = clamped_snr_weight(process.snr(timestep), self.settings.weight_clamp)

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
-from arbiscale.config.sampling import SamplingSettings
+from arbiscale.config.sampling import Sampler, SamplingSettings
 from arbiscale.config.training import TrainingSettings
-from arbiscale.diffusion.process import DiffusionProcess
+from arbiscale.diffusion.process import Process
 from arbiscale.imaging.sheets import comparison
 from arbiscale.losses.reduction import per_sample
 from arbiscale.models.latent_diffusion import LatentDiffusion
 from arbiscale.models.latent_space import ImagePair
 from arbiscale.training.module import TrainingModule, Validation, mean_psnr
 
+Norm = Literal["l1", "l2"]
 _PREVIEW_STEPS = 8  # fewer where the process has fewer timesteps
 
 
 class DiffusionTraining(TrainingModule):
-    """The denoiser learns to predict at uniform timesteps (L2); the first stage is frozen."""
+    """The denoiser learns to predict at uniform timesteps; the first stage is frozen."""
 
-    def __init__(self, settings: TrainingSettings, lr: float, model: LatentDiffusion) -> None:
+    def __init__(
+        self, settings: TrainingSettings, lr: float, model: LatentDiffusion, loss_norm: Norm = "l2"
+    ) -> None:
         super().__init__("diffusion", settings)
         self.lr = lr
+        self.loss_norm: Norm = loss_norm
         self.model = model
         model.space.requires_grad_(False)
 
@@ -31,7 +37,7 @@ class DiffusionTraining(TrainingModule):
         return {"denoiser": (self.model.denoiser, self.lr)}
 
     def losses(self, images: Tensor) -> dict[str, Tensor]:
-        """Mean squared error of the prediction."""
+        """Mean error of the prediction."""
         pair, latent = self._encode(images)
         timestep = self.model.process.draw_timesteps(len(latent))
         return {"loss": self._errors(pair, latent, timestep).mean()}
@@ -49,17 +55,19 @@ class DiffusionTraining(TrainingModule):
             return self.model.pair(images), self.model.space.encode(images, sample=True)
 
     def _errors(self, pair: ImagePair, latent: Tensor, timestep: Tensor) -> Tensor:
-        """Mean squared error of each sample's prediction, shape (batch,)."""
+        """Mean error of each sample's prediction, shape (batch,)."""
         process = self.model.process
-        noise = torch.randn_like(latent)
-        noisy = process.add_noise(latent, noise, timestep)
+        start = process.start(torch.randn_like(latent), pair.condition)
+        noisy = process.add_noise(latent, start, timestep)
         prediction = self.model.denoiser(noisy, timestep, pair.condition)
-        return per_sample(prediction - process.target(latent, noise, timestep), "l2")
+        return per_sample(prediction - process.target(latent, start, timestep), self.loss_norm)
 
 
-def preview_sampling(process: DiffusionProcess) -> SamplingSettings:
+def preview_sampling(process: Process) -> SamplingSettings:
     """The validations' chain where the loss runs none: the same in all stages, so that curves compare."""
-    return SamplingSettings(steps=min(_PREVIEW_STEPS, process.timesteps), spacing="trailing", eta=0.0)
+    sampler: Sampler = "euler" if process.settings.kind == "flow" else "ddim"
+    steps = min(_PREVIEW_STEPS, process.timesteps)
+    return SamplingSettings(sampler=sampler, steps=steps, spacing="trailing", eta=0.0)
 
 
 def preview(
