@@ -225,3 +225,15 @@ def test_validation_runs_inferences_chain(
     assert validation.metrics.keys() == {"psnr"}
     assert validation.images["samples"].shape == (64, 64, 3)
     assert not alignment(align_settings(), model("generation"), "").eval().validate(images).metrics
+
+
+def test_beside_a_branch_only_what_reads_the_latent_learns(
+    model: Callable[..., LatentDiffusion], align_settings: Callable[..., AlignSettings], images: Tensor
+) -> None:
+    diffusion = model(branch={"width": 8, "blocks": 1})
+    module = SampleAlignment(align_settings(decoder_lr=1e-3), diffusion, "")
+    module.losses(images)["loss"].backward()
+    decoder = diffusion.space.autoencoder.decoder
+    learnt = {name.split(".")[0] for name, weight in decoder.named_parameters() if weight.grad is not None}
+    assert learnt == {"feature_decoder"}
+    assert module.learning().keys() == {"denoiser", "decoder"}

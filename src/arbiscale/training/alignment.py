@@ -44,15 +44,24 @@ class AlignmentTraining(TrainingModule):
         self.sampling = sampling
         self.model = model
         model.space.requires_grad_(False)
-        model.space.autoencoder.decoder.requires_grad_(settings.decoder_lr > 0)
+        self._drawing_part.requires_grad_(settings.decoder_lr > 0)
         self.image_loss = ImageLoss(settings.image_norm, settings.lpips_weight, weights_dir)
 
     def learning(self) -> dict[str, tuple[nn.Module, float]]:
         """The denoiser, and the implicit decoder where it has a learning rate."""
         networks: dict[str, tuple[nn.Module, float]] = {"denoiser": (self.model.denoiser, self.settings.lr)}
         if self.settings.decoder_lr:
-            networks["decoder"] = (self.model.space.autoencoder.decoder, self.settings.decoder_lr)
+            networks["decoder"] = (self._drawing_part, self.settings.decoder_lr)
         return networks
+
+    @property
+    def _drawing_part(self) -> nn.Module:
+        """What of the decoder may learn: beside a branch, what reads the latent.
+
+        Its drawing without a latent stays as it is.
+        """
+        decoder = self.model.space.autoencoder.decoder
+        return decoder if decoder.branch is None else decoder.feature_decoder
 
     @property
     def left_out(self) -> list[str]:
