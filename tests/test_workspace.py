@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from arbiscale.workspace import repository_root
+from arbiscale.workspace import find_folder, repository_root
 
 
 @pytest.fixture
@@ -31,3 +31,9 @@ def test_dvc_names_the_repository_from_its_temporary_workspaces(
     (folder / "dvc.yaml").touch()  # the workspace's copy
     monkeypatch.setenv("DVC_ROOT", str(folder / ".."))
     assert repository_root() == folder.parent
+
+
+def test_pretrained_is_the_shipped_model(folder: Path) -> None:
+    assert (find_folder("pretrained") / "config.json").is_file()
+    (folder / "pretrained").mkdir()
+    assert find_folder("./pretrained") == Path("pretrained")

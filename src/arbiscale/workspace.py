@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+from importlib.resources import files
 from pathlib import Path
+
+PRETRAINED = "pretrained"  # where a model is named: the one that the package ships
+SHIPPED_MODEL = Path(str(files("arbiscale") / "models" / "compact"))
 
 
 def repository_root() -> Path:
@@ -22,9 +26,11 @@ def repository_root() -> Path:
 
 
 def find_folder(path: str) -> Path:
-    """A folder that params.yaml names: of the workspace, else of the repository.
+    """A folder that params.yaml names: of the workspace, else of the repository; or the shipped model.
 
     DVC's temporary workspaces hold nothing that neither git nor DVC tracks.
     """
+    if path == PRETRAINED:
+        return SHIPPED_MODEL
     folder = Path(path)
     return folder if folder.is_dir() else repository_root() / folder

@@ -14,7 +14,7 @@ from arbiscale.config.preset import find_preset, list_presets
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = ["upscale", "generate", "zoom", "check", "preset", "weights", "runs", "ui", "register", "promote"]
-COMMANDS += ["import-checkpoint", "export-checkpoint"]
+COMMANDS += ["import-checkpoint", "export-checkpoint", "halve"]
 
 
 @pytest.fixture
@@ -82,12 +82,12 @@ def test_check_looks_for_the_models_to_start_from(
 ) -> None:
     text = (workspace / "params.yaml").read_text()
     (workspace / "params.yaml").write_text(
-        text.replace("diffusion:\n  init_from: ''", "diffusion:\n  init_from: pretrained")
+        text.replace("diffusion:\n  init_from: ''", "diffusion:\n  init_from: trained")
     )
     assert run("check") == 2
-    assert error_line(capsys).startswith("params.yaml: diffusion.init_from: pretrained: no model there")
-    (workspace / "pretrained").mkdir()
-    (workspace / "pretrained" / "config.json").write_text("{}")
+    assert error_line(capsys).startswith("params.yaml: diffusion.init_from: trained: no model there")
+    (workspace / "trained").mkdir()
+    (workspace / "trained" / "config.json").write_text("{}")
     assert run("check") == 0
 
 

@@ -140,7 +140,6 @@ def broken(tmp_path: Path) -> Path:
         (["truncated.jpg", "out.png", "--scale", "2"], "truncated.jpg: cannot be decoded"),
         (["good.png", "out.png", "--scale", "2", "--device", "gpu"], "--device: must be"),
         (["good.png", "out.png", "--scale", "2", "--model", "nowhere"], "nowhere: no model there"),
-        (["good.png", "out.png", "--scale", "2"], "models/packed: no model there yet; run dvc repro"),
     ],
 )
 def test_requests_refused_before_torch(

@@ -95,15 +95,21 @@ def test_a_place_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         requests.check_place(tmp_path / "out.png")
 
 
-def test_which_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_which_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     with pytest.raises(UserError, match=r"models/packed: no model there yet; run dvc repro"):
         requests.find_model(None)
+    assert requests.find_model(None, shipped=True) == "pretrained"
+    assert "drawing with the shipped one" in capsys.readouterr().err
     for name in ("align_samples", "packed"):  # the later one is preferred
         folder = tmp_path / "models" / name
         folder.mkdir(parents=True)
         (folder / "config.json").touch()
-        assert requests.find_model(None) == str(folder)
+        assert requests.find_model(None, shipped=True) == requests.find_model(None) == str(folder)
+    assert requests.find_model("pretrained") == "pretrained"
+    assert capsys.readouterr().err == ""
     (tmp_path / "mlflow.db").touch()
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert requests.find_model("models:/arbiscale@champion") == "models:/arbiscale@champion"

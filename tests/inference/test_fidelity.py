@@ -17,6 +17,7 @@ from arbiscale.inference.model import Model
 
 SIZE = (67, 130)
 BRANCH = {"width": 8, "blocks": 2}
+HEAD = {"width": 16, "layers": 2}  # products of fewer columns take kernels that depend on the rows
 
 
 def make(config: Any, network: Any) -> LatentModel:
@@ -26,14 +27,14 @@ def make(config: Any, network: Any) -> LatentModel:
 
 @pytest.fixture(scope="module")
 def model(model_config: Callable[..., Any], make_model: Callable[..., Any]) -> LatentModel:
-    config = model_config(branch=BRANCH)
+    config = model_config(branch=BRANCH, head=HEAD)
     return make(config, make_model(config))
 
 
 @pytest.fixture(scope="module")
 def branch_alone(model_config: Callable[..., Any], make_model: Callable[..., Any]) -> LatentModel:
     """An autoencoder of which only the branch was trained."""
-    config = model_config(branch=BRANCH)
+    config = model_config(branch=BRANCH, head=HEAD)
     alone = config.model_copy(update={"diffusion": None, "fidelity": 1.0})
     return make(alone, make_model(config).space.autoencoder)
 

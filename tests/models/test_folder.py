@@ -5,20 +5,26 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.testing import assert_close
 
 from arbiscale.config.autoencoder import AutoencoderNetworkSettings
 from arbiscale.errors import UserError
 from arbiscale.models.folder import (
     AUTOENCODER,
     CONFIG,
+    DENOISER,
     FirstStageConfig,
     ModelConfig,
+    halve,
     load_autoencoder,
+    load_latent_diffusion,
     read_config,
     read_tensors,
     save_autoencoder,
+    save_latent_diffusion,
     save_tensors,
 )
+from arbiscale.models.latent_diffusion import LatentDiffusion
 from arbiscale.networks.autoencoder import Autoencoder
 
 
@@ -161,3 +167,38 @@ def test_a_wrong_configuration_is_one_line(folder: Path, old: str, new: str, sai
     assert str(folder / CONFIG) in str(caught.value)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_halved_model_has_half_the_bytes_and_nearly_the_same_weights(
+    model_config: Callable[..., ModelConfig],
+    make_model: Callable[[ModelConfig], LatentDiffusion],
+    tmp_path: Path,
+) -> None:
+    config = model_config()
+    save_latent_diffusion(tmp_path / "whole", config, make_model(config))
+    halve(tmp_path / "whole", tmp_path / "half")
+    assert read_config(tmp_path / "half") == config
+    for name in (AUTOENCODER, DENOISER):
+        sizes = [(tmp_path / folder / name).stat().st_size for folder in ("whole", "half")]
+        assert 1.5 < sizes[0] / sizes[1] < 2
+    whole, half = (load_latent_diffusion(tmp_path / folder) for folder in ("whole", "half"))
+    for (name, weight), other in zip(whole.named_parameters(), half.parameters(), strict=True):
+        assert other.dtype == torch.float32
+        assert_close(other, weight, atol=1e-4, rtol=1e-3, msg=name)
+
+
+def test_weights_beyond_float16_are_not_halved(
+    model_config: Callable[..., ModelConfig],
+    make_model: Callable[[ModelConfig], LatentDiffusion],
+    tmp_path: Path,
+) -> None:
+    config = model_config()
+    model = make_model(config)
+    with torch.no_grad():
+        next(model.denoiser.parameters()).fill_(1e6)
+    save_latent_diffusion(tmp_path / "whole", config, model)
+    with pytest.raises(UserError, match=r"denoiser\.safetensors: holds weights beyond float16's range"):
+        halve(tmp_path / "whole", tmp_path / "half")
+    assert not (tmp_path / "half").exists()
+    with pytest.raises(UserError, match="nowhere: is not a model folder"):
+        halve(tmp_path / "nowhere", tmp_path / "half")

@@ -99,7 +99,7 @@ def upscale(
     planned = plan(sources, output, targets, seeds, temperatures, fidelities, ending, in_folder=in_folder)
     jobs = without_existing(planned, overwrite=overwrite, skip=skip_existing)
     _report_skipped(planned, jobs)
-    where = check_runtime(device, model)
+    where = check_runtime(device, model, shipped=True)
     for job in jobs:
         for each in job.outputs:
             find_format(_named(each.path, ending))

@@ -75,7 +75,7 @@ def zoom(
     check_place(output)
     if output.exists() and not overwrite:
         raise UserError(f"{output}: exists; give --overwrite or name another output")
-    where = check_runtime(device, model)
+    where = check_runtime(device, model, shipped=True)
 
     from arbiscale.imaging.formats.film import check_encoder, check_frame, write_film
     from arbiscale.imaging.reading import read_picture

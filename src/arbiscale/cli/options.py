@@ -27,7 +27,8 @@ class Precision(StrEnum):
 Where = Annotated[
     str | None,
     typer.Option(
-        metavar="DIR", help="Folder or models:/NAME@ALIAS; otherwise what this repository trained last."
+        metavar="DIR",
+        help="Folder, models:/NAME@ALIAS or pretrained; otherwise what this repository trained last.",
     ),
 ]
 Steps = Annotated[
@@ -69,10 +70,10 @@ def parse_tile(text: str) -> str | int:
     raise UserError(f"--tile: must be auto, none or a number of pixels such as 256 (got {text!r})")
 
 
-def check_runtime(device: str, model: str | None) -> str:
-    """Refuse a wrong device; the place of the model, which is there."""
+def check_runtime(device: str, model: str | None, *, shipped: bool = False) -> str:
+    """Refuse a wrong device; the place of the model, which is there; see `find_model`."""
     check_device(device)
-    return find_model(model)
+    return find_model(model, shipped=shipped)
 
 
 def open_model(where: str, device: str, precision: Precision, compiled: bool, threads: int) -> Model:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import os
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from arbiscale.errors import UserError
 from arbiscale.tracking.registry import SCHEME, check_registered
-from arbiscale.workspace import repository_root
+from arbiscale.workspace import PRETRAINED, repository_root
 
 Size = tuple[int, int]  # (height, width) in pixels
 
@@ -143,24 +144,32 @@ def check_model_folder(folder: Path) -> None:
         raise UserError(f"{folder}: holds files that are no model; name another folder")
 
 
-def find_model(model: str | None) -> str:
+def find_model(model: str | None, *, shipped: bool = False) -> str:
     """The model asked for, else the packed one of this repository, else the last stage's that is there.
+
+    Where there is none and `shipped` allows it: the package's own, with a line on standard error.
 
     Raises:
         UserError: there is none; says how to get one.
     """
+    if model == PRETRAINED:
+        return model
     if model is not None:
         if model.startswith(SCHEME):
             check_registered(model)
         elif not is_model(Path(model)) and not Path(model).is_file():  # load_model refuses files, says how
             raise UserError(
-                f"{model}: no model there (no config.json); name a model folder or models:/NAME@ALIAS"
+                f"{model}: no model there (no config.json); name a model folder, models:/NAME@ALIAS or "
+                f"{PRETRAINED}"
             )
         return model
     folders = [repository_root() / name for name in DEFAULT_MODELS]
     for folder in folders:
         if is_model(folder):
             return str(folder)
+    if shipped:
+        print(f"no model was trained here: drawing with the shipped one, {PRETRAINED}", file=sys.stderr)
+        return PRETRAINED
     raise UserError(f"{folders[0]}: no model there yet; run dvc repro to train one, or name one with --model")
 
 

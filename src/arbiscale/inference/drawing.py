@@ -195,7 +195,8 @@ class Drawing:
                 self._kept_colours(of_latent, features, size, band, texture, blended=len(sources) > 1)
                 for of_latent, features in sources.items()
             ]
-            yield band, drawn[0] if len(drawn) == 1 else torch.lerp(drawn[0], drawn[1], share)
+            # torch.lerp rounds the last elements of a tensor in another way than the others.
+            yield band, drawn[0] if len(drawn) == 1 else drawn[0] * (1 - share) + drawn[1] * share
 
     def _kept_colours(
         self,

@@ -27,6 +27,7 @@ from arbiscale.models.folder import (
     read_local_implicit_config,
 )
 from arbiscale.tracking.registry import SCHEME, check_registered
+from arbiscale.workspace import PRETRAINED, SHIPPED_MODEL
 
 
 def load_model(
@@ -40,7 +41,8 @@ def load_model(
     """Load a model from a folder (a stage's output, a packed or an imported model) or from the registry.
 
     Args:
-        where: the folder, or `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+        where: the folder, `models:/NAME@ALIAS` or `models:/NAME/VERSION`, or `pretrained`, the model that
+            the package ships.
         device: auto, cpu, cuda, cuda:N or mps.
         precision: of matrix products and convolutions; sums and norms stay in float32.
         compiled: compile the networks on first use, for many pictures of one size.
@@ -57,7 +59,7 @@ def load_model(
         from arbiscale.tracking.registry import resolve
 
         where = resolve(str(where))
-    folder = Path(where)
+    folder = SHIPPED_MODEL if where == PRETRAINED else Path(where)
     _refuse_file(folder)
     chosen = choose_device(device)
     if precision not in get_args(Precision):

@@ -269,7 +269,7 @@ class Model(ABC):
         with self.computing():
             sources = ([latent] if share < 1 else []) + ([None] if share else [])
             drawn = [self._decode(source, size, region, low, texture).float() for source in sources]
-            return drawn[0] if len(drawn) == 1 else torch.lerp(drawn[0], drawn[1], share)
+            return drawn[0] if len(drawn) == 1 else drawn[0] * (1 - share) + drawn[1] * share
 
     @abstractmethod
     def _decode(

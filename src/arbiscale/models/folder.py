@@ -156,6 +156,24 @@ def load_autoencoder(folder: Path, settings: AutoencoderNetworkSettings) -> Auto
     return autoencoder.eval()
 
 
+def halve(source: Path, folder: Path) -> None:
+    """Copy a model folder with its weights in float16: half the bytes, and the same pictures to the eye.
+
+    Raises:
+        UserError: no model there, or weights that float16 cannot hold.
+    """
+    config = source / CONFIG
+    if not config.is_file():
+        raise UserError(f"{source}: is not a model folder (no {CONFIG})")
+    with atomic_folder(folder) as temporary:
+        write_json(temporary / CONFIG, read_yaml(config))
+        for file in sorted(source.glob("*.safetensors")):
+            halved = {name: tensor.half() for name, tensor in load_file(file).items()}
+            if not all(tensor.isfinite().all() for tensor in halved.values()):
+                raise UserError(f"{file}: holds weights beyond float16's range")
+            save_file(halved, temporary / file.name)
+
+
 def save_latent_diffusion(folder: Path, config: ModelConfig, model: LatentDiffusion) -> None:
     """Write a complete model folder."""
     with atomic_folder(folder) as temporary:

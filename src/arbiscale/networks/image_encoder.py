@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -11,16 +13,17 @@ from arbiscale.config.local_implicit import ImageEncoderSettings
 
 _RESIDUAL_SCALE = 0.2  # of dense blocks, and of blocks of them
 _LEAK = 0.2
+Border = Literal["zeros", "replicate"]
 _DENSE_LAYERS = 5
 
 
 class ResidualBlock(nn.Module):
     """Convolution, ReLU, convolution, added to the input as they are (EDSR-baseline's scale of 1)."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, border: Border = "zeros") -> None:
         super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
+        self.first = nn.Conv2d(width, width, 3, padding=1, padding_mode=border)
+        self.second = nn.Conv2d(width, width, 3, padding=1, padding_mode=border)
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (batch, width, height, width_px) to features of the same shape."""
@@ -63,21 +66,25 @@ class ImageEncoder(nn.Module):
     """EDSR-baseline (arXiv 1707.02921) or RRDB: convolution, blocks, convolution, added to the first.
 
     As in LIIF and LINF: no mean colour, no upsampling.
+
+    Args:
+        settings: kind and sizes.
+        border: what stands beyond the image: zeros, as published, or (EDSR) its edge repeated.
     """
 
-    def __init__(self, settings: ImageEncoderSettings) -> None:
+    def __init__(self, settings: ImageEncoderSettings, border: Border = "zeros") -> None:
         super().__init__()
         width = settings.width
-        self.stem = nn.Conv2d(3, width, 3, padding=1)
+        self.stem = nn.Conv2d(3, width, 3, padding=1, padding_mode=border)
         self.blocks = nn.Sequential(
             *(
-                ResidualBlock(width)
+                ResidualBlock(width, border)
                 if settings.kind == "edsr"
                 else ResidualDenseBlock(width, settings.growth)
                 for _ in range(settings.blocks)
             )
         )
-        self.last = nn.Conv2d(width, width, 3, padding=1)
+        self.last = nn.Conv2d(width, width, 3, padding=1, padding_mode=border)
 
     def forward(self, image: Tensor) -> Tensor:
         """Images (batch, 3, height, width) in [-1, 1] to features (batch, width, height, width_px)."""
@@ -86,7 +93,11 @@ class ImageEncoder(nn.Module):
 
 
 def build_branch(settings: BranchSettings) -> ImageEncoder | None:
-    """An encoder of EDSR's kind as a decoder's branch; None where it has no blocks."""
+    """An encoder of EDSR's kind as a decoder's branch; None where it has no blocks.
+
+    Beyond the image its edge is repeated: zeros would show on flat areas at the border.
+    """
     if not settings.blocks:
         return None
-    return ImageEncoder(ImageEncoderSettings(kind="edsr", width=settings.width, blocks=settings.blocks))
+    encoder = ImageEncoderSettings(kind="edsr", width=settings.width, blocks=settings.blocks)
+    return ImageEncoder(encoder, border="replicate")
