@@ -19,7 +19,7 @@ from arbiscale.evaluation.intervals import bootstrap_interval
 from arbiscale.evaluation.pairs import Pairs, make_pairs
 from arbiscale.evaluation.pictures import as_shown
 from arbiscale.evaluation.protocols import SAMPLE
-from arbiscale.imaging.picture_files import read_image
+from arbiscale.imaging.reading import read_image
 from arbiscale.inference.loading import load_model
 from arbiscale.inference.model import Model
 from arbiscale.metrics.cost import now_seconds

@@ -9,7 +9,7 @@ from pathlib import Path
 from arbiscale.config.data import DataSettings
 from arbiscale.data.crops import make_crops
 from arbiscale.data.manifest import MANIFEST
-from arbiscale.imaging.picture_files import read_image
+from arbiscale.imaging.reading import read_image
 from arbiscale.pipeline.stage import Stage, run_stage
 
 RAW = Path("data/raw")

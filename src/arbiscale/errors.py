@@ -8,6 +8,7 @@ from contextlib import contextmanager
 EXTRAS = {  # of pyproject.toml, with the modules that their packages bring
     "train": [
         "albumentations",
+        "cv2",
         "dvc",
         "jinja2",
         "lpips",

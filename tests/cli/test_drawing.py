@@ -1,7 +1,9 @@
 """Drawing from the command line: sizes, formats, seeds, and nothing left behind after a mistake."""
 
 import shutil
+import struct
 import sys
+import zlib
 from pathlib import Path
 from typing import get_args
 
@@ -13,9 +15,7 @@ from safetensors.torch import load_file, save_file
 from arbiscale.cli.app import main
 from arbiscale.cli.options import SamplerName
 from arbiscale.config.sampling import Sampler
-from arbiscale.imaging.formats import png
-from arbiscale.imaging.formats.layout import Layout
-from arbiscale.imaging.picture_files import read_image
+from arbiscale.imaging.reading import read_image
 
 
 def run(*arguments: str | Path) -> int:
@@ -105,8 +105,12 @@ def broken(tmp_path: Path) -> Path:
     (tmp_path / "truncated.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:500])
     Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
     (tmp_path / "text.png").write_text("hello")
-    with (tmp_path / "bomb.png").open("wb") as stream:
-        png.write(stream, Layout((30_000, 30_000)), iter([]))  # a header, and no pixels
+    encoded, header = (
+        (tmp_path / "good.png").read_bytes(),
+        b"IHDR" + struct.pack(">II5B", *[30_000] * 2, 8, 2, 0, 0, 0),
+    )
+    claimed = header + struct.pack(">I", zlib.crc32(header))
+    (tmp_path / "bomb.png").write_bytes(encoded[:12] + claimed + encoded[33:])
     return tmp_path
 
 
@@ -137,7 +141,7 @@ def broken(tmp_path: Path) -> Path:
         (["missing.png", "out.png", "--scale", "2"], "missing.png: no such file"),
         (["text.png", "out.png", "--scale", "2"], "text.png: is not a picture"),
         (["dot.png", "out.png", "--scale", "2"], "dot.png: is a single pixel, which shows nothing"),
-        (["truncated.jpg", "out.png", "--scale", "2"], "truncated.jpg: cannot be decoded"),
+        (["truncated.jpg", "out.png", "--scale", "2"], "truncated.jpg: is truncated or damaged"),
         (["good.png", "out.png", "--scale", "2", "--device", "gpu"], "--device: must be"),
         (["good.png", "out.png", "--scale", "2", "--model", "nowhere"], "nowhere: no model there"),
     ],

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 MODULES = {  # of packages whose names differ
     "opencv-python-headless": "cv2",
     "pillow": "PIL",
+    "pyvips[binary]": "pyvips",
     "ruamel.yaml": "ruamel",
     "scikit-image": "skimage",
     "scikit-learn": "sklearn",

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from arbiscale.cli.app import main
-from arbiscale.imaging.picture_files import read_image
+from arbiscale.imaging.reading import read_image
 
 
 def run(*arguments: str | Path) -> int:

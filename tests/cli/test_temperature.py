@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from arbiscale.cli.app import main
-from arbiscale.imaging.picture_files import read_image
+from arbiscale.imaging.reading import read_image
 from tests.cli.conftest import SaveModel
 
 

@@ -14,8 +14,7 @@ from PIL import Image
 
 from arbiscale import files
 from arbiscale.cli.app import main
-from arbiscale.imaging.picture_files import read_image
-from arbiscale.imaging.reading import read_picture
+from arbiscale.imaging.reading import read_image, read_picture
 from arbiscale.inference import model
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from arbiscale.data.manifest import HeldOut, Manifest
 from arbiscale.errors import UserError
 from arbiscale.evaluation.held_out import cut_held_out_crops, read_held_out_data, stack
-from arbiscale.imaging.picture_files import write_image
+from arbiscale.imaging.writing import write_image
 from tests.stand_ins import texture
 
 

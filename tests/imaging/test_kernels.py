@@ -9,7 +9,7 @@ import torch
 from torch.testing import assert_close
 
 from arbiscale.imaging.kernels import matlab_bicubic, resize_region
-from arbiscale.imaging.picture_files import read_image
+from arbiscale.imaging.reading import read_image
 from arbiscale.imaging.resize import Kernel, resize
 
 SIZES = [(26, 46), (13, 23), (9, 40), (5, 7), (1, 1), (117, 23), (64, 301)]

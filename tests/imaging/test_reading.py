@@ -1,18 +1,20 @@
 """What survives from a file: 16 bits, alpha, EXIF, the profile, the upright pixels."""
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import ExifTags, Image, ImageCms
 
 from arbiscale.errors import UserError
 from arbiscale.imaging.formats import find_format
-from arbiscale.imaging.formats.layout import Layout
-from arbiscale.imaging.picture_files import read_image
-from arbiscale.imaging.reading import from_pil, read_picture
+from arbiscale.imaging.reading import from_pil, read_image, read_picture
+from arbiscale.imaging.writing import Layout, write_bands
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 9, 4), dtype=np.uint8)
 DEEP = np.random.default_rng(1).integers(0, 65536, (6, 9, 4), dtype=np.uint16)
@@ -29,7 +31,8 @@ def test_opaque_colours_are_those_of_read_image(tmp_path: Path, mode: str) -> No
     Image.fromarray(PIXELS[..., :3]).convert(mode).save(path)
     picture = read_picture(path)
     assert (picture.bits, picture.alpha, picture.metadata.icc_profile) == (8, None, None)
-    np.testing.assert_array_equal(picture.colour, read_image(path))
+    assert picture.grey == (mode in {"L", "1"})
+    np.testing.assert_array_equal(picture.rgb, read_image(path))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
@@ -47,7 +50,7 @@ def test_alpha_of_grey_and_of_palettes(tmp_path: Path) -> None:
     grey = read_picture(tmp_path / "grey.png")
     assert grey.alpha is not None
     np.testing.assert_array_equal(grey.alpha, PIXELS[..., 1])
-    np.testing.assert_array_equal(grey.colour[..., 2], PIXELS[..., 0])
+    np.testing.assert_array_equal(grey.colour[..., 0], PIXELS[..., 0])
     palette = Image.new("P", (2, 1))
     palette.putpalette([10, 20, 30, 200, 100, 50])
     palette.putpixel((1, 0), 1)
@@ -65,7 +68,7 @@ def test_sixteen_bits_stay(tmp_path: Path, suffix: str, channels: int) -> None:
     write_deep(tmp_path / f"deep{suffix}", samples)
     picture = read_picture(tmp_path / f"deep{suffix}")
     assert picture.bits == 16
-    expected = samples if channels else np.repeat(samples[..., None], 3, axis=2)
+    expected = samples if channels else samples[..., None]
     np.testing.assert_array_equal(picture.colour, expected[..., :3])
     assert (picture.alpha is None) == (channels < 4)
     if picture.alpha is not None:
@@ -92,9 +95,6 @@ def test_deep_pictures_are_upright_too(tmp_path: Path, orientation: int) -> None
 
 def _add_exif(path: Path, exif: bytes) -> None:
     """Put an eXIf chunk behind the header of a PNG."""
-    import struct
-    import zlib
-
     body = b"eXIf" + exif
     chunk = struct.pack(">I", len(exif)) + body + struct.pack(">I", zlib.crc32(body))
     encoded = path.read_bytes()
@@ -116,25 +116,23 @@ def test_exif_without_what_no_longer_holds(tmp_path: Path) -> None:
     assert read_picture(tmp_path / "broken.png").metadata.exif == b""
 
 
-def test_rgb_keeps_its_profile_and_others_become_srgb(tmp_path: Path) -> None:
+def test_rgb_keeps_its_profile(tmp_path: Path) -> None:
     rgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.fromarray(PIXELS[..., :3]).save(tmp_path / "rgb.png", icc_profile=rgb)
     assert read_picture(tmp_path / "rgb.png").metadata.icc_profile == rgb
     Image.fromarray(PIXELS[..., :3]).save(tmp_path / "broken.png", icc_profile=b"no profile")
     assert read_picture(tmp_path / "broken.png").metadata.icc_profile is None
-    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
-    Image.merge("LAB", [Image.new("L", (2, 2), value) for value in (255, 128, 128)]).save(
-        tmp_path / "lab.tif", icc_profile=lab
-    )
-    white = read_picture(tmp_path / "lab.tif")
-    assert white.metadata.icc_profile is None
-    assert white.colour.min() >= 250
+    Image.new("LAB", (2, 2)).save(tmp_path / "lab.tif")
+    with pytest.raises(UserError, match=r"lab\.tif: is a TIFF of .* of Lab colours, which is not read; save"):
+        read_picture(tmp_path / "lab.tif")
 
 
 def test_a_pillow_image_of_any_mode() -> None:
     for mode in ("RGBA", "LA", "P", "L", "I;16", "F"):
         image = Image.new(mode, (3, 2))
-        assert from_pil(image).colour.shape == (2, 3, 3)
+        assert from_pil(image).size == (2, 3)
+        assert from_pil(image).grey == (mode not in {"RGBA", "P"})
+        assert (from_pil(image).alpha is not None) == (mode in {"RGBA", "LA"})
         assert from_pil(image).bits == (16 if mode in {"I;16", "F"} else 8)
 
 
@@ -143,7 +141,7 @@ def test_refusals_name_the_file(tmp_path: Path) -> None:
     (tmp_path / "half.png").write_bytes((tmp_path / "deep.png").read_bytes()[:-200])
     (tmp_path / "text.tif").write_text("text")
     for name, said in (
-        ("half.png", "cannot be decoded"),
+        ("half.png", "is truncated"),
         ("text.tif", "is not a picture"),
         ("no.png", "no such"),
     ):
@@ -160,9 +158,10 @@ def test_texts_beyond_ascii_arrive(tmp_path: Path, suffix: str) -> None:
     Image.fromarray(PIXELS[..., :3]).save(tmp_path / "a.jpg", exif=exif)
     (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes().replace(b"x" * len(owner), owner))
     metadata = read_picture(tmp_path / "a.jpg").metadata
-    layout, stream = Layout(PIXELS.shape[:2], metadata=metadata), io.BytesIO()
-    find_format(tmp_path / f"b{suffix}").write(stream, layout, iter([PIXELS[..., :3]]))
-    with Image.open(stream) as image:
+    layout, path = Layout(PIXELS.shape[:2], metadata=metadata), tmp_path / f"b{suffix}"
+    with path.open("w+b") as stream:
+        write_bands(stream, find_format(path), layout, iter([PIXELS[..., :3]]))
+    with Image.open(path) as image:
         assert image.getexif()[0x013B].encode("latin-1").decode() == "Zoë ©"
         owner_there = image.getexif().get_ifd(ExifTags.IFD.Exif)[0xA430]
         assert owner_there.encode("latin-1") == owner
@@ -172,6 +171,134 @@ def test_a_broken_file_is_one_line(tmp_path: Path, recwarn: pytest.WarningsRecor
     Image.fromarray(PIXELS[..., :3]).save(tmp_path / "a.tif")
     path = tmp_path / "head.tif"
     path.write_bytes((tmp_path / "a.tif").read_bytes()[:20])
-    with pytest.raises(UserError, match=r"head\.tif: is not a picture"):
+    with pytest.raises(UserError, match=r"head\.tif: cannot be decoded"):
         read_picture(path)
     assert not recwarn.list
+
+
+@pytest.fixture
+def pixels() -> np.ndarray:
+    return PIXELS[..., :3]
+
+
+def test_reads_from_an_open_file(pixels: np.ndarray):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    buffer.seek(0)
+    assert np.array_equal(read_image(buffer), pixels)
+
+
+def test_sixteen_bit_grey_is_scaled(tmp_path: Path):
+    levels = np.array([[0, 257, 128 * 257, 65535]], dtype=np.uint16)
+    for name in ("grey.png", "grey.tif"):
+        Image.fromarray(levels).save(tmp_path / name)
+        assert read_image(tmp_path / name)[0].tolist() == [[0] * 3, [1] * 3, [128] * 3, [255] * 3]
+
+
+def test_float_grey_in_unit_range(tmp_path: Path):
+    Image.fromarray(np.array([[0.0, 0.5, 1.0]], dtype=np.float32)).save(tmp_path / "float.tif")
+    assert read_image(tmp_path / "float.tif")[0, :, 0].tolist() == [0, 128, 255]
+    Image.fromarray(np.array([[0.0, np.nan, 40.0]], dtype=np.float32)).save(tmp_path / "hdr.tif")
+    with pytest.raises(UserError, match=r"hdr\.tif: holds floating-point samples outside 0 to 1; scale"):
+        read_image(tmp_path / "hdr.tif")
+
+
+@pytest.mark.parametrize(
+    ("kind", "largest", "said"),
+    [
+        (np.uint32, 65535, "holds 32-bit samples, but none above 65535; save it in 16 bits"),
+        (np.int32, 65535, "of the type int, which is not read; save it in 8 or 16 bits, unsigned"),
+        (np.int16, 32767, "of the type short, which is not read"),
+        (np.float32, 255, "floating-point samples outside 0 to 1; scale them"),
+        (np.float64, 1, "TIFF of 64-bit floating-point samples"),
+    ],
+)
+def test_samples_of_another_range_are_refused(tmp_path: Path, kind: type, largest: int, said: str):
+    tifffile.imwrite(tmp_path / "a.tif", np.array([[0, largest]], dtype=kind))
+    with pytest.raises(UserError, match=rf"a\.tif: .*{said}"):
+        read_picture(tmp_path / "a.tif")
+
+
+def test_transparency_is_laid_on_white(tmp_path: Path):
+    pixels = np.array([[[200, 0, 100, 255], [200, 0, 100, 0], [255, 0, 0, 51]]], dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "alpha.png")
+    assert read_image(tmp_path / "alpha.png").tolist() == [[[200, 0, 100], [255] * 3, [255, 204, 204]]]
+    grey = np.array([[[80, 255], [80, 0]]], dtype=np.uint8)
+    Image.fromarray(grey).save(tmp_path / "grey_alpha.png")
+    assert read_image(tmp_path / "grey_alpha.png").tolist() == [[[80] * 3, [255] * 3]]
+
+
+def test_palette_with_and_without_transparency(tmp_path: Path):
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 200, 100, 50])
+    image.putpixel((1, 0), 1)
+    image.save(tmp_path / "palette.png")
+    assert read_image(tmp_path / "palette.png").tolist() == [[[10, 20, 30], [200, 100, 50]]]
+    image.save(tmp_path / "hole.png", transparency=1)
+    assert read_image(tmp_path / "hole.png").tolist() == [[[10, 20, 30], [255] * 3]]
+
+
+def test_black_and_white_and_grey(tmp_path: Path):
+    Image.fromarray(np.array([[0, 90, 255]], dtype=np.uint8)).save(tmp_path / "grey.png")
+    assert read_image(tmp_path / "grey.png")[0].tolist() == [[0] * 3, [90] * 3, [255] * 3]
+    Image.fromarray(np.array([[False, True]])).save(tmp_path / "bits.png")
+    assert read_image(tmp_path / "bits.png")[0].tolist() == [[0] * 3, [255] * 3]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".tif"])
+def test_cmyk(tmp_path: Path, suffix: str):
+    Image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(tmp_path / f"red{suffix}")
+    Image.new("CMYK", (16, 16), (0, 0, 0, 0)).save(tmp_path / f"paper{suffix}")
+    assert np.abs(read_image(tmp_path / f"red{suffix}").astype(int) - [255, 0, 0]).max() <= 3
+    assert read_image(tmp_path / f"paper{suffix}").min() >= 253
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation(tmp_path: Path, pixels: np.ndarray, orientation: int):
+    stored = {  # how a camera stores an upright pixels under each orientation (EXIF 2.32, tag 0x0112)
+        1: pixels,
+        2: pixels[:, ::-1],
+        3: pixels[::-1, ::-1],
+        4: pixels[::-1],
+        5: pixels.transpose(1, 0, 2),
+        6: np.rot90(pixels),
+        7: np.rot90(pixels.transpose(1, 0, 2), 2),
+        8: np.rot90(pixels, 3),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "turned.png", exif=exif)
+    assert np.array_equal(read_image(tmp_path / "turned.png"), pixels)
+
+
+def test_embedded_profile_is_converted_and_srgb_is_left_alone(tmp_path: Path, pixels: np.ndarray):
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(pixels).save(tmp_path / "srgb.png", icc_profile=srgb)
+    assert np.array_equal(read_image(tmp_path / "srgb.png"), pixels)
+    Image.fromarray(pixels).save(tmp_path / "broken.png", icc_profile=b"not a profile")
+    assert np.array_equal(read_image(tmp_path / "broken.png"), pixels)
+
+
+def test_refusals_say_why(tmp_path: Path, pixels: np.ndarray):
+    (tmp_path / "notes.png").write_text("not a picture")
+    whole = tmp_path / "whole.png"
+    Image.fromarray(pixels).save(whole)
+    (tmp_path / "half.png").write_bytes(whole.read_bytes()[:-60])
+    (tmp_path / "empty.jpg").touch()
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    crc = struct.pack(">I", zlib.crc32(header))
+    encoded = whole.read_bytes()
+    (tmp_path / "bomb.png").write_bytes(encoded[:12] + header + crc + encoded[33:])
+    for name, reason in {
+        "absent.png": "no such file",
+        "notes.png": "is not a picture",
+        "empty.jpg": "is not a picture",
+        "half.png": "is truncated",
+        "bomb.png": "claims more than",
+        "": "is a folder",
+    }.items():
+        with pytest.raises(UserError) as caught:
+            read_image(tmp_path / name)
+        assert str(caught.value).startswith(f"{tmp_path / name}: ")
+        assert reason in str(caught.value)
+        assert "\n" not in str(caught.value)

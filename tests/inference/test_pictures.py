@@ -27,7 +27,7 @@ def test_a_pillow_image_keeps_what_belongs_to_it(upscaler: Model, photo: np.ndar
     assert drawn.getchannel("A").getextrema() == (128, 128)
     assert "icc_profile" not in drawn.info
     grey = Image.fromarray(photo[..., 0].astype(np.uint16) * 257)
-    assert upscaler.upscale(grey, scale=2).mode == "RGB"  # Pillow has no colours of 16 bits
+    assert upscaler.upscale(grey, scale=2).mode == "I;16"
 
 
 def test_metadata_of_a_pillow_image(photo: np.ndarray) -> None:

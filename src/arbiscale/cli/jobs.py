@@ -10,7 +10,7 @@ from pathlib import Path
 
 from arbiscale.cli.requests import Target, check_place
 from arbiscale.errors import UserError
-from arbiscale.imaging.formats import FORMATS
+from arbiscale.imaging.formats import FORMATS, READ_SUFFIXES
 
 STANDARD = Path("-")  # input or output
 
@@ -59,11 +59,13 @@ def find_sources(given: str, output: Path) -> list[Source]:
     if path == STANDARD:
         return [Source(STANDARD, Path("stdin.png"))]
     if path.is_dir():
-        found = sorted(each for each in path.rglob("*") if each.suffix.lower() in FORMATS and each.is_file())
+        found = sorted(
+            each for each in path.rglob("*") if each.suffix.lower() in READ_SUFFIXES and each.is_file()
+        )
         if path.resolve() in output.resolve().parents:
             found = [each for each in found if output.resolve() not in each.resolve().parents]
         if not found:
-            raise UserError(f"{path}: holds no picture ({', '.join(FORMATS)})")
+            raise UserError(f"{path}: holds no picture ({', '.join(sorted(READ_SUFFIXES))})")
         return [Source(each, each.relative_to(path)) for each in found]
     if not path.exists() and glob.has_magic(given):
         found = sorted(filter(Path.is_file, map(Path, glob.glob(given, recursive=True))))  # noqa: PTH207

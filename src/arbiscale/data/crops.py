@@ -18,7 +18,8 @@ from arbiscale.data.shards import ShardWriter
 from arbiscale.data.split import scene_of, split_scenes
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_folder, sha256_of
-from arbiscale.imaging.picture_files import read_image, write_image
+from arbiscale.imaging.reading import read_image
+from arbiscale.imaging.writing import write_image
 from arbiscale.progress import progress
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from arbiscale.data.manifest import Crop, HeldOut, Manifest
-from arbiscale.imaging.picture_files import read_image
+from arbiscale.imaging.reading import read_image
 from arbiscale.imaging.sheets import Row, Tile, draw_sheet, shortened
 
 _COLUMNS = 8

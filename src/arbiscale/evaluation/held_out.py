@@ -15,9 +15,9 @@ from torch import Tensor
 from arbiscale.data.manifest import read_manifest
 from arbiscale.data.shards import StoredCrops
 from arbiscale.errors import UserError
-from arbiscale.imaging.formats import FORMATS
-from arbiscale.imaging.picture_files import read_image
+from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
 from arbiscale.imaging.pixels import to_tensor
+from arbiscale.imaging.reading import read_image
 from arbiscale.workspace import repository_root
 
 
@@ -123,7 +123,9 @@ class PictureFolder(Sequence[HeldOutCrop]):
         if not self._root.is_dir():
             raise UserError(f"{key}: {folder} is not a folder; name one that holds high-resolution pictures")
         self._paths = sorted(
-            path for path in self._root.rglob("*") if path.suffix.lower() in FORMATS and path.is_file()
+            path
+            for path in self._root.rglob("*")
+            if path.suffix.lower() in PHOTOGRAPH_SUFFIXES and path.is_file()
         )
         if not self._paths:
             raise UserError(f"{key}: {folder} holds no picture; name one that holds high-resolution pictures")

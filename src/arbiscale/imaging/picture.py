@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,11 +21,21 @@ class Metadata:
 
     Attributes:
         exif: the EXIF block without a header, orientation upright; empty = none.
-        icc_profile: of the RGB values; None = sRGB.
+        icc_profile: of the colours; None = sRGB.
+        xmp: the XMP packet; empty = none.
+        iptc: the IPTC block; empty = none.
+        text: PNG's texts by their keys.
+        comment: JPEG's.
+        resolution: pixels a millimetre, (horizontal, vertical); None = not said.
     """
 
     exif: bytes = b""
     icc_profile: bytes | None = None
+    xmp: bytes = b""
+    iptc: bytes = b""
+    text: Mapping[str, str] = field(default_factory=dict)
+    comment: bytes = b""
+    resolution: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -32,21 +43,23 @@ class Picture:
     """An upright picture.
 
     Attributes:
-        colour: uint8 or uint16, shape (height, width, 3).
-        alpha: opacity of the same type, shape (height, width); None = opaque.
+        colour: uint8 or uint16, shape (height, width, 3), or (height, width, 1) for grey.
+        alpha: opacity of the same type, shape (height, width), colours not multiplied by it; None = opaque.
         metadata: of its file.
+        problems: what was wrong with the file, or left out of it; a line each.
     """
 
     colour: Pixels
     alpha: Pixels | None = None
     metadata: Metadata = field(default_factory=Metadata)
+    problems: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         colour: Any = self.colour
         if not isinstance(colour, np.ndarray) or colour.dtype not in (np.uint8, np.uint16):
             kind = getattr(colour, "dtype", type(colour).__name__)
             raise UserError(f"the picture: must be uint8 or uint16, not {kind}")
-        if colour.ndim != 3 or colour.shape[2] != 3 or not colour.size:
+        if colour.ndim != 3 or colour.shape[2] not in {1, 3} or not colour.size:
             raise UserError(f"the picture: must be (height, width, 3), not {colour.shape}")
 
     @property
@@ -55,25 +68,16 @@ class Picture:
         return (self.colour.shape[0], self.colour.shape[1])
 
     @property
+    def rgb(self) -> Pixels:
+        """The colours in three channels, equal ones for grey."""
+        return np.repeat(self.colour, 3, axis=2) if self.grey else self.colour
+
+    @property
+    def grey(self) -> bool:
+        """Whether it has one channel."""
+        return self.colour.shape[2] == 1
+
+    @property
     def bits(self) -> int:
         """Bits of a sample: 8 or 16."""
         return 8 * self.colour.itemsize
-
-
-class StoredText(str):
-    """A text of EXIF that Pillow writes in the bytes of the file it read it from, often UTF-8.
-
-    Pillow reads bytes as Latin-1, but writes question marks for all that is not ASCII.
-    """
-
-    def encode(self, *_: str) -> bytes:
-        """The file's bytes, whatever is asked for; UTF-8 for a text that was set rather than read."""
-        try:
-            return super().encode("latin-1")
-        except UnicodeEncodeError:
-            return super().encode()
-
-
-def as_stored(value: Any) -> Any:
-    """A value of EXIF, its texts to be written as they were read."""
-    return StoredText(value) if isinstance(value, str) else value

@@ -1,143 +1,353 @@
-"""Picture files with everything that shall survive: 16 bits, alpha, EXIF, colour profile."""
+"""Picture files in: upright pixels, known colours, and everything that shall survive, by libvips."""
 
 from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import pyvips
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image
 
-from arbiscale.imaging.picture import Metadata, Picture, Pixels, as_stored
-from arbiscale.imaging.picture_files import WIDE_GREY_MODES, decoded, to_srgb, upright, wide_grey
+from arbiscale.errors import UserError
+from arbiscale.imaging.formats import png_chunks, recognise
+from arbiscale.imaging.formats.exif import first_directory, kept_exif
+from arbiscale.imaging.formats.profiles import is_srgb, to_srgb
+from arbiscale.imaging.picture import Metadata, Picture, Pixels
 
-_KEPT_TAGS = (  # of the picture, not of how one file stores it
-    ExifTags.Base.ImageDescription,
-    ExifTags.Base.Make,
-    ExifTags.Base.Model,
-    ExifTags.Base.Software,
-    ExifTags.Base.DateTime,
-    ExifTags.Base.Artist,
-    ExifTags.Base.Copyright,
+LARGEST_PX = 2**28
+_DEFAULT_RESOLUTIONS = (1.0, 72 / 25.4)  # that libvips gives where a file says none
+_COLOURS = {"b-w": 1, "grey16": 1, "srgb": 3, "rgb16": 3, "scrgb": 3, "rgb": 3, "cmyk": 4}
+_SPACES = {b"GRAY": 1, b"RGB ": 3, b"CMYK": 4}  # of a profile
+_SHORT = 10  # levels of 65,535 whose integers of 32 bits would come out black
+_BITS, _PHOTOMETRIC, _PLANES, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 258, 262, 284, 338, 339  # tags of TIFF
+_LAB = (8, 9, 10)  # photometric interpretations
+_SAMPLES = {1: "unsigned", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}  # of TIFF
+_RATING = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="{}"/>'
+    "</rdf:RDF></x:xmpmeta>"
 )
-_KEPT_FOLDERS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
-_ABOUT_SIZE = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight, ExifTags.Base.MakerNote)
+
+pyvips.cache_set_max(0)  # nothing is computed twice
 
 
 def read_picture(source: Path | BinaryIO) -> Picture:
-    """Decode a picture file.
+    """Decode a picture file, whatever its suffix says.
+
+    RGB keeps its colour space and carries the profile on; grey stays grey, in sRGB; CMYK becomes sRGB.
+    16 bits stay; 32-bit integers and floating point in [0, 1] become 16 bits. Of several frames or
+    pages the first counts. What is wrong with the file, or left out, stands in `Picture.problems`.
 
     Args:
-        source: a file, or an open one that can be sought.
+        source: a file, pipe or open file.
 
     Raises:
-        UserError: as `arbiscale.imaging.picture_files.read_image`.
+        UserError: the file is missing, not a picture, damaged, implausibly large or of samples that are
+            not read.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's, on broken metadata
-        with decoded(source) as image:
-            if _bits(image, source) <= 8 or image.mode in WIDE_GREY_MODES:
-                return from_pil(image)
-            samples = _turn(_decode_deep(source), image.getexif().get(ExifTags.Base.Orientation, 1))
-            alpha = np.ascontiguousarray(samples[..., 3]) if samples.shape[2] == 4 else None
-            return Picture(np.ascontiguousarray(samples[..., :3]), alpha, _metadata(image))
+    name = str(source) if isinstance(source, Path) else str(getattr(source, "name", "image"))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's, on broken metadata
+            return _decode(_content(source))
+    except FileNotFoundError:
+        raise UserError(f"{name}: no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"{name}: is a folder; name a picture file") from None
+    except PermissionError:
+        raise UserError(f"{name}: may not be read; check its permissions") from None
+    except OSError as error:
+        raise UserError(f"{name}: cannot be read ({error.strerror or error})") from None
+    except (pyvips.Error, ValueError) as error:
+        raise UserError(f"{name}: {_first_line(error)}") from None
+
+
+def read_image(source: Path | BinaryIO) -> NDArray[np.uint8]:
+    """Decode a picture upright, in 8-bit sRGB, transparency laid on white; shape (height, width, 3).
+
+    Raises:
+        UserError: as `read_picture`.
+    """
+    return as_srgb(read_picture(source))
+
+
+def as_srgb(picture: Picture) -> NDArray[np.uint8]:
+    """A picture's colours in 8-bit sRGB, transparency laid on white; shape (height, width, 3)."""
+    colour = picture.colour
+    profile = picture.metadata.icc_profile
+    if profile is not None and not is_srgb(profile):
+        space = "srgb" if picture.bits == 8 else "rgb16"
+        image = pyvips.Image.new_from_array(colour).copy(interpretation=space)
+        colour = to_srgb(image, profile, depth=picture.bits).numpy()
+    if picture.alpha is not None:
+        largest = np.iinfo(colour.dtype).max
+        opacity = picture.alpha[..., None].astype(np.uint64)
+        white = (largest - opacity) * largest
+        colour = ((colour * opacity + white + largest // 2) // largest).astype(colour.dtype)
+    if colour.dtype == np.uint16:
+        colour = ((colour.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return np.repeat(colour, 3, axis=2) if colour.shape[2] == 1 else np.ascontiguousarray(colour)
 
 
 def from_pil(image: Image.Image) -> Picture:
-    """A Pillow image of any mode; grey of 16 bits and floating point become 16-bit RGB.
+    """A Pillow image of any mode, read as the TIFF file that it would be saved as.
 
-    RGB values keep their colour space and carry its profile on; other colours become sRGB.
+    Raises:
+        UserError: it is broken, closed, or of samples that are not read.
     """
-    metadata = _metadata(image)
-    image = upright(image)
-    if image.mode in WIDE_GREY_MODES:
-        grey: Pixels = np.rint(wide_grey(image) * 65535).astype(np.uint16)
-        return Picture(np.repeat(grey[..., None], 3, axis=2), None, metadata)
-    alpha = None
-    if image.has_transparency_data:
-        alpha = np.array(image.convert("RGBA").getchannel("A"))
-    if image.mode in {"P", "PA", "RGBA", "RGBa"}:
-        image = image.convert("RGBA" if alpha is not None else "RGB").convert("RGB")
-    if metadata.icc_profile is None and image.mode not in {"RGB", "P"}:
-        plain = image.convert("L") if image.mode in {"LA", "La"} else image
-        image = to_srgb(plain, image.info.get("icc_profile"))
-    return Picture(np.array(image.convert("RGB")), alpha, metadata)
-
-
-def _metadata(image: Image.Image) -> Metadata:
-    profile = image.info.get("icc_profile")
-    return Metadata(_exif(image), profile if profile and _is_rgb(profile) else None)
-
-
-def _exif(image: Image.Image) -> bytes:
-    """EXIF of an upright picture of another size; empty where there is none, or a broken one."""
+    stored = io.BytesIO()
+    stored.name = "the picture"
     try:
-        found = image.getexif()
-        kept = Image.Exif()
-        for tag in _KEPT_TAGS:
-            if tag in found:
-                kept[tag] = as_stored(found[tag])
-        for folder in _KEPT_FOLDERS:
-            there = found.get_ifd(folder)
-            values = {tag: as_stored(there[tag]) for tag in there if tag not in _ABOUT_SIZE}
-            if values:
-                kept.get_ifd(folder).update(values)
-        return (
-            kept.tobytes().removeprefix(b"Exif\0\0") if len(kept) or kept.get_ifd(_KEPT_FOLDERS[0]) else b""
+        plain = image
+        if image.mode in {"P", "PA", "La", "RGBa", "HSV", "RGBX"}:
+            plain = image.convert("RGBA" if image.has_transparency_data else "RGB")
+        if image.mode == "I":
+            values = np.asarray(image)
+            if values.min() < 0 or not (255 < values.max() <= 65535 or values.max() == 0):
+                raise ValueError(
+                    "grey values outside 0 to 65535, or none above 255; give them in 8 or 16 bits"
+                )
+            plain = Image.fromarray(values.astype(np.uint16))
+        exif = image.getexif()
+        kept = {"icc_profile": image.info.get("icc_profile")} if image.info.get("icc_profile") else {}
+        plain.save(stored, "TIFF", exif=exif, **kept)
+    except Exception as error:  # Pillow's plugins raise nearly anything on broken files
+        raise UserError(f"the picture: cannot be decoded ({_first_line(error)})") from None
+    return read_picture(stored)
+
+
+def _content(source: Path | BinaryIO) -> bytes:
+    """All of a file; a pipe can be read only once."""
+    if not isinstance(source, Path):
+        if source.seekable():
+            source.seek(0)
+        return source.read()
+    with source.open("rb") as stream:
+        return stream.read()
+
+
+def _decode(data: bytes) -> Picture:
+    name = recognise(data[:32])
+    if name is None:
+        raise ValueError("is not a picture that can be read (PNG, JPEG, WebP, TIFF, AVIF, GIF, BMP)")
+    if name == "BMP":  # libvips has no reader of its own
+        with Image.open(io.BytesIO(data), formats=["BMP"]) as image:
+            return from_pil(image)
+    if name not in _LOADERS:
+        raise ValueError(f"is {name}, which is not read; convert it to PNG, TIFF or JPEG first")
+    problems: list[str] = []
+    try:
+        image, profile = _LOADERS[name](data, problems)
+        return _upright(image, profile, data, name, problems)
+    except pyvips.Error as error:
+        raise ValueError(f"cannot be decoded ({_reason(error)}); replace or remove it") from None
+
+
+def _load(loader: str, data: bytes, **options: Any) -> Any:
+    """An image of one of libvips's own loaders, its size checked; decoded."""
+    image = pyvips.Operation.call(loader, pyvips.Source.new_from_memory(data), access="sequential", **options)
+    if image.width * image.height > LARGEST_PX:
+        raise ValueError(f"claims more than {LARGEST_PX:,} pixels; cut or shrink it first")
+    return image.copy_memory()
+
+
+def _load_png(data: bytes, problems: list[str]) -> tuple[Any, bytes | None]:
+    sound, found = png_chunks.sound(data)
+    problems += found
+    profile = png_chunks.colour_profile(sound)
+    return _load("pngload_source", sound, unlimited=True, fail_on="error"), profile
+
+
+def _load_jpeg(data: bytes, problems: list[str]) -> tuple[Any, bytes | None]:
+    image = _load_any_jpeg(data, problems)
+    if image.interpretation == "cmyk" and "adobe" not in _jpeg_header(data):
+        image = (255 - image).cast("uchar").copy(interpretation="cmyk")  # libvips takes it for Adobe's
+    return image, None
+
+
+def _load_any_jpeg(data: bytes, problems: list[str]) -> Any:
+    if not data.rstrip(b"\0").endswith(b"\xff\xd9") and b"\xff\xd9" not in data[-4096:]:
+        data += b"\xff\xd9"
+        problems.append("its end marker is missing")
+    try:
+        return _load("jpegload_source", data, unlimited=True, fail_on="warning")
+    except pyvips.Error as error:
+        if "premature end" in str(error).lower():
+            raise ValueError("is truncated or damaged; replace or remove it") from None
+        problems.append(f"is damaged ({_reason(error)})")
+        return _load("jpegload_source", data, unlimited=True, fail_on="truncated")
+
+
+def _load_plain(loader: str, **options: Any) -> Callable[[bytes, list[str]], tuple[Any, bytes | None]]:
+    def load(data: bytes, problems: list[str]) -> tuple[Any, bytes | None]:
+        image = _load(loader, data, fail_on="error", **options)
+        pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
+        if pages > 1:
+            problems.append(f"holds {pages} frames or pages: only the first is read")
+        return image, None
+
+    return load
+
+
+def _load_tiff(data: bytes, problems: list[str]) -> tuple[Any, bytes | None]:
+    try:
+        tags = dict(first_directory(io.BytesIO(data)))
+    except Exception:  # libvips says what is wrong
+        tags = {}
+    bits, extra = tags.get(_BITS, (8,)), tags.get(_EXTRA_SAMPLES, ())
+    form = f"TIFF of {bits[0]}-bit {_SAMPLES.get(tags.get(_SAMPLE_FORMAT, (1,))[0], 'unknown')} samples"
+    if tags.get(_PHOTOMETRIC) in _LAB:
+        raise ValueError(f"is a {form} of Lab colours, which is not read; save it as RGB")
+    multiplied = 1 in extra and bits[0] > 16
+    if (tags.get(_PLANES) == 2 and len(bits) == 2) or multiplied:  # libvips 8.18 mixes them up
+        how = "premultiplied by alpha" if multiplied else "and alpha in planes"
+        raise ValueError(f"is a {form} {how}, which is not read; save it in 8 or 16 bits, channels together")
+    try:
+        return _load_plain("tiffload_source", unlimited=True)(data, problems)
+    except pyvips.Error as error:
+        raise ValueError(
+            f"cannot be decoded: {form} ({_reason(error)}); save it in 8 or 16 bits, or replace it"
+        ) from None
+
+
+_LOADERS = {
+    "PNG": _load_png,
+    "JPEG": _load_jpeg,
+    "WebP": _load_plain("webpload_source"),
+    "TIFF": _load_tiff,
+    "GIF": _load_plain("gifload_source"),
+    "AVIF": _load_plain("heifload_source", unlimited=True),
+}
+
+
+def _upright(image: Any, profile: bytes | None, data: bytes, name: str, problems: list[str]) -> Picture:
+    """A decoded image as a picture."""
+    resolution = (float(image.xres), float(image.yres))
+    image = _in_whole_bits(image.autorot())
+    channels = _COLOURS.get(image.interpretation)
+    if channels is None or image.bands not in {channels, channels + 1}:
+        raise ValueError(
+            f"holds {image.bands} channels ({image.interpretation}); save it as grey, RGB or RGBA"
         )
-    except Exception:  # broken metadata says nothing about the pixels
-        return b""
+    profile = _blob(image, "icc-profile-data") or profile
+    image, profile = _in_known_colours(image, profile, problems)
+    pixels: Pixels = image.numpy().reshape(image.height, image.width, image.bands)
+    colours = 1 if pixels.shape[2] < 3 else 3
+    known = not any(abs(resolution[0] - default) < 0.01 for default in _DEFAULT_RESOLUTIONS)
+    texts = [field for field in image.get_fields() if field.startswith("png-comment-")]
+    exif = kept_exif(data, tiff=True) if name == "TIFF" else kept_exif(_blob(image, "exif-data"))
+    metadata = Metadata(
+        exif=exif,
+        icc_profile=profile,
+        xmp=_blob(image, "xmp-data") or (_rating(exif) if exif else b""),
+        iptc=_iptc(image),
+        text={field.split("-", 3)[3]: image.get(field) for field in texts},
+        comment=bytes(_jpeg_header(data).get("comment", b"")) if name == "JPEG" else b"",
+        resolution=resolution if known else None,
+    )
+    alpha = np.ascontiguousarray(pixels[..., colours]) if pixels.shape[2] > colours else None
+    return Picture(np.ascontiguousarray(pixels[..., :colours]), alpha, metadata, tuple(problems))
 
 
-def _is_rgb(profile: bytes) -> bool:
-    """Whether a profile describes RGB values."""
+def _in_whole_bits(image: Any) -> Any:
+    """Samples of 8 or 16 bits; raises ValueError for what cannot be scaled to them."""
+    form = image.format
+    if form in {"uchar", "ushort"}:
+        return image
+    grey = image.interpretation in {"b-w", "grey16", "multiband"} and image.bands < 3
+    space = "grey16" if grey else "rgb16"
+    if form in {"float", "double"}:
+        values = image.numpy()
+        if not (values.min() >= 0 and values.max() <= 1):  # written so that NaN fails too
+            raise ValueError(
+                "holds floating-point samples outside 0 to 1; scale them to 0 to 1, or to 16 bits"
+            )
+        return (image * 65535).rint().cast("ushort").copy(interpretation=space)
+    if form == "uint":
+        if 0 < image.max() <= 65535:
+            raise ValueError("holds 32-bit samples, but none above 65535; save it in 16 bits")
+        return (image / 65537).rint().cast("ushort").copy(interpretation=space)
+    raise ValueError(
+        f"holds samples of the type {form}, which is not read; save it in 8 or 16 bits, unsigned"
+    )
+
+
+def _in_known_colours(image: Any, profile: bytes | None, problems: list[str]) -> tuple[Any, bytes | None]:
+    """RGB with its profile (None = sRGB), or grey; of 8 or 16 bits."""
+    depth = 8 if image.format == "uchar" else 16
+    channels = _COLOURS[image.interpretation]
     try:
-        space: Any = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return False
-    return str(space).strip() == "RGB"
+        if profile and _SPACES.get(profile[16:20]) == channels:
+            if channels == 3:
+                is_srgb(profile)  # raises for a broken one
+                return image, profile
+            if channels == 1 and is_srgb(profile):
+                return image, None
+            converted = to_srgb(image, profile, depth=depth)
+            return _grey(converted) if channels == 1 else converted, None
+        if profile:
+            problems.append("its colour profile is of other colours than the picture, or broken")
+    except pyvips.Error:
+        problems.append("its colour profile is broken")
+    return _without_ink(image) if channels == 4 else image, None
 
 
-def _bits(image: Image.Image, source: Path | BinaryIO) -> int:
-    """Bits of a sample in the file, which Pillow decodes as 8 for colours."""
-    if image.format == "PNG":
-        return _encoded(source, 25)[24]  # of the header chunk, always first
-    if image.format == "TIFF":
-        values: Any = image.tag_v2.get(258, (8,))  # type: ignore[attr-defined]
-        return int(max(values))
-    return 8
+def _without_ink(image: Any) -> Any:
+    """CMYK without a profile as viewers show it: each colour is what its ink and black leave."""
+    largest = 255 if image.format == "uchar" else 65535
+    left = largest - image[:4]
+    colours = (left[:3] * left[3] / largest).rint().cast(image.format)
+    colours = colours.copy(interpretation="srgb" if largest == 255 else "rgb16")
+    return colours.bandjoin(image[4]) if image.bands == 5 else colours
 
 
-def _decode_deep(source: Path | BinaryIO) -> NDArray[np.uint16]:
-    """RGB or RGBA of 16 bits, shape (height, width, 3 or 4), as stored; Pillow has no such mode."""
-    import cv2
-
-    samples: Any = cv2.imdecode(np.frombuffer(_encoded(source), np.uint8), cv2.IMREAD_UNCHANGED)
-    if samples is None or samples.dtype != np.uint16:
-        raise ValueError("16 bits a sample in a way that is not supported")
-    if samples.ndim == 2:
-        return np.repeat(samples[..., None], 3, axis=2)
-    return np.ascontiguousarray(samples[..., [2, 1, 0, 3][: samples.shape[2]]])  # from BGR(A)
+def _grey(image: Any) -> Any:
+    """One channel, and alpha, of three equal ones."""
+    return image.extract_band(1).bandjoin(image[3]) if image.bands == 4 else image.extract_band(1)
 
 
-def _encoded(source: Path | BinaryIO, count: int = -1) -> bytes:
-    """The file's first bytes, or all."""
-    if isinstance(source, Path):
-        with source.open("rb") as stream:
-            return stream.read(count)
-    source.seek(0)
-    return source.read(count)
+def _jpeg_header(data: bytes) -> dict[Any, Any]:
+    """What Pillow finds before the scan and libvips does not tell."""
+    try:
+        with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+            return image.info
+    except Exception:  # Pillow is stricter about headers
+        return {}
 
 
-def _turn(samples: NDArray[np.uint16], orientation: int) -> NDArray[np.uint16]:
-    """Upright pixels from those stored under an EXIF orientation (EXIF 2.32, tag 0x0112)."""
-    if orientation in {5, 6, 7, 8}:
-        samples = samples.transpose(1, 0, 2)
-    if orientation in {3, 4, 7, 8}:
-        samples = samples[::-1]
-    if orientation in {2, 3, 6, 7}:
-        samples = samples[:, ::-1]
-    return samples
+def _iptc(image: Any) -> bytes:
+    """IPTC as a JPEG file holds it: in a block of Photoshop's resources."""
+    if resources := _blob(image, "photoshop-data"):
+        return b"Photoshop 3.0\0" + resources
+    records = _blob(image, "iptc-data")
+    if not records or records.startswith(b"Photoshop"):
+        return records
+    length = len(records).to_bytes(4, "big")
+    return b"Photoshop 3.0\08BIM\4\4\0\0" + length + records + b"\0" * (len(records) % 2)
+
+
+def _rating(exif: bytes) -> bytes:
+    """EXIF's rating as XMP, for formats whose EXIF is written without it."""
+    found = Image.Exif()
+    found.load(b"Exif\0\0" + exif)
+    rating = found.get(ExifTags.Base.Rating)
+    return _RATING.format(rating).encode() if isinstance(rating, int) else b""
+
+
+def _blob(image: Any, field: str) -> bytes:
+    return bytes(image.get(field)) if image.get_typeof(field) else b""
+
+
+def _reason(error: pyvips.Error) -> str:
+    """The last thing that libvips says, without who says it."""
+    lines = [line.strip() for line in str(error.detail).splitlines() if line.strip()]
+    return lines[0].partition(": ")[2] or lines[0] if lines else str(error.message)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

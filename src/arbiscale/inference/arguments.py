@@ -150,9 +150,9 @@ def like(image: Any, samples: Pixels, metadata: Metadata) -> Any:
         return signed if image.ndim == 4 else signed[0]
     if not isinstance(image, Image.Image):
         return samples
-    if samples.dtype == np.uint16:  # of which Pillow has no RGB
+    if samples.dtype == np.uint16 and samples.shape[2] > 1:  # of which Pillow has only grey
         samples = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    drawn = Image.fromarray(samples)
+    drawn = Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
     kept = {"icc_profile": metadata.icc_profile, "exif": metadata.exif}
     drawn.info.update({name: value for name, value in kept.items() if value})
     return drawn

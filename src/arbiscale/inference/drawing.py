@@ -16,11 +16,11 @@ from arbiscale.errors import UserError
 from arbiscale.files import new_file, standard_output
 from arbiscale.imaging.coordinates import Region, Size
 from arbiscale.imaging.formats import find_format
-from arbiscale.imaging.formats.layout import Layout
 from arbiscale.imaging.kernels import resize_region
 from arbiscale.imaging.picture import Metadata, Picture, Pixels
 from arbiscale.imaging.pixels import to_array, to_tensor
 from arbiscale.imaging.resize import Kernel
+from arbiscale.imaging.writing import Layout, write_bands
 from arbiscale.inference.arguments import checked_region, checked_size
 from arbiscale.inference.features import FeatureRows
 from arbiscale.inference.tiles import Tiling
@@ -78,15 +78,20 @@ class Drawing:
         self._tiling = tiling
         self._features: dict[bool, FeatureRows] = {}  # by whether they are the latent's
         self._drawn: dict[tuple[object, ...], Tensor] = {}  # bands of the last size, of either
-        self._low = to_tensor(picture.colour).to(model.device) if picture and model.reads_picture else None
+        self._low = to_tensor(picture.rgb).to(model.device) if picture and model.reads_picture else None
         self._alpha = None
         if picture is not None and picture.alpha is not None:
             self._alpha = to_tensor(picture.alpha[..., None])
 
     @property
     def channels(self) -> int:
-        """Of what is drawn: 3, or 4 with alpha."""
-        return 3 if self._alpha is None else 4
+        """Of what is drawn: 3, or 1 for grey, and one more with alpha."""
+        return self.colours + (self._alpha is not None)
+
+    @property
+    def colours(self) -> int:
+        """Channels without alpha."""
+        return 1 if self.picture is not None and self.picture.grey else 3
 
     @property
     def bits(self) -> int:
@@ -142,7 +147,7 @@ class Drawing:
         size = checked_size(size)
         bits = bits or self.bits
         for region, raw in self._bands(size, (0, 0, *size), temperature, fidelity):
-            colours = raw.clamp(-1, 1)
+            colours = (raw.mean(1, keepdim=True) if self.colours == 1 else raw).clamp(-1, 1)
             if self._alpha is None:
                 yield to_array(colours, bits)
                 continue
@@ -274,11 +279,11 @@ def write_drawing(
     """
     form = find_format(Path(f"{path}{suffix or ''}"), size)
     bits = drawing.bits if form.deep else 8
-    channels = drawing.channels if form.alpha else 3
+    channels = drawing.channels if form.alpha else drawing.colours
     metadata = Metadata() if drawing.picture is None else drawing.picture.metadata
     with standard_output() if path == STANDARD_OUTPUT else new_file(path) as stream:
         bands = drawing.bands(size, bits=bits, alpha=form.alpha, temperature=temperature, fidelity=fidelity)
-        form.write(stream, Layout(size, channels, bits, metadata), _counted(bands, advance))
+        write_bands(stream, form, Layout(size, channels, bits, metadata), _counted(bands, advance))
 
 
 def _counted(bands: Iterator[Pixels], advance: Callable[[int], None]) -> Iterator[Pixels]:

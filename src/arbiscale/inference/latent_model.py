@@ -98,7 +98,7 @@ class LatentModel(Model):
         tiling = choose_tiling(self.config, self.device, latent_size, tile)
         sampled = None
         if latent or not self.has_branch:
-            sampled = self.sample_latents(to_tensor(picture.colour), tiling=tiling, **options)
+            sampled = self.sample_latents(to_tensor(picture.rgb), tiling=tiling, **options)
         return Drawing(self, sampled, picture, tiling, seed=options.get("seed", 0))
 
     def encode(self, image: Tensor) -> Tensor:

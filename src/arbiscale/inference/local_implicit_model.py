@@ -64,7 +64,7 @@ class LocalImplicitModel(Model):
     ) -> Drawing:
         _refuse_sampling(options)
         with self.computing():
-            low_resolution = to_tensor(picture.colour).to(self.device)
+            low_resolution = to_tensor(picture.rgb).to(self.device)
             features = encode_picture(self.network, low_resolution, tile).float()
         return Drawing(self, features, picture, seed=options.get("seed", 0))
 

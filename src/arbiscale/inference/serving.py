@@ -20,7 +20,7 @@ from pydantic import Field
 from arbiscale.config.sampling import Sampler
 from arbiscale.config.section import Section, validate
 from arbiscale.errors import UserError
-from arbiscale.imaging.picture_files import read_image
+from arbiscale.imaging.reading import read_image
 
 if TYPE_CHECKING:
     from arbiscale.inference.model import Model

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from arbiscale.evaluation.intervals import Interval, intervals
 from arbiscale.evaluation.scores import Evaluation, Means, OperatingPoint
 from arbiscale.files import atomic_file, atomic_folder, write_json
-from arbiscale.imaging.picture_files import write_image
+from arbiscale.imaging.writing import write_image
 from arbiscale.report.document import write_page
 from arbiscale.report.facts import Facts
 from arbiscale.report.sheets import draw_contact_sheet

@@ -13,7 +13,7 @@ from arbiscale.config.section import read_yaml
 from arbiscale.data.manifest import PHOTOGRAPHS, read_record
 from arbiscale.data.sources import bundled, fetch, folder
 from arbiscale.errors import UserError
-from arbiscale.imaging.picture_files import read_image
+from arbiscale.imaging.reading import read_image
 
 VALUES = read_yaml(Path(__file__).parents[3] / "params.yaml")["data"]
 

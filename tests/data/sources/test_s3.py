@@ -103,7 +103,7 @@ def test_refusals_in_one_line(endpoint: str, tmp_path: Path, monkeypatch: pytest
         assert list(tmp_path.iterdir()) == []
         return str(caught.value)
 
-    assert "holds no picture (.jpeg, .jpg," in message(endpoint, "s3://pictures/nothing")
+    assert "holds no picture (.avif, .bmp," in message(endpoint, "s3://pictures/nothing")
     assert "no bucket 'absent' at" in message(endpoint, "s3://absent/photos")
     assert message("no-scheme:9000").endswith("must look like https://host:port")
     for name in CREDENTIALS:

@@ -11,7 +11,7 @@ from arbiscale.config.data import FolderSettings
 from arbiscale.data.manifest import Photograph
 from arbiscale.errors import UserError
 from arbiscale.files import sha256_of
-from arbiscale.imaging.formats import FORMATS
+from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
 from arbiscale.workspace import repository_root
 
 
@@ -34,7 +34,7 @@ def fetch(settings: FolderSettings, folder: Path) -> list[Photograph]:
         raise UserError(f"{key}: also holds the pipeline's own pictures; name a folder of photographs only")
     names = sorted(path.relative_to(original).as_posix() for path in _pictures(original))
     if not names:
-        suffixes = ", ".join(sorted(FORMATS))
+        suffixes = ", ".join(sorted(PHOTOGRAPH_SUFFIXES))
         raise UserError(f"{key}: holds no picture ({suffixes}); name the folder that holds your photographs")
     return [_copy(original / name, name, folder) for name in names]
 
@@ -46,7 +46,7 @@ def _pictures(original: Path) -> Iterator[Path]:
     for parent, folders, files in os.walk(original, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in FORMATS:
+            if not name.startswith(".") and Path(name).suffix.lower() in PHOTOGRAPH_SUFFIXES:
                 yield Path(parent, name)
 
 

@@ -12,7 +12,7 @@ from arbiscale.config.data import S3Settings
 from arbiscale.data.manifest import Photograph
 from arbiscale.errors import UnavailableError, UserError
 from arbiscale.files import sha256_of
-from arbiscale.imaging.formats import FORMATS
+from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
 from arbiscale.progress import progress
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def fetch(settings: S3Settings, folder: Path) -> list[Photograph]:
         client = _connect(settings)
         keys = _list(client, bucket, prefix)
         if not keys:
-            suffixes = ", ".join(sorted(FORMATS))
+            suffixes = ", ".join(sorted(PHOTOGRAPH_SUFFIXES))
             raise UserError(f"data.s3.url: {settings.url}: holds no picture ({suffixes}); check the prefix")
         pool = ThreadPoolExecutor(settings.connections)
         try:
@@ -71,7 +71,7 @@ def _list(client: Any, bucket: str, prefix: str) -> list[str]:
     """The keys of all pictures below the prefix, page by page."""
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-    return [key for key in keys if PurePosixPath(key).suffix.lower() in FORMATS]
+    return [key for key in keys if PurePosixPath(key).suffix.lower() in PHOTOGRAPH_SUFFIXES]
 
 
 def _download(client: Any, bucket: str, key: str, prefix: str, folder: Path) -> Photograph:
