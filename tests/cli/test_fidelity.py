@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import arbiscale
-from arbiscale.imaging.picture_files import read_image
+from arbiscale.imaging.reading import read_image
 from tests.cli.conftest import SaveModel
 from tests.cli.test_temperature import run
 
