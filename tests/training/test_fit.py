@@ -277,3 +277,18 @@ def test_precisions(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bfloat16)
     assert choose_precision(wanted, torch.device(device)) == precision
+
+
+def test_the_second_stage_of_linf_begins_with_a_new_optimizer(
+    baseline_training: Callable[..., TrainingModule],
+    run: Callable[..., dict[str, Tensor]],
+    crops: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    module = baseline_training("linf")  # of 3 steps and 6
+    run(module, crops())
+    checkpoint = torch.load(tmp_path / "scratch" / "last.ckpt", weights_only=True)
+    (state,) = checkpoint["optimizer_states"]
+    done = checkpoint["global_step"] - 3
+    assert done > 0
+    assert {int(each["step"]) for each in state["state"].values()} == {done}

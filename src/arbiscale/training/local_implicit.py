@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -142,6 +143,15 @@ class LINFTraining(LocalImplicitTraining):
             return rate_factor(step, first)
         tuned = first.model_copy(update={"steps": second.steps, "warmup_steps": 0})
         return second.lr / self.settings.lr * rate_factor(step - first.steps, tuned)
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Forget the optimizer's averages where the second stage begins, as the published one is new there.
+
+        The likelihood's gradients are thousands of times those of drawings: Adam would divide these by the
+        remembered size of those for thousands of steps.
+        """
+        if self.global_step == self.settings.training.steps:
+            self.optimizers().optimizer.state.clear()  # type: ignore[union-attr]
 
     def losses(self, images: Tensor) -> dict[str, Tensor]:
         """The terms whose turn it is, and for the curves the others as they were at theirs."""
