@@ -52,3 +52,19 @@ def test_metadata_of_a_pillow_image(photo: np.ndarray) -> None:
 def test_what_is_no_picture(image: object, said: str) -> None:
     with pytest.raises(UserError, match=f"the picture: {said}"):
         to_picture(image)
+
+
+@pytest.mark.parametrize("colour", ["white", "#808080", "black"])
+def test_flat_pictures_stay_flat(upscaler: Model, colour: str) -> None:
+    image = Image.new("RGB", (24, 20), colour)
+    drawn = np.asarray(upscaler.upscale(image, scale=4)).astype(int)
+    assert np.abs(drawn - image.getpixel((0, 0))).max() <= 1
+
+
+def test_hidden_colours_do_not_bleed_into_edges(upscaler: Model) -> None:
+    pixels = np.zeros((24, 24, 4), np.uint8)
+    pixels[8:16, 8:16] = (250, 240, 60, 255)
+    drawn = np.asarray(upscaler.upscale(Image.fromarray(pixels), scale=6)).astype(int)
+    seen = drawn[drawn[..., 3] > 20]
+    assert len(seen) > 64
+    assert np.abs(seen[:, :3] - [250, 240, 60]).max() <= 1

@@ -92,7 +92,7 @@ def test_what_is_drawn_is_what_the_model_decodes(model: Model, photo: np.ndarray
 
 
 def test_texture_does_not_touch_alpha(model: Model, photo: np.ndarray) -> None:
-    drawing = model.sample(Picture(photo, photo[..., 0]))
+    drawing = model.sample(Picture(photo, photo[..., 0].clip(1)))
     drawn = drawing.draw((99, 200), temperature=0.7)
     np.testing.assert_array_equal(drawn[..., :3], model.upscale(photo, size=(99, 200), temperature=0.7))
     np.testing.assert_array_equal(drawn[..., 3], drawing.draw((99, 200), temperature=0)[..., 3])

@@ -100,25 +100,26 @@ def from_pil(image: Image.Image) -> Picture:
     Raises:
         UserError: it is broken, closed, or of samples that are not read.
     """
-    stored = io.BytesIO()
-    stored.name = "the picture"
     try:
-        plain = image
-        if image.mode in {"P", "PA", "La", "RGBa", "HSV", "RGBX"}:
-            plain = image.convert("RGBA" if image.has_transparency_data else "RGB")
-        if image.mode == "I":
-            values = np.asarray(image)
-            if values.min() < 0 or not (255 < values.max() <= 65535 or values.max() == 0):
-                raise ValueError(
-                    "grey values outside 0 to 65535, or none above 255; give them in 8 or 16 bits"
-                )
-            plain = Image.fromarray(values.astype(np.uint16))
-        exif = image.getexif()
-        kept = {"icc_profile": image.info.get("icc_profile")} if image.info.get("icc_profile") else {}
-        plain.save(stored, "TIFF", exif=exif, **kept)
+        stored = _as_tiff(image)
     except Exception as error:  # Pillow's plugins raise nearly anything on broken files
         raise UserError(f"the picture: cannot be decoded ({_first_line(error)})") from None
+    stored.name = "the picture"
     return read_picture(stored)
+
+
+def _as_tiff(image: Image.Image) -> io.BytesIO:
+    stored, plain = io.BytesIO(), image
+    if image.mode in {"P", "PA", "La", "RGBa", "HSV", "RGBX"}:
+        plain = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    if image.mode == "I":
+        values = np.asarray(image)
+        if values.min() < 0 or not (255 < values.max() <= 65535 or values.max() == 0):
+            raise ValueError("grey values outside 0 to 65535, or none above 255; give them in 8 or 16 bits")
+        plain = Image.fromarray(values.astype(np.uint16))
+    profile = image.info.get("icc_profile")
+    plain.save(stored, "TIFF", exif=image.getexif(), **({"icc_profile": profile} if profile else {}))
+    return stored
 
 
 def _content(source: Path | BinaryIO) -> bytes:
@@ -136,8 +137,11 @@ def _decode(data: bytes) -> Picture:
     if name is None:
         raise ValueError("is not a picture that can be read (PNG, JPEG, WebP, TIFF, AVIF, GIF, BMP)")
     if name == "BMP":  # libvips has no reader of its own
-        with Image.open(io.BytesIO(data), formats=["BMP"]) as image:
-            return from_pil(image)
+        try:
+            with Image.open(io.BytesIO(data), formats=["BMP"]) as bitmap:
+                name, data = "TIFF", _as_tiff(bitmap).getvalue()
+        except Exception as error:
+            raise ValueError(f"cannot be decoded ({_first_line(error)}); replace or remove it") from None
     if name not in _LOADERS:
         raise ValueError(f"is {name}, which is not read; convert it to PNG, TIFF or JPEG first")
     problems: list[str] = []

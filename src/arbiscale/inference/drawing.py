@@ -15,6 +15,7 @@ from torch import Tensor
 from arbiscale.errors import UserError
 from arbiscale.files import new_file, standard_output
 from arbiscale.imaging.coordinates import Region, Size
+from arbiscale.imaging.flatness import flat_areas
 from arbiscale.imaging.formats import find_format
 from arbiscale.imaging.kernels import resize_region
 from arbiscale.imaging.picture import Metadata, Picture, Pixels
@@ -79,6 +80,7 @@ class Drawing:
         self._features: dict[bool, FeatureRows] = {}  # by whether they are the latent's
         self._drawn: dict[tuple[object, ...], Tensor] = {}  # bands of the last size, of either
         self._low = to_tensor(picture.rgb).to(model.device) if picture and model.reads_picture else None
+        self._flat = None if self._low is None else flat_areas(self._low)
         self._alpha = None
         if picture is not None and picture.alpha is not None:
             self._alpha = to_tensor(picture.alpha[..., None])
@@ -201,7 +203,17 @@ class Drawing:
                 for of_latent, features in sources.items()
             ]
             # torch.lerp rounds the last elements of a tensor in another way than the others.
-            yield band, drawn[0] if len(drawn) == 1 else drawn[0] * (1 - share) + drawn[1] * share
+            blend = drawn[0] if len(drawn) == 1 else drawn[0] * (1 - share) + drawn[1] * share
+            yield band, self._without_grain(blend, size, band)
+
+    def _without_grain(self, drawn: Tensor, size: Size, region: Region) -> Tensor:
+        """The picture's own colour where it is flat: networks draw a grain there that is none of its."""
+        if self._low is None or self._flat is None:
+            return drawn
+        flat = resize_region(self._flat, size, region, "bilinear")
+        if not flat.any():
+            return drawn
+        return drawn + (resize_region(self._low, size, region) - drawn) * flat
 
     def _kept_colours(
         self,

@@ -18,6 +18,7 @@ from arbiscale.imaging.coordinates import Region, Size
 from arbiscale.imaging.picture import Picture
 from arbiscale.imaging.pixels import to_array
 from arbiscale.imaging.resize import Kernel
+from arbiscale.imaging.transparency import fill_hidden
 from arbiscale.inference.arguments import (
     checked_count,
     checked_region,
@@ -178,7 +179,7 @@ class Model(ABC):
         which takes no sampling, a branch draws at fidelity 1 only.
         """
         options: SamplingOptions = {"steps": steps, "sampler": sampler, "seed": seed, "eta": eta}
-        return self._sample(to_picture(image), tile, latent, **options)
+        return self._sample(fill_hidden(to_picture(image)), tile, latent, **options)
 
     @abstractmethod
     def _sample(
