@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from arbiscale.cli import registry
 from arbiscale.cli.app import app
 from arbiscale.errors import UserError
+from arbiscale.tracking.journal import open_journal
 from arbiscale.tracking.store import open_store
 
 PARAMS = (Path(__file__).parents[2] / "params.yaml").read_text()
@@ -46,6 +47,18 @@ def test_runs_shows_stage_run_and_status(repository: Path) -> None:
     assert first.split()[:3] == ["download", run.id, "FINISHED"]
     assert second.split()[:3] == ["crop", "0" * 32, "not"]
     assert "not in this store" in second
+
+
+def test_runs_sync_sends_what_a_killed_process_left(repository: Path) -> None:
+    store = open_store()
+    info = store.client.create_run(store.experiment_id).info
+    with open_journal(info.run_id) as journal:
+        journal.append("store", uri=store.uri)
+        journal.log_metrics({"loss": 1.0}, 3)
+    outputs = [CliRunner().invoke(app, ["runs", "sync"], catch_exceptions=False).output for _ in range(2)]
+    assert outputs == [f"{info.run_id}: sent\n", "Nothing was left to send.\n"]
+    found = store.client.get_run(info.run_id)
+    assert (found.info.status, found.data.metrics) == ("KILLED", {"loss": 1.0})
 
 
 def test_runs_without_or_with_broken_records(repository: Path) -> None:

@@ -266,6 +266,19 @@ def test_a_killed_process_group_is_continued(workspace: Path) -> None:
     assert json.loads((workspace / "runs/toy.json").read_text())["run_id"] == first
 
 
+def test_the_next_stage_marks_a_killed_run(workspace: Path) -> None:
+    """Also with other parameters, so that the run is never resumed."""
+    assert start(workspace, workspace / "seen", DIE="1").wait(60) == -signal.SIGKILL
+    ((killed, _),) = runs(open_store())
+    (workspace / "data/a.txt").write_text("2")
+    assert execute(lambda stage: None) == 0
+    assert dict(runs(open_store()))[killed] == "KILLED"
+    assert (workspace / ".journal" / killed).is_dir()  # its state may be resumed
+    shutil.rmtree(workspace / ".resume")
+    assert execute(lambda stage: None) == 0
+    assert not (workspace / ".journal" / killed).exists()
+
+
 @pytest.mark.slow
 def test_processes_may_meet_on_a_fresh_store(workspace: Path) -> None:
     (workspace / "mlflow.db").unlink()

@@ -176,7 +176,7 @@ def test_system_metrics_are_sampled(store: Store, monkeypatch: pytest.MonkeyPatc
     assert 0 < store.client.get_run(run.id).data.metrics[wanted] <= 100
 
 
-def test_this_module_alone_imports_mlflow() -> None:
+def test_this_room_alone_imports_mlflow() -> None:
     importers = set()
     for file in SOURCE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
@@ -185,7 +185,7 @@ def test_this_module_alone_imports_mlflow() -> None:
                 names = [str(node.module)]
             if any(name.split(".")[0] == "mlflow" for name in names):
                 importers.add(file.relative_to(SOURCE).as_posix())
-    assert importers == {"tracking/store.py"}
+    assert {file.partition("/")[0] for file in importers} == {"tracking"}
 
 
 def test_the_frame_imports_neither_mlflow_nor_torch() -> None:

@@ -1,4 +1,4 @@
-"""Commands about what was recorded: runs, ui, register, promote."""
+"""Commands about what was recorded: runs, runs sync, ui, register, promote."""
 
 from __future__ import annotations
 
@@ -19,6 +19,26 @@ from arbiscale.workspace import repository_root
 
 PACKED, BASELINES = Path("models/packed"), Path("models/baselines")
 STYLES = {"FINISHED": "green", "FAILED": "red", "KILLED": "yellow", "RUNNING": "cyan"}
+
+
+app = typer.Typer(help="Show the run behind every stage's present outputs.", invoke_without_command=True)
+
+
+@app.command()
+def sync() -> None:
+    """Send what an unreachable store missed; killed processes' runs end as KILLED."""
+    from arbiscale.pipeline.resume import resumable_runs
+    from arbiscale.tracking.address import configured_uri
+    from arbiscale.tracking.store import open_store
+
+    sent = open_store(configured_uri()).sync(keep=resumable_runs())
+    print("\n".join(f"{run_id}: sent" for run_id in sent) or "Nothing was left to send.")
+
+
+@app.callback()
+def _top(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        runs()
 
 
 def runs() -> None:

@@ -101,6 +101,11 @@ def states() -> list[State]:
     return sorted(found, key=lambda state: (state.stage, state.age_seconds))
 
 
+def resumable_runs() -> set[str]:
+    """The runs that a paused state would go on with."""
+    return {str(state.note.get("run_id")) for state in states()}
+
+
 def discard(name: str) -> Path:
     """Remove the state of that name (or of a longer part of its fingerprint); returns its folder.
 

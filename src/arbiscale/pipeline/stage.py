@@ -15,9 +15,9 @@ from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.config.section import SectionType, load_section
 from arbiscale.errors import StateMismatchError, UserError, extras_named
 from arbiscale.files import content_hash, write_json
-from arbiscale.pipeline.curves import CurveRecorder
+from arbiscale.pipeline.curves import write_curves
 from arbiscale.pipeline.fingerprint import StageInputs, definitions, only_tracked, stage_inputs
-from arbiscale.pipeline.resume import State, resumable
+from arbiscale.pipeline.resume import State, resumable, resumable_runs
 from arbiscale.pipeline.signals import Interrupted, stop_signals
 from arbiscale.tracking.environment import experiment_state, git_state, machine_state
 from arbiscale.tracking.store import StageRun, Store, open_store
@@ -48,9 +48,9 @@ class Stage:
         return self.inputs.fingerprint
 
     @property
-    def recorder(self) -> CurveRecorder:
+    def recorder(self) -> StageRun:
         """Takes what a training records."""
-        return CurveRecorder(self.run, self.scratch / "curve.jsonl")
+        return self.run
 
     def settings(self, key: str, section: type[SectionType]) -> SectionType:
         """The section of params.yaml at a dotted key, such as `align.timesteps`, as far as it is tracked."""
@@ -59,7 +59,7 @@ class Stage:
     def identify(self, folder: Path) -> None:
         """Record the model that a training made: its hash as a tag, its losses as runs/STAGE.tsv."""
         self.run.set_tags({"model_sha256": content_hash(folder)})
-        self.recorder.write(Path("runs") / f"{self.name}.tsv")
+        write_curves(self.run.journal, Path("runs") / f"{self.name}.tsv")
 
 
 def run_stage(name: str, body: Callable[[Stage], None], *, upstream: Sequence[str] = ()) -> None:
@@ -92,6 +92,7 @@ def _execute(
     params_path = Path("params.yaml")
     runtime = check_params(params_path).runtime
     store = open_store(runtime.mlflow_uri)
+    _sync(store)
     inputs = stage_inputs(name, runtime.weights_dir)
     known = definitions()
     upstream_ids = {
@@ -119,6 +120,14 @@ def _execute(
             finally:
                 check_signals()
             _write_record(name, run, inputs, upstream_ids, tags, time.monotonic() - begun)
+
+
+def _sync(store: Store) -> None:
+    """Send what killed processes and those before an outage left; a store that takes nothing is a warning."""
+    try:
+        store.sync(keep=resumable_runs())
+    except UserError as error:
+        print(f"WARNING: {error}", file=sys.stderr)
 
 
 def _changes(state: State, made_with: dict[str, str]) -> str:

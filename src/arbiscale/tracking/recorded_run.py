@@ -32,7 +32,6 @@ def read_run(store: Store, run_id: str, curves: Sequence[str] = ()) -> RecordedR
     names = sorted(name for name in run.data.metrics if name.startswith(tuple(curves)))
     points = {}
     for name in names:
-        history = sorted(store.client.get_metric_history(run_id, name), key=lambda each: int(each.timestamp))
-        # A resumed run repeats steps; what was recorded last counts.
+        history = store.client.get_metric_history(run_id, name)
         points[name] = sorted({each.step: each.value for each in history}.items())
     return RecordedRun(dict(run.data.tags), points)

@@ -1,35 +1,38 @@
-"""MLflow: the runs of stages and the versions of models. The only module that imports it."""
+"""MLflow: the runs of stages and the versions of models."""
 
 from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 import tempfile
-import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
+
+from filelock import Timeout
 
 from arbiscale.errors import UserError
 from arbiscale.tracking import address as store_address
+from arbiscale.tracking.delivery import Delivery, send
 from arbiscale.tracking.environment import accelerator, installed_packages
+from arbiscale.tracking.journal import Journal, open_journal, remove, run_ids
 from arbiscale.workspace import repository_root
 
 if TYPE_CHECKING:
     import numpy as np
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Run, RunInfo
 
-Entry = TypeVar("Entry")
 EXPERIMENT = "arbiscale"
-METRICS_PER_BATCH, ENTRIES_PER_BATCH, PARAMETER_CHARACTERS, TAG_CHARACTERS = 1000, 100, 6000, 8000
 
-# Quiet and offline; MLflow reads these when it is imported.
+# Quiet and offline, and no minutes of silence where a server is away; MLflow reads these when it is imported.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_DISABLE_AGENT_HINT", "1")
 
@@ -46,6 +49,7 @@ def open_store(configured: str = "") -> Store:
     from mlflow.exceptions import MlflowException
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.system_metrics").setLevel(logging.CRITICAL)  # `Delivery` warns of the store
     file = store_address.database_file(uri)
     artifacts = file.with_name("mlartifacts") if file else repository_root() / "mlartifacts"
     served = uri.startswith(("http://", "https://"))  # a server places artifacts itself
@@ -89,61 +93,46 @@ def _first_line(error: BaseException) -> str:
 
 @dataclass(frozen=True)
 class StageRun:
-    """One run, of one executed stage."""
+    """One run, of one executed stage. Recording goes to the journal: it neither waits nor raises."""
 
     id: str
     experiment_id: str
     started: float  # seconds since the epoch; of the first attempt where the run was resumed
     resumed: bool
-    client: MlflowClient
+    journal: Journal
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Record values (at an optimizer step); names may group by slashes but hold no '@'."""
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        entries = [Metric(name, float(value), now, step or 0) for name, value in metrics.items()]
-        for batch in _batches(entries, METRICS_PER_BATCH):
-            self.client.log_batch(self.id, metrics=batch)
+        self.journal.log_metrics(dict(metrics), step)
 
     def log_params(self, parameters: Mapping[str, Any]) -> None:
-        """Record parameters, long values cut to MLflow's limit; what a resumed run holds stays as it is."""
-        from mlflow.entities import Param
-
-        present = self.client.get_run(self.id).data.params if self.resumed else {}
-        new = {name: str(value) for name, value in parameters.items() if name not in present}
-        entries = [Param(name, value[:PARAMETER_CHARACTERS]) for name, value in new.items()]
-        for batch in _batches(entries, ENTRIES_PER_BATCH):
-            self.client.log_batch(self.id, params=batch)
+        """Record parameters; what a resumed run holds stays as it is."""
+        self.journal.append("params", values={name: str(value) for name, value in parameters.items()})
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Record tags, long values cut to MLflow's limit."""
-        from mlflow.entities import RunTag
-
-        entries = [RunTag(name, value[:TAG_CHARACTERS]) for name, value in tags.items()]
-        for batch in _batches(entries, ENTRIES_PER_BATCH):
-            self.client.log_batch(self.id, tags=batch)
+        """Record tags."""
+        self.journal.append("tags", values=dict(tags))
 
     def log_image(self, name: str, image: np.ndarray, step: int | None = None) -> None:
         """Record a picture, uint8 (height, width, 3); those of one name share a slider over steps."""
-        self.client.log_image(self.id, image, key=name, step=step or 0)
+        from PIL import Image
+
+        self.journal.log_image(name, step, Image.fromarray(image).save)
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """Copy a file or a folder to the run, into `folder` of it."""
-        if path.is_dir():
-            self.client.log_artifacts(self.id, str(path), folder or path.name)
-        else:
-            self.client.log_artifact(self.id, str(path), folder)
+        copy = shutil.copytree if path.is_dir() else shutil.copyfile
+        self.journal.log_artifact(path.name, folder, lambda target: copy(path, target))
+
+    def log_text(self, text: str, name: str, folder: str) -> None:
+        """Record a text as a file."""
+        self.journal.log_artifact(name, folder, lambda target: target.write_text(text, encoding="utf-8"))
 
 
 def _package_of(module: ModuleType) -> Path:
     """The folder of the package that a module belongs to."""
     (folder,) = sys.modules[module.__name__.partition(".")[0]].__path__
     return Path(folder)
-
-
-def _batches(entries: list[Entry], size: int) -> Iterator[list[Entry]]:
-    return (entries[start : start + size] for start in range(0, len(entries), size))
 
 
 @dataclass(frozen=True)
@@ -166,64 +155,107 @@ class Store:
         """A run that ends FINISHED, KILLED on KeyboardInterrupt, or FAILED with the error as a tag.
 
         Its name is the stage's and the tag `dvc_experiment`. `resume_id`, of an interrupted process, is
-        continued where this store has it.
+        continued where this store has it; where it has not, a new run gets all that was recorded.
+
+        Raises:
+            UserError: the store does not answer at the start. Later it may come and go.
         """
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-        run = (resume_id and self._resume(resume_id)) or self._create(stage, tags.get("dvc_experiment"))
-        status = "FAILED"
-        monitor = SystemMetricsMonitor(run.id, resume_logging=True, tracking_uri=self.uri)
-        try:
-            monitor.start()  # a thread that samples every ten seconds
+        former = self.find(resume_id) if resume_id else None
+        info = former.info if former else self._create(stage, tags.get("dvc_experiment"))
+        lost_id = resume_id if former is None else None
+        with open_journal(info.run_id, lost_id) as journal:
+            run = StageRun(info.run_id, info.experiment_id, info.start_time / 1000, bool(former), journal)
+            delivery = Delivery(self.client, journal, store_address.shown(self.uri))
+            journal.append("store", uri=self.uri)
+            if run.resumed:
+                journal.append("resume")
             run.set_tags({"stage": stage, **tags})
             run.log_params(params)
-            yield run
-            status = "FINISHED"
-        except KeyboardInterrupt:
-            status = "KILLED"
-            raise
-        except BaseException as error:
-            with suppress(Exception):  # the first error is the one to show
-                run.set_tags({"error": f"{type(error).__name__}: {_first_line(error)}"})
-            raise
-        finally:
+            delivery.attempt()
+            monitor = SystemMetricsMonitor(run.id, resume_logging=True, tracking_uri=self.uri)
+            status = "FAILED"
             try:
+                delivery.start()
+                monitor.start()  # a thread that samples every ten seconds
+                yield run
+                status = "FINISHED"
+            except KeyboardInterrupt:
+                status = "KILLED"
+                raise
+            except BaseException as error:
+                run.set_tags({"error": f"{type(error).__name__}: {_first_line(error)}"})
+                raise
+            finally:
                 monitor.finish()
                 if device := accelerator():
                     run.set_tags({"accelerator": device})
-                self.client.log_text(run.id, installed_packages(), "environment/packages.txt")
-            except Exception:
-                if status == "FINISHED":
-                    status = "FAILED"
-                    raise
-            finally:  # also where the artifacts cannot be written
-                with suppress(Exception) if status != "FINISHED" else nullcontext():
-                    self.client.set_terminated(run.id, status)
+                run.log_text(installed_packages(), "packages.txt", "environment")
+                journal.append("end", status=status)
+                if delivery.close() and status == "FINISHED":
+                    remove(journal)
 
-    def _create(self, stage: str, experiment: str | None) -> StageRun:
-        name = f"{stage} {experiment}" if experiment else stage
-        info = self.client.create_run(self.experiment_id, run_name=name).info
-        return StageRun(info.run_id, info.experiment_id, info.start_time / 1000, False, self.client)
+    def sync(self, keep: Collection[str] = ()) -> list[str]:
+        """Send what earlier processes recorded and this store lacks; those that were killed end as KILLED.
 
-    def _resume(self, run_id: str) -> StageRun | None:
-        """Set a run going again; None if this store has none of that id."""
-        found = self.find(run_id)
-        if found is None:
-            return None
-        self.client.update_run(run_id, status="RUNNING")
-        if "error" in found.data.tags:
-            self.client.delete_tag(run_id, "error")
-        info = found.info
-        return StageRun(run_id, info.experiment_id, info.start_time / 1000, True, self.client)
+        Args:
+            keep: runs that may be resumed, whose journals stay.
 
-    def find(self, run_id: str) -> Run | None:
-        """A run of whatever state; None if this store has none of that id, or it was deleted."""
+        Returns:
+            The runs of which something was sent.
+
+        Raises:
+            UserError: the store takes no records.
+        """
+        reached = []
+        for run_id in run_ids():
+            with suppress(Timeout), open_journal(run_id, timeout=0) as journal:
+                stores = [entry["uri"] for entry in journal.entries() if entry["kind"] == "store"]
+                if stores[-1:] != [self.uri]:
+                    continue
+                if journal.status is None:
+                    journal.append("end", status="KILLED")
+                if any(True for _ in journal.unsent()):
+                    self._send(journal)
+                    reached.append(run_id)
+                if run_id not in keep:
+                    remove(journal)
+        return reached
+
+    def _send(self, journal: Journal) -> None:
+        try:
+            send(self.client, journal)
+        except Exception as error:  # as in `Delivery.attempt`
+            raise UserError(
+                f"{store_address.shown(self.uri)}: takes no records of run {journal.run_id} "
+                f"({_first_line(error)}); `arbiscale runs sync` sends them later"
+            ) from None
+
+    def _create(self, stage: str, experiment: str | None) -> RunInfo:
         from mlflow.exceptions import MlflowException
 
-        with suppress(MlflowException):
+        name = f"{stage} {experiment}" if experiment else stage
+        try:
+            return self.client.create_run(self.experiment_id, run_name=name).info
+        except MlflowException as error:
+            raise UserError(f"{store_address.shown(self.uri)}: {_first_line(error)}") from None
+
+    def find(self, run_id: str) -> Run | None:
+        """A run of whatever state; None if this store has none of that id, or it was deleted.
+
+        Raises:
+            UserError: the store does not answer.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
             found = self.client.get_run(run_id)
-            return found if found.info.lifecycle_stage == "active" else None
-        return None
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise UserError(f"{store_address.shown(self.uri)}: {_first_line(error)}") from None
+        return found if found.info.lifecycle_stage == "active" else None
 
     def upload_model(self, folder: Path, name: str, loader: ModuleType, run_id: str | None) -> str:
         """Upload a model folder as a pyfunc with its code; returns the id of MLflow's logged model.
