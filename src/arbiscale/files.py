@@ -25,7 +25,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """
     with named_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=".part-", suffix=path.suffix[:16], dir=path.parent)
         os.close(handle)
     temporary = Path(name)
     try:
@@ -46,7 +46,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """
     with named_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=".part-", dir=path.parent))
     try:
         with named_errors(path, temporary):
             yield temporary

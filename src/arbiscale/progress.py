@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn, track
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class DrawingProgress:
         self._begun += 1
         left = (self._pictures - self._begun + 1) * pixels
         done = self._progress.tasks[self._task].completed
+        name = escape(name)  # brackets are no markup
         title = f"{name} ({self._begun}/{self._pictures})" if self._pictures > 1 else name
         self._progress.update(self._task, description=title, total=done + left)
 

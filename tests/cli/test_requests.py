@@ -38,11 +38,29 @@ def test_scales_that_are_none(scale: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "size", ["0x5", "5x0", "5", "5x", "-5x5", "5.0x5", "5x5x5", "05x5", "5 x 5", "", "٣x٣"]
+    "size", ["0x5", "5x0", "5", "0x", "x0", "x", "-5x5", "5.0x5", "5x5x5", "05x5", "5 x 5", "", "٣x٣"]
 )
 def test_sizes_that_are_none(size: str) -> None:
     with pytest.raises(UserError, match="--size: must be HEIGHTxWIDTH"):
         requests.parse_targets([], [size])
+
+
+@pytest.mark.parametrize(
+    ("size", "label", "expected"),
+    [("50x", "50x", (50, 75)), ("x50", "x50", (33, 50)), ("7x9", "7x9", (7, 9))],
+)
+def test_one_side_keeps_the_proportions(size: str, label: str, expected: tuple[int, int]) -> None:
+    (target,) = requests.parse_targets([], [size])
+    assert target.label == label
+    assert target.of((20, 30)) == expected
+
+
+def test_resolutions() -> None:
+    assert requests.parse_dpi("keep") is None
+    assert requests.parse_dpi("300") == 300
+    for text in ("0", "-3", "x", "nan", "1e3", "70000"):
+        with pytest.raises(UserError, match="--dpi: must be keep, or pixels an inch"):
+            requests.parse_dpi(text)
 
 
 def test_one_of_scale_and_size() -> None:

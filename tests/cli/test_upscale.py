@@ -117,7 +117,7 @@ def test_a_folder_with_a_dot_is_told_by_its_slash(
 
 def test_a_pattern(album: Path, tmp_path: Path, options: list[str | Path]) -> None:
     assert run("upscale", f"{album}/**/*.[jp][pn]g", tmp_path / "out", "--size", "7x8", *options) == 0
-    assert names(tmp_path / "out") == ["blue.jpg", "red.png"]
+    assert names(tmp_path / "out") == ["below/blue.jpg", "red.png"]
 
 
 def test_a_broken_picture_does_not_stop_the_others(
@@ -127,9 +127,10 @@ def test_a_broken_picture_does_not_stop_the_others(
     assert run("upscale", album, tmp_path / "out", "--scale", "2", *options) == 2
     assert names(tmp_path / "out") == ["below/blue.jpg", "red.png"]
     said = capsys.readouterr().err.splitlines()
-    assert len(said) == 2
-    assert "broken.png: is not a picture" in said[0]
-    assert said[1] == "error: 1 of 3 pictures could not be upscaled"
+    assert len(said) == 3
+    assert said[0] == "left out: 1 of other suffixes (notes.txt)"
+    assert "broken.png: is not a picture" in said[1]
+    assert said[2] == "error: 1 of 3 pictures could not be upscaled"
 
 
 def test_two_sources_of_one_name(

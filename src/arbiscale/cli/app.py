@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import io
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -15,6 +17,8 @@ from arbiscale.cli import published as checkpoints
 from arbiscale.errors import UserError, extras_named
 
 OBJECTS_BETWEEN_COLLECTIONS = 10_000  # instead of 700: importing torch and diffusers collects for 0.6 s less
+
+_OF_PLACES = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS, errno.ENOTDIR}
 
 app = typer.Typer(
     help="Arbitrary-scale image generation and super-resolution: one model for any output size.",
@@ -43,13 +47,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     A mistake of the user's ends it with code 2 after one line on standard error.
     """
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
+    for stream in (sys.stdout, sys.stderr):  # names of files may hold any bytes
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         with extras_named():
             code = app(arguments, prog_name="arbiscale", standalone_mode=False)
     except UserError as error:
         sys.exit(_fail(str(error), 2))
+    except OSError as error:
+        if error.filename is None or error.errno not in _OF_PLACES:
+            raise
+        sys.exit(_fail(f"{error.filename}: {error.strerror}; name another place, or change this one", 2))
     except typer.TyperException as error:  # wrong options and arguments
-        sys.exit(_fail(error.format_message(), error.exit_code))
+        message = error.format_message()
+        hint = " (put -- before names that begin with -)" if message.startswith("No such option") else ""
+        sys.exit(_fail(message + hint, error.exit_code))
     sys.exit(code)
 
 

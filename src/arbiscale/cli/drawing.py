@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,9 +37,9 @@ from arbiscale.cli.options import (
     open_model,
     parse_tile,
 )
-from arbiscale.cli.requests import Target, check_folder, check_input, parse_size, parse_targets
+from arbiscale.cli.requests import Target, check_folder, check_input, parse_dpi, parse_size, parse_targets
 from arbiscale.errors import UserError
-from arbiscale.imaging.formats import FORMATS, find_format
+from arbiscale.imaging.formats import FORMATS, Encoding, find_format
 from arbiscale.progress import DrawingProgress, drawing_progress
 
 if TYPE_CHECKING:
@@ -47,7 +49,8 @@ if TYPE_CHECKING:
 
 def upscale(
     source: Annotated[
-        str, typer.Argument(metavar="INPUT", help="A picture, a folder, a 'pattern*', or - (standard input).")
+        list[str],
+        typer.Argument(metavar="INPUT", help="Pictures, folders, 'patterns*', or - (standard input)."),
     ],
     destination: Annotated[
         str, typer.Argument(metavar="OUTPUT", help="A file, its suffix decides the format; a folder/; or -.")
@@ -57,7 +60,10 @@ def upscale(
         typer.Option(metavar="FACTOR", help="Such as 2.7, or 2.7x3.1: vertical x horizontal; repeatable."),
     ] = None,
     size: Annotated[
-        list[str] | None, typer.Option(metavar="HxW", help="Of the output in pixels; repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="HxW", help="Of the output in pixels; Hx or xW keeps its proportions; repeatable."
+        ),
     ] = None,
     model: Where = None,
     steps: Steps = None,
@@ -80,8 +86,16 @@ def upscale(
     tile: Tile = "auto",
     suffix: Annotated[
         str | None,
-        typer.Option("--format", metavar="png|jpg|tif|webp", help="In a folder, or of -."),
+        typer.Option("--format", metavar="png|jpg|tif|webp|avif|gif|dzi", help="In a folder, or of -."),
     ] = None,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG, WebP and AVIF.")] = 95,
+    lossless: Annotated[bool, typer.Option("--lossless", help="Write WebP and AVIF without loss.")] = False,
+    dpi: Annotated[
+        str, typer.Option(metavar="keep|N", help="Pixels an inch; keep = the input's: the print grows.")
+    ] = "keep",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a line of JSON for each picture written.")
+    ] = False,
     overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
 ) -> None:
@@ -92,7 +106,10 @@ def upscale(
     output, in_folder = Path(destination), destination.endswith("/")
     if output == STANDARD:
         ending = ending or ".png"
-    sources = find_sources(source, output)
+    encoding = Encoding(quality, lossless, parse_dpi(dpi))
+    sources, found = find_sources(source, output)
+    if found.left_out:
+        print(found.summary(), file=sys.stderr)
     seeds = list(dict.fromkeys(seed or [0]))
     temperatures: list[float | None] = [*dict.fromkeys(temperature)] if temperature else [None]
     fidelities: list[float | None] = [*dict.fromkeys(fidelity)] if fidelity else [None]
@@ -116,10 +133,11 @@ def upscale(
             loaded.texture(value, seeds[0])  # refused before the work
         for value in fidelities:
             loaded.share_of_branch(value)
+        options = _Options(steps, sampler, eta, chosen_tile, ending, encoding, as_json)
         for job in jobs:
             try:
                 picture = first or _read(job.source)
-                _upscale(loaded, picture, job.outputs, steps, sampler, eta, chosen_tile, ending, progress)
+                _upscale(loaded, picture, job, options, progress)
             except UserError as error:
                 if len(jobs) == 1:
                     raise
@@ -147,7 +165,10 @@ def generate(
     compiled: Compile = False,
     threads: Threads = 0,
     suffix: Annotated[
-        str | None, typer.Option("--format", metavar="png|jpg|tif|webp", help="Of the files; png by default.")
+        str | None,
+        typer.Option(
+            "--format", metavar="png|jpg|tif|webp|avif|gif|dzi", help="Of the files; png by default."
+        ),
     ] = None,
     overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
@@ -201,47 +222,85 @@ def _report_skipped(planned: Sequence[Job], left: Sequence[Job]) -> None:
         print(f"{wanted - new} of {wanted} outputs exist and are skipped", flush=True)
 
 
-def _upscale(
-    model: Model,
-    picture: Picture,
-    outputs: Sequence[Output],
-    steps: int | None,
-    sampler: SamplerName | None,
-    eta: float | None,
-    tile: str | int,
-    ending: str | None,
-    progress: DrawingProgress,
-) -> None:
+@dataclass(frozen=True)
+class _Options:
+    """How every picture of a command is upscaled and written."""
+
+    steps: int | None
+    sampler: SamplerName | None
+    eta: float | None
+    tile: str | int
+    ending: str | None
+    encoding: Encoding
+    as_json: bool
+
+
+def _upscale(model: Model, picture: Picture, job: Job, options: _Options, progress: DrawingProgress) -> None:
     """Draw everything that is asked of one picture; a latent is sampled once for each seed."""
     from arbiscale.inference.drawing import Drawing, write_drawing
 
-    sizes = _sizes(outputs, picture, ending)
-    latent = any(model.share_of_branch(output.fidelity) < 1 for output in outputs)
+    sizes = _sizes(job.outputs, picture, options.ending)
+    latent = any(model.share_of_branch(output.fidelity) < 1 for output in job.outputs)
     drawing: Drawing | None = None
-    for seed in dict.fromkeys(each.seed for each in outputs):
+    for seed in dict.fromkeys(each.seed for each in job.outputs):
         began = time.monotonic()
         if drawing is None or (latent and model.timesteps):  # what is only encoded is that of every seed
             drawing = model.sample(
-                picture, steps=steps, sampler=sampler, seed=seed, eta=eta, tile=tile, latent=latent
+                picture,
+                steps=options.steps,
+                sampler=options.sampler,
+                seed=seed,
+                eta=options.eta,
+                tile=options.tile,
+                latent=latent,
             )
         drawing.seed = seed
-        for output, wanted in zip(outputs, sizes, strict=True):
+        for output, wanted in zip(job.outputs, sizes, strict=True):
             if output.seed != seed:
                 continue
             progress.begin(output.path.name, wanted[0] * wanted[1])
-            suffix = ending if output.path == STANDARD else None
             write_drawing(
                 drawing,
                 wanted,
                 output.path,
-                suffix=suffix,
+                suffix=options.ending if output.path == STANDARD else None,
                 temperature=output.temperature,
                 fidelity=output.fidelity,
+                encoding=options.encoding,
                 advance=progress.advance,
             )
             seconds, began = time.monotonic() - began, time.monotonic()
-            told = sys.stderr if output.path == STANDARD else sys.stdout
-            print(f"{output.path}: {wanted[0]}x{wanted[1]} px in {seconds:.1f} s", file=told, flush=True)
+            lost = find_format(_named(output.path, options.ending)).lost(picture.metadata)
+            problems = [*picture.problems, *([f"left out: {', '.join(lost)}"] if lost else [])]
+            _report(job.source, output, wanted, seconds, problems, as_json=options.as_json)
+
+
+def _report(
+    source: Source,
+    output: Output,
+    size: tuple[int, int],
+    seconds: float,
+    problems: Sequence[str],
+    *,
+    as_json: bool,
+) -> None:
+    """Say what was written, and what was wrong with its source."""
+    told = sys.stderr if output.path == STANDARD else sys.stdout
+    if as_json:
+        values: dict[str, object] = {
+            "input": str(source.path),
+            "output": str(output.path),
+            "size": size,
+            "seconds": round(seconds, 2),
+            "seed": output.seed,
+            "temperature": output.temperature,
+            "problems": problems,
+        }
+        print(json.dumps(values), file=told, flush=True)
+        return
+    for problem in problems:
+        print(f"warning: {source.path}: {problem}", file=sys.stderr)
+    print(f"{output.path}: {size[0]}x{size[1]} px in {seconds:.1f} s", file=told, flush=True)
 
 
 def _read(source: Source) -> Picture:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -11,7 +12,9 @@ from pathlib import Path
 from arbiscale.cli.requests import Target, check_place
 from arbiscale.errors import UserError
 from arbiscale.imaging.formats import FORMATS, READ_SUFFIXES
+from arbiscale.imaging.picture_folders import Found, find_pictures
 
+LONGEST_NAME_BYTES = 255  # on all usual file systems
 STANDARD = Path("-")  # input or output
 
 
@@ -47,32 +50,55 @@ class Job:
     outputs: tuple[Output, ...]
 
 
-def find_sources(given: str, output: Path) -> list[Source]:
-    """The pictures that a file, folder (searched recursively), glob pattern or `-` stands for.
+def find_sources(given: Sequence[str], output: Path) -> tuple[list[Source], Found]:
+    """The pictures that files, folders (searched recursively), glob patterns or `-` stand for.
 
-    Pictures inside the output, where that is a folder in the folder searched, are not among them.
+    Pictures inside the output, where that is a folder in a folder searched, are not among them.
+
+    Returns:
+        The sources, and what was left out of folders and patterns.
 
     Raises:
-        UserError: there are none.
+        UserError: there are none for what was given.
     """
-    path = Path(given)
-    if path == STANDARD:
-        return [Source(STANDARD, Path("stdin.png"))]
-    if path.is_dir():
-        found = sorted(
-            each for each in path.rglob("*") if each.suffix.lower() in READ_SUFFIXES and each.is_file()
-        )
-        if path.resolve() in output.resolve().parents:
-            found = [each for each in found if output.resolve() not in each.resolve().parents]
-        if not found:
-            raise UserError(f"{path}: holds no picture ({', '.join(sorted(READ_SUFFIXES))})")
-        return [Source(each, each.relative_to(path)) for each in found]
-    if not path.exists() and glob.has_magic(given):
-        found = sorted(filter(Path.is_file, map(Path, glob.glob(given, recursive=True))))  # noqa: PTH207
-        if not found:
-            raise UserError(f"{given}: matches no file")
-        return [Source(each, Path(each.name)) for each in found]
-    return [Source(path, Path(path.name))]
+    sources: list[Source] = []
+    all_found = Found()
+    for text in given:
+        path = Path(text)
+        if path == STANDARD:
+            sources.append(Source(STANDARD, Path("stdin.png")))
+        elif path.is_dir():
+            found = find_pictures(path)
+            inside = [each for each in found.files if output.resolve() in each.resolve().parents]
+            if path.resolve() in output.resolve().parents:
+                found.files = [each for each in found.files if each not in inside]
+            if not found.files:
+                suffixes, left_out = ", ".join(sorted(READ_SUFFIXES)), found.summary()
+                raise UserError(f"{path}: holds no picture ({suffixes})" + f"; {left_out}" * bool(left_out))
+            sources += [Source(each, each.relative_to(path)) for each in found.files]
+            for reason, paths in found.left_out.items():
+                all_found.left_out.setdefault(reason, []).extend(paths)
+        elif glob.has_magic(text) and not path.exists():
+            sources += _matching(path, all_found)
+        else:
+            sources.append(Source(path, Path(path.name)))
+    return sources, all_found
+
+
+def _matching(pattern: Path, found: Found) -> list[Source]:
+    """The files that match a pattern, named by their way from the folder that it begins with."""
+    root = next((folder for folder in pattern.parents if folder.is_dir()), Path())
+    rest = str(pattern.relative_to(root))
+    matches = sorted(glob.glob(rest, root_dir=root, recursive=True))  # noqa: PTH207
+    sources = []
+    for name in matches:
+        if (root / name).is_file():
+            sources.append(Source(root / name, Path(name)))
+        elif not (root / name).is_dir():
+            found.leave_out(root / name, "no regular files")
+    if not sources:
+        raise UserError(f"{pattern}: matches no file")
+    return sources
 
 
 def plan(
@@ -114,7 +140,7 @@ def plan(
         for target, seed, temperature, fidelity in asked:
             tag = f"-{target.label}" * (len(targets) > 1) + f"-seed{seed}" * (len(seeds) > 1)
             tag += f"-t{temperature}" * (len(temperatures) > 1) + f"-f{fidelity}" * (len(fidelities) > 1)
-            path = base.with_name(f"{base.stem}{tag}{base.suffix}")
+            path = base.with_name(_fitting(base.stem, f"{tag}{base.suffix}")) if in_folder or tag else base
             if path in taken:
                 raise UserError(f"{path}: both {taken[path]} and {source.path} would be it; rename one")
             taken[path] = source.path
@@ -122,6 +148,13 @@ def plan(
             outputs.append(Output(path, target, seed, temperature, fidelity))
         jobs.append(Job(source, tuple(outputs)))
     return jobs
+
+
+def _fitting(stem: str, tail: str) -> str:
+    """A name of no more bytes than file systems take; a long stem is cut."""
+    left = LONGEST_NAME_BYTES - len(os.fsencode(tail))
+    encoded = os.fsencode(stem)
+    return f"{stem if len(encoded) <= left else encoded[:left].decode(errors='ignore')}{tail}"
 
 
 def without_existing(jobs: Sequence[Job], *, overwrite: bool, skip: bool) -> list[Job]:

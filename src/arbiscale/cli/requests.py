@@ -23,6 +23,14 @@ _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?|mps")
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
 
 
+def parse_sides(text: str) -> tuple[int | None, int | None]:
+    """`HEIGHTxWIDTH` in pixels, where one may be missing; raises UserError for anything else."""
+    match = re.fullmatch(r"(?:([1-9]\d{0,9})x|x([1-9]\d{0,9}))", text, re.ASCII | re.IGNORECASE)
+    if not match:
+        return parse_size(text)
+    return (int(match[1]) if match[1] else None, int(match[2]) if match[2] else None)
+
+
 def parse_size(text: str) -> Size:
     """`HEIGHTxWIDTH` in pixels; raises UserError for anything else and for absurd sizes."""
     match = re.fullmatch(r"([1-9]\d{0,9})x([1-9]\d{0,9})", text, re.ASCII | re.IGNORECASE)
@@ -31,6 +39,15 @@ def parse_size(text: str) -> Size:
     size = (int(match[1]), int(match[2]))
     check_pixels(size, f"--size {text}")
     return size
+
+
+def parse_dpi(text: str) -> float | None:
+    """Pixels an inch, or None for `keep`; raises UserError for anything else."""
+    if text == "keep":
+        return None
+    if not re.fullmatch(r"\d{1,5}(\.\d+)?", text, re.ASCII) or not 1 <= float(text) <= 65535:
+        raise UserError(f"--dpi: must be keep, or pixels an inch such as 300 (got {text!r})")
+    return float(text)
 
 
 def parse_scale(text: str) -> tuple[float, float]:
@@ -55,26 +72,33 @@ def parse_point(text: str) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Target:
-    """How large the output shall be: by (vertical, horizontal) factors, or in pixels."""
+    """How large the output shall be: by (vertical, horizontal) factors, or in pixels.
+
+    Of a size, one side may be None: it follows from the other and the picture's proportions.
+    """
 
     request: str  # as typed, for messages and names
     factors: tuple[float, float] | None = None
-    size: Size | None = None
+    size: tuple[int | None, int | None] | None = None
 
     @property
     def label(self) -> str:
         """For the names of files: `x2.5`, `x2x3` or `480x640`."""
         if self.size is not None:
-            return f"{self.size[0]}x{self.size[1]}"
+            return "x".join("" if side is None else str(side) for side in self.size)
         assert self.factors is not None
         return "x" + "x".join(f"{factor:g}" for factor in dict.fromkeys(self.factors))
 
     def of(self, size: Size) -> Size:
         """The output's size for an input of (height, width) pixels; raises UserError for an absurd one."""
+        factors = self.factors
         if self.size is not None:
-            return self.size
-        assert self.factors is not None
-        exact = [side * factor for side, factor in zip(size, self.factors, strict=True)]
+            tall, wide = self.size
+            if tall is not None and wide is not None:
+                return (tall, wide)
+            factors = (tall / size[0],) * 2 if tall is not None else ((wide or 0) / size[1],) * 2
+        assert factors is not None
+        exact = [side * factor for side, factor in zip(size, factors, strict=True)]
         if max(exact) > LARGEST_SIDE_PX:
             raise UserError(
                 f"{self.request}: makes a side of more than {LARGEST_SIDE_PX:,} pixels of "
@@ -92,7 +116,7 @@ def parse_targets(scales: Sequence[str], sizes: Sequence[str]) -> list[Target]:
     if scales and not sizes:
         wanted = [Target(f"--scale {text}", factors=parse_scale(text)) for text in scales]
     elif sizes and not scales:
-        wanted = [Target(f"--size {text}", size=parse_size(text)) for text in sizes]
+        wanted = [Target(f"--size {text}", size=parse_sides(text)) for text in sizes]
     else:
         raise UserError("give either --scale or --size")
     return list({target.label: target for target in wanted}.values())

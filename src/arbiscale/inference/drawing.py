@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 
 from arbiscale.errors import UserError
-from arbiscale.files import new_file, standard_output
+from arbiscale.files import standard_output
 from arbiscale.imaging.coordinates import Region, Size
 from arbiscale.imaging.flatness import flat_areas
-from arbiscale.imaging.formats import find_format
+from arbiscale.imaging.formats import Encoding, find_format
 from arbiscale.imaging.kernels import resize_region
 from arbiscale.imaging.picture import Metadata, Picture, Pixels
 from arbiscale.imaging.pixels import to_array, to_tensor
 from arbiscale.imaging.resize import Kernel
-from arbiscale.imaging.writing import Layout, write_bands
+from arbiscale.imaging.writing import Layout, write_bands, write_picture
 from arbiscale.inference.arguments import checked_region, checked_size
 from arbiscale.inference.features import FeatureRows
 from arbiscale.inference.tiles import Tiling
@@ -259,6 +259,7 @@ def _sources(share: float) -> list[bool]:
 
 
 STANDARD_OUTPUT = Path("-")
+_USUAL = Encoding()
 
 
 def write_drawing(
@@ -269,6 +270,7 @@ def write_drawing(
     suffix: str | None = None,
     temperature: float | None = None,
     fidelity: float | None = None,
+    encoding: Encoding = _USUAL,
     advance: Callable[[int], None] = lambda pixels: None,
 ) -> None:
     """Draw a latent at (height, width) pixels into a file; peak memory does not depend on the height.
@@ -283,6 +285,7 @@ def write_drawing(
         suffix: decides the format; None = the path's own.
         temperature: of texture, where a flow draws it; None = the model's own.
         fidelity: see `Drawing.bands`.
+        encoding: what may be chosen of the file.
         advance: told the pixels of each band.
 
     Raises:
@@ -293,9 +296,13 @@ def write_drawing(
     bits = drawing.bits if form.deep else 8
     channels = drawing.channels if form.alpha else drawing.colours
     metadata = Metadata() if drawing.picture is None else drawing.picture.metadata
-    with standard_output() if path == STANDARD_OUTPUT else new_file(path) as stream:
-        bands = drawing.bands(size, bits=bits, alpha=form.alpha, temperature=temperature, fidelity=fidelity)
-        write_bands(stream, form, Layout(size, channels, bits, metadata), _counted(bands, advance))
+    layout = Layout(size, channels, bits, metadata)
+    bands = drawing.bands(size, bits=bits, alpha=form.alpha, temperature=temperature, fidelity=fidelity)
+    if path == STANDARD_OUTPUT:
+        with standard_output() as stream:
+            write_bands(stream, form, layout, _counted(bands, advance), encoding)
+    else:
+        write_picture(path, form, layout, _counted(bands, advance), encoding)
 
 
 def _counted(bands: Iterator[Pixels], advance: Callable[[int], None]) -> Iterator[Pixels]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from arbiscale.config.data import FolderSettings
@@ -12,14 +10,15 @@ from arbiscale.data.manifest import Photograph
 from arbiscale.errors import UserError
 from arbiscale.files import sha256_of
 from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
+from arbiscale.imaging.picture_folders import find_pictures
 from arbiscale.workspace import repository_root
 
 
 def fetch(settings: FolderSettings, folder: Path) -> list[Photograph]:
     """Copy the pictures below the user's directory into `folder`, keeping their sub-directories.
 
-    Hidden files and directories are left out. A relative path counts from the repository, which DVC's
-    temporary workspaces are copies of.
+    Hidden files, linked folders and what else is left out is counted with its reason. A relative path counts
+    from the repository, which DVC's temporary workspaces are copies of.
 
     Raises:
         UserError: the directory is missing, holds no picture, or holds what this very pipeline writes.
@@ -32,22 +31,14 @@ def fetch(settings: FolderSettings, folder: Path) -> list[Photograph]:
         raise UserError(f"{key}: is not a folder; name the folder that holds your photographs")
     if folder.resolve().is_relative_to(original.resolve()):
         raise UserError(f"{key}: also holds the pipeline's own pictures; name a folder of photographs only")
-    names = sorted(path.relative_to(original).as_posix() for path in _pictures(original))
+    found = find_pictures(original, PHOTOGRAPH_SUFFIXES)
+    names = [path.relative_to(original).as_posix() for path in found.files]
+    if found.left_out:
+        print(f"{key}: {found.summary()}", flush=True)
     if not names:
         suffixes = ", ".join(sorted(PHOTOGRAPH_SUFFIXES))
         raise UserError(f"{key}: holds no picture ({suffixes}); name the folder that holds your photographs")
     return [_copy(original / name, name, folder) for name in names]
-
-
-def _pictures(original: Path) -> Iterator[Path]:
-    def refuse(error: OSError) -> None:
-        raise UserError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions")
-
-    for parent, folders, files in os.walk(original, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in PHOTOGRAPH_SUFFIXES:
-                yield Path(parent, name)
 
 
 def _copy(original: Path, name: str, folder: Path) -> Photograph:

@@ -7,10 +7,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from arbiscale.errors import UserError
 
+if TYPE_CHECKING:
+    from arbiscale.imaging.picture import Metadata
+
 Size = tuple[int, int]  # (height, width) in pixels
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What may be chosen of how a picture is written.
+
+    Attributes:
+        quality: of JPEG, WebP and AVIF, 1 to 100.
+        lossless: of WebP and AVIF.
+        dpi: pixels an inch that the file says; None = those of the picture that it is made of.
+    """
+
+    quality: int = 95
+    lossless: bool = False
+    dpi: float | None = None
 
 
 @dataclass(frozen=True)
@@ -23,6 +42,7 @@ class Format:
         largest_px: of a side that is written.
         deep: whether 16 bits a sample are written.
         alpha: whether opacity is written.
+        metadata: fields of `Metadata` that are written.
     """
 
     name: str
@@ -30,17 +50,41 @@ class Format:
     largest_px: int
     deep: bool = False
     alpha: bool = True
+    metadata: tuple[str, ...] = ()
 
+    def lost(self, metadata: Metadata) -> list[str]:
+        """What of a picture's metadata this format does not hold, by name; colours become sRGB instead."""
+        there = [name for name in _NAMES if getattr(metadata, name)]
+        return [_NAMES[name] for name in there if name not in self.metadata]
+
+
+_NAMES = {  # of fields of `Metadata`
+    "exif": "EXIF",
+    "xmp": "XMP",
+    "iptc": "IPTC",
+    "text": "PNG's texts",
+    "comment": "JPEG's comment",
+    "resolution": "resolution",
+}
+_BLOCKS = ("exif", "icc_profile", "xmp")
 
 _ALL = (
-    Format("PNG", (".png",), 2**31 - 1, deep=True),
-    Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), 65_500, alpha=False),
-    Format("WebP", (".webp",), 16_383),
-    Format("TIFF", (".tif", ".tiff"), 2**31 - 1, deep=True),
+    Format("PNG", (".png",), 2**31 - 1, deep=True, metadata=(*_BLOCKS, "text", "resolution")),
+    Format(
+        "JPEG",
+        (".jpg", ".jpeg", ".jpe", ".jfif"),
+        65_500,
+        alpha=False,
+        metadata=(*_BLOCKS, "iptc", "comment", "resolution"),
+    ),
+    Format("WebP", (".webp",), 16_383, metadata=_BLOCKS),
+    Format("TIFF", (".tif", ".tiff"), 2**31 - 1, deep=True, metadata=(*_BLOCKS, "iptc", "resolution")),
+    Format("AVIF", (".avif",), 16_384, metadata=_BLOCKS),
+    Format("GIF", (".gif",), 65_535),
+    Format("Deep Zoom", (".dzi",), 2**31 - 1, alpha=False),  # and a folder of JPEG tiles beside it
 )
 FORMATS = {suffix: form for form in _ALL for suffix in form.suffixes}
-READ_ONLY = (".avif", ".gif", ".bmp")
-READ_SUFFIXES = frozenset((*FORMATS, *READ_ONLY))  # of files that are taken for pictures
+READ_SUFFIXES = frozenset((*FORMATS, ".bmp")) - {".dzi"}  # of files that are taken for pictures
 PHOTOGRAPH_SUFFIXES = READ_SUFFIXES - {".gif"}  # which holds 256 colours
 
 _SIGNATURES = {  # the first bytes of a file, by its format
