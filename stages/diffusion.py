@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from arbiscale.models.folder import (
     save_latent_diffusion,
 )
 from arbiscale.models.initialisation import start_from
-from arbiscale.models.latent_space import measure_statistics
+from arbiscale.models.latent_space import LatentStatistics, measure_statistics
 from arbiscale.pipeline.stage import Stage, run_stage
 from arbiscale.training.diffusion import DiffusionTraining
 from arbiscale.training.fit import fit
@@ -39,7 +40,10 @@ def main(stage: Stage) -> None:
     device = choose_device(stage.runtime.device)
     autoencoder = load_autoencoder(FIRST_STAGE, first_stage.autoencoder).to(device)
     batches = training_batches(train, settings.training.batch_size, range(STATISTICS_BATCHES), workers=0)
-    statistics = measure_statistics(autoencoder, batches, settings.latent_normalization)
+    measured = stage.remember(
+        "statistics", lambda: asdict(measure_statistics(autoencoder, batches, settings.latent_normalization))
+    )
+    statistics = LatentStatistics(**measured)
     latent_px = augmentation.crop_px // autoencoder.downsampling
     diffusion = DiffusionConfig.of(settings, statistics, latent_px)
     config = first_stage.model_copy(update={"diffusion": diffusion})

@@ -14,6 +14,7 @@ import torch
 
 from arbiscale.errors import UserError
 from arbiscale.pipeline.resume import State, discard, resumable, states
+from arbiscale.training.checkpoint_files import checkpoint_file
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def pause(stage: str, fingerprint: str, step: int = 4, **parameters: float) -> P
     """Leave a state as an interrupted training does."""
     with suppress(RuntimeError), resumable(stage, fingerprint) as state:
         state.write_note(run_id="abc", parameters=parameters, made_with={})
-        torch.save({"global_step": step}, state.folder / "last.ckpt")
+        torch.save({"global_step": step}, checkpoint_file(state.folder, step))
         raise RuntimeError
     return state.folder
 
@@ -101,7 +102,7 @@ def test_a_killed_holder_lets_go(workspace: Path) -> None:
 def test_what_is_paused(workspace: Path) -> None:
     folder = pause("diffusion", "ab" * 32, step=7, lr=0.1, steps=5)
     pause("autoencoder", "cd" * 32)
-    (workspace / ".resume/autoencoder" / ("cd" * 32) / "last.ckpt").write_bytes(b"cut off")
+    checkpoint_file(workspace / ".resume/autoencoder" / ("cd" * 32), 4).write_bytes(b"cut off")
     first, second = states()
     assert (first.stage, first.step) == ("autoencoder", None)
     assert second == State(folder, "diffusion")

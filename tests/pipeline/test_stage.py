@@ -184,6 +184,20 @@ def test_a_crash_shows_itself_and_can_be_continued(workspace: Path) -> None:
     assert seen[0] == seen[1]
 
 
+def test_what_was_measured_is_part_of_the_state(workspace: Path) -> None:
+    """On an accelerator a second measurement may differ in its last digits."""
+    seen: list[list[float]] = []
+
+    def body(stage: Stage) -> None:
+        measured = iter([0.1 + 0.2, 0.3])
+        seen.append(stage.remember("statistics", lambda: {"scale": [next(measured), len(seen)]})["scale"])
+        if len(seen) == 1:
+            raise UserError("no")
+
+    assert [execute(body), execute(body)] == [2, 0]
+    assert seen == [[0.1 + 0.2, 0]] * 2
+
+
 def test_other_code_resumes_with_a_warning(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def fail(stage: Stage) -> None:
         raise UserError("no")

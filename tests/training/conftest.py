@@ -96,6 +96,7 @@ def training_settings() -> Callable[..., TrainingSettings]:
             "gradient_clip": 1.0,
             "ema_decay": 0.9,
             "precision": "float32",
+            "skipped_steps_limit": 1,
         }
         return TrainingSettings(**values | changes)
 

@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,9 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from arbiscale.config.training import TrainingSettings
-from arbiscale.errors import UserError
 from arbiscale.training.averaging import WeightAveraging
-from arbiscale.training.callbacks import AtomicCheckpoints, DivergenceGuard, StepSeeds, Validations
+from arbiscale.training.callbacks import StepSeeds, Validations
 from arbiscale.training.module import TrainingModule, Validation
 
 
@@ -65,39 +63,6 @@ def test_a_steps_draws_depend_on_seed_name_and_batch_alone() -> None:
     assert draws(0, "a", range(6), steps_a_batch=2) == twice
     assert draws(0, "b", range(6)) != uninterrupted
     assert draws(1, "a", range(6)) != uninterrupted
-
-
-def test_a_checkpoint_that_cannot_be_written_leaves_the_former_one(tmp_path: Path) -> None:
-    path = tmp_path / "last.ckpt"
-    AtomicCheckpoints().save_checkpoint({"global_step": 3}, path)
-    with pytest.raises(Exception, match="pickle"):
-        AtomicCheckpoints().save_checkpoint({"global_step": lambda: 6}, path)
-    assert torch.load(path) == {"global_step": 3}
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def look(guard: DivergenceGuard, module: Any, step: int, loss: float) -> None:
-    guard.on_train_batch_end(at_step(step), module, {"loss": torch.tensor(loss)}, None, 0)
-
-
-@pytest.mark.parametrize("loss", [float("nan"), float("inf"), float("-inf")])
-def test_a_loss_that_is_not_finite_is_one_line_with_the_remedy(drawer: Drawer, loss: float) -> None:
-    with pytest.raises(UserError) as caught:
-        look(DivergenceGuard(5), drawer, 5, loss)
-    said = str(caught.value)
-    assert said.startswith(f"drawer: the loss is {loss} at step 5: the training diverged")
-    assert "lower its learning rate (lr), or set gradient_clip" in said
-    assert "\n" not in said
-
-
-def test_the_guard_looks_now_and_then_and_at_the_end(drawer: Drawer) -> None:
-    guard = DivergenceGuard(4)
-    for step in (1, 2, 3, 5, 9):
-        look(guard, drawer, step, float("nan"))
-    for step in (4, 8, 10):
-        look(guard, drawer, step, 1e30)
-        with pytest.raises(UserError):
-            look(guard, drawer, step, float("nan"))
 
 
 def test_validation_of_the_averaged_weights(drawer: Drawer, recorder: Any) -> None:

@@ -20,3 +20,4 @@ class TrainingSettings(Section):
     gradient_clip: float = Field(ge=0)  # largest global gradient norm; 0 = off
     ema_decay: float = Field(ge=0, lt=1)  # 0 = off
     precision: Literal["auto", "float32", "bfloat16", "float16"]
+    skipped_steps_limit: int = Field(ge=0)  # in a row, of steps whose loss or gradient is not finite

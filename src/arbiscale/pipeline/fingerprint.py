@@ -12,7 +12,7 @@ from arbiscale.errors import UnavailableError
 from arbiscale.files import content_hash, sha256_of_json
 from arbiscale.workspace import find_folder
 
-FORMAT = 1  # of a paused state; another one cannot be resumed
+FORMAT = 2  # of a paused state; another one cannot be resumed
 CODE = ("src", "stages")
 
 

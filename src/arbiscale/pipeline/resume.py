@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from arbiscale.errors import UserError
 from arbiscale.files import named_errors, write_json
+from arbiscale.training.checkpoint_files import resumable_step
 from arbiscale.workspace import repository_root
 
 NOTE = "run.json"
@@ -57,22 +58,9 @@ class State:
         write_json(self.folder / NOTE, values)
 
     @property
-    def checkpoint(self) -> Path | None:
-        """The newest checkpoint of a training, None before the first."""
-        return max(self.folder.glob("*.ckpt"), key=lambda file: file.stat().st_mtime, default=None)
-
-    @property
     def step(self) -> int | None:
         """The optimizer step that a training would go on from, None where there is no whole checkpoint."""
-        if self.checkpoint is None:
-            return None
-        import torch
-
-        try:
-            loaded = torch.load(self.checkpoint, map_location="cpu", weights_only=True, mmap=True)
-            return int(loaded["global_step"])
-        except Exception:  # zipfile, pickle and torch each have their own errors
-            return None
+        return resumable_step(self.folder)
 
     @property
     def age_seconds(self) -> float:

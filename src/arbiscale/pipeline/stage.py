@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from arbiscale.config.params import check_params
 from arbiscale.config.runtime import RuntimeSettings
@@ -55,6 +56,13 @@ class Stage:
     def settings(self, key: str, section: type[SectionType]) -> SectionType:
         """The section of params.yaml at a dotted key, such as `align.timesteps`, as far as it is tracked."""
         return only_tracked(load_section(self.params_path, key, section), key, self.inputs.parameters)
+
+    def remember(self, name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What was measured at the first attempt; a resumed stage goes on with the same numbers."""
+        path = self.scratch / f"{name}.json"
+        if not path.exists():
+            write_json(path, measure())
+        return dict(json.loads(path.read_text(encoding="utf-8")))
 
     def identify(self, folder: Path) -> None:
         """Record the model that a training made: its hash as a tag, its losses as runs/STAGE.tsv."""

@@ -1,18 +1,14 @@
-"""What happens around the steps: seeds, checkpoints, validation, progress, divergence."""
+"""What happens around the steps: seeds, validation, progress."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import torch
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
-from arbiscale.errors import UserError
-from arbiscale.files import atomic_file
 from arbiscale.progress import LongTask
 from arbiscale.training.averaging import WeightAveraging
 from arbiscale.training.module import Recorder, derive_seed
@@ -30,36 +26,6 @@ class StepSeeds(Callback):
         torch.manual_seed(derive_seed(self.seed, pl_module.name, batch))
 
 
-class AtomicCheckpoints(TorchCheckpointIO):
-    """Replaces checkpoints atomically; Lightning would write them to the temporary folder first."""
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
-    ) -> None:
-        """Write a checkpoint; a reader sees the former one or the whole new one."""
-        with atomic_file(Path(path)) as temporary:
-            torch.save(checkpoint, temporary)
-
-
-class DivergenceGuard(Callback):
-    """Stops a training whose loss is not finite any more."""
-
-    def __init__(self, every_steps: int) -> None:
-        self.every_steps = every_steps
-
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, *_: Any, **__: Any) -> None:
-        """Check the loss at intervals: reading it waits for the accelerator.
-
-        Raises:
-            UserError: the loss is NaN or infinite.
-        """
-        if _due(trainer, self.every_steps) and not math.isfinite(loss := float(outputs["loss"])):
-            raise UserError(
-                f"{pl_module.name}: the loss is {loss} at step {trainer.global_step}: the training diverged; "
-                "lower its learning rate (lr), or set gradient_clip"
-            )
-
-
 class Validations(Callback):
     """Validates on held-out crops with averaged weights, and records values and pictures."""
 
@@ -71,10 +37,12 @@ class Validations(Callback):
         self.recorder = recorder
         self.every_steps = every_steps
         self.seed = seed
+        self.best: float | None = None  # the higher, the better
+        self.best_step: int | None = None
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, *_: Any, **__: Any) -> None:
         """Validate after every so many steps and after the last."""
-        if not _due(trainer, self.every_steps):
+        if not is_due(trainer, self.every_steps):
             return
         step = trainer.global_step
         pl_module.eval()
@@ -87,6 +55,17 @@ class Validations(Callback):
         )
         for name, image in result.images.items():
             self.recorder.log_image(f"validation/{name}", image, step)
+        figure = result.figure
+        if figure is not None and math.isfinite(figure) and (self.best is None or figure > self.best):
+            self.best, self.best_step = figure, step
+
+    def state_dict(self) -> dict[str, Any]:
+        """For checkpoints: what later validations are held against."""
+        return {"best": self.best, "best_step": self.best_step}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """From a checkpoint."""
+        self.best, self.best_step = state_dict["best"], state_dict["best_step"]
 
 
 _LOSS_STEPS = 10  # between readings of the loss, which wait for the accelerator
@@ -103,16 +82,16 @@ class StepProgress(Callback):
 
     def on_train_start(self, trainer: Trainer, *_: Any) -> None:
         """Start the clock at the first step of this process (after a resume: not at zero)."""
-        self._loss = float("nan")
+        self._loss = ""
         self._task = LongTask(self.name, trainer.max_steps, "steps", done=trainer.global_step)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, *_: Any, **__: Any) -> None:
         """Advance the progress bar."""
         assert self._task is not None
         step = trainer.global_step
-        if _due(trainer, _LOSS_STEPS):
-            self._loss = float(outputs["loss"])
-        self._task.advance(step - self._task.done, f"loss {self._loss:.4f}")
+        if is_due(trainer, _LOSS_STEPS):
+            self._loss = f"loss {float(outputs['loss']):.4f}"
+        self._task.advance(step - self._task.done, self._loss)
         if trainer.logger and step % self.log_every_steps == 0:
             images_per_second = self._task.rate * self.batch_size
             trainer.logger.log_metrics({"throughput/images_per_second": images_per_second}, step)
@@ -123,6 +102,6 @@ class StepProgress(Callback):
             self._task.stop()
 
 
-def _due(trainer: Trainer, every_steps: int) -> bool:
+def is_due(trainer: Trainer, every_steps: int) -> bool:
     """Whether the step is one of every so many, or the last."""
     return trainer.global_step % every_steps == 0 or trainer.global_step == trainer.max_steps

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning import Trainer
-from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor
 from pytorch_lightning.loggers import Logger
 from torch.utils.data import Dataset
 
@@ -20,13 +21,9 @@ from arbiscale.data.dataset import training_batches
 from arbiscale.models.device import choose_device
 from arbiscale.networks.flow import invertible
 from arbiscale.training.averaging import WeightAveraging
-from arbiscale.training.callbacks import (
-    AtomicCheckpoints,
-    DivergenceGuard,
-    StepProgress,
-    StepSeeds,
-    Validations,
-)
+from arbiscale.training.callbacks import StepProgress, StepSeeds, Validations
+from arbiscale.training.checkpoint_files import newest_whole, step_of
+from arbiscale.training.checkpoints import Checkpoints, WholeCheckpoints
 from arbiscale.training.module import Recorder, TrainingModule
 
 LightningPrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -84,23 +81,17 @@ def _train(
     settings = module.training_settings
     device = choose_device(runtime.device)
     averaging = WeightAveraging(module, settings.ema_decay)
-    checkpoint = scratch / "last.ckpt"
-    first_step = 0
-    if checkpoint.exists():
-        first_step = _read(checkpoint)["global_step"]
+    checkpoint = newest_whole(scratch)
+    first_step = step_of(checkpoint) if checkpoint else 0
+    if checkpoint:
         print(f"{module.name}: resuming at step {first_step} of {settings.steps}", flush=True)
+    validations = Validations(validation, averaging, recorder, runtime.validate_every_steps, seed)
     callbacks: list[Callback] = [
         StepSeeds(seed),
         averaging,
-        DivergenceGuard(runtime.log_every_steps),
-        Validations(validation, averaging, recorder, runtime.validate_every_steps, seed),
+        validations,
         StepProgress(module.name, settings.batch_size, runtime.log_every_steps),
-        ModelCheckpoint(
-            scratch,
-            filename=checkpoint.stem,
-            every_n_train_steps=runtime.checkpoint_every_steps,
-            enable_version_counter=False,
-        ),
+        Checkpoints(scratch, runtime.checkpoint_every_steps, validations),
         LearningRateMonitor("step"),
     ]
     trainer = Trainer(
@@ -112,19 +103,20 @@ def _train(
         gradient_clip_val=settings.gradient_clip or None,
         logger=RecorderLogger(recorder),
         callbacks=callbacks,
-        plugins=[AtomicCheckpoints()],
+        # Under SLURM Lightning would write and restore states of its own, which know no data stream.
+        plugins=[WholeCheckpoints(), LightningEnvironment()],
         log_every_n_steps=runtime.log_every_steps,
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=str(scratch),
     )
     module.train()
-    if first_step < settings.steps:
+    if checkpoint is None or first_step < settings.steps:
         batches = map(module.batch_of, itertools.count(first_step))
         trainer.fit(
             module,
             training_batches(train, settings.batch_size, batches, runtime.workers),
-            ckpt_path=str(checkpoint) if first_step else None,
+            ckpt_path=str(checkpoint) if checkpoint else None,
             weights_only=True,
         )
     else:

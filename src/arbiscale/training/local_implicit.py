@@ -163,7 +163,8 @@ class LINFTraining(LocalImplicitTraining):
         weights = _weights(self.settings.fine_tuning) if turn >= 0 else {"nll": 1.0}
         loss = sum((weights[name] * term for name, term in terms.items()), images.new_zeros(()))
         for name, term in terms.items():
-            self.last[_TERMS.index(name)] = term.detach()
+            if term.isfinite():  # else the step is skipped, and its state must stay finite
+                self.last[_TERMS.index(name)] = term.detach()
         known = [name for name in weights if name in terms or (turn > 0 and weights[name])]
         return {"loss": loss, **{name: self.last[_TERMS.index(name)].clone() for name in known}}
 

@@ -15,7 +15,7 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from arbiscale.config.training import TrainingSettings
-from arbiscale.errors import StateMismatchError
+from arbiscale.errors import StateMismatchError, UserError
 from arbiscale.losses.reduction import per_sample
 
 
@@ -39,6 +39,13 @@ class Validation:
     metrics: dict[str, float]
     images: dict[str, np.ndarray] = field(default_factory=dict)
 
+    @property
+    def figure(self) -> float | None:
+        """What validations are compared by, the higher the better: PSNR, else the loss, negated."""
+        if "psnr" in self.metrics:
+            return self.metrics["psnr"]
+        return -self.metrics["loss"] if "loss" in self.metrics else None
+
 
 class TrainingModule(LightningModule):
     """A training: which networks learn at which rate, the loss of a batch, and a validation."""
@@ -47,6 +54,9 @@ class TrainingModule(LightningModule):
         super().__init__()
         self.name = name
         self.training_settings = settings
+        self.skipped_steps = 0  # of this process
+        self._skipped_in_a_row = 0
+        self.strict_loading = False  # frozen networks are no part of the state
 
     @abstractmethod
     def learning(self) -> dict[str, tuple[nn.Module, float]]:
@@ -76,6 +86,19 @@ class TrainingModule(LightningModule):
     def validate(self, images: Tensor) -> Validation:
         """Measure on held-out crops; called with averaged weights and fixed seeds, without gradients."""
 
+    def _state(self) -> dict[str, Tensor]:
+        """What steps change: the networks that learn, and the training's own buffers."""
+        networks = [network for network, _ in self.learning().values()]
+        changing = {id(each) for network in networks for each in network.state_dict(keep_vars=True).values()}
+        state = self.state_dict(keep_vars=True)
+        return {
+            name: each.detach() for name, each in state.items() if id(each) in changing or "." not in name
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave the frozen networks of losses and latents out: where they come from identifies them."""
+        checkpoint["state_dict"] = self._state()
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Compare a checkpoint with the networks before Lightning loads it.
 
@@ -84,7 +107,7 @@ class TrainingModule(LightningModule):
         """
         own, other = (
             {name: tuple(tensor.shape) for name, tensor in state.items()}
-            for state in (self.state_dict(), checkpoint["state_dict"])
+            for state in (self._state(), checkpoint["state_dict"])
         )
         differing = sorted(name for name in own.keys() | other.keys() if own.get(name) != other.get(name))
         if differing:
@@ -95,7 +118,38 @@ class TrainingModule(LightningModule):
         """The loss of a batch, every term logged."""
         losses = self.losses(batch)
         self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
+        self._loss = losses["loss"].detach()
         return losses["loss"]
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Measure the gradient; where it or the loss is not finite, drop it: the step then changes nothing.
+
+        Raises:
+            UserError: more steps in a row than `skipped_steps_limit` were skipped.
+        """
+        gradients = [each.grad for each in _parameters(optimizer) if each.grad is not None]
+        self._norm = torch.nn.utils.get_total_norm(gradients)
+        self.log("optimization/gradient_norm", self._norm)
+        self.log("optimization/skipped_steps", float(self.skipped_steps))
+        if bool(torch.isfinite(self._norm + self._loss)):
+            self._skipped_in_a_row = 0
+            return
+        optimizer.zero_grad()
+        self.skipped_steps += 1
+        self._skipped_in_a_row += 1
+        if self._skipped_in_a_row > self.training_settings.skipped_steps_limit:
+            raise UserError(
+                f"{self.name}: the loss or its gradient was not finite in {self._skipped_in_a_row} steps in "
+                f"a row, until step {self.global_step + 1}: the training diverged; lower its learning rate "
+                "(lr), or set gradient_clip"
+            )
+
+    def configure_gradient_clipping(  # type: ignore[override]
+        self, optimizer: torch.optim.Optimizer, gradient_clip_val: float | None = None, **_: Any
+    ) -> None:
+        """Clip by the norm that was measured."""
+        if gradient_clip_val:
+            torch.nn.utils.clip_grads_with_norm_(_parameters(optimizer), gradient_clip_val, self._norm)
 
     def configure_optimizers(self) -> dict[str, object]:  # type: ignore[override]
         """AdamW with a learning rate a network, and the schedule over optimizer steps."""
@@ -107,6 +161,10 @@ class TrainingModule(LightningModule):
         optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [each for group in optimizer.param_groups for each in group["params"]]
 
 
 def rate_factor(step: int, settings: TrainingSettings) -> float:
