@@ -93,7 +93,7 @@ def test_generated_textures_and_films(
     film, same = tmp_path / "film.gif", tmp_path / "same.gif"
     assert run("zoom", picture, film, *size, "--model", linf, "--seed", "5", "--temperature", "0.8") == 0
     drawing = arbiscale.load_model(linf, "cpu").sample(read_image(picture), seed=5)
-    write_film(same, zoom_frames(drawing, (24, 40), factor=12, frames=2, temperature=0.8), (24, 40), 10)
+    write_film(same, zoom_frames(drawing, (24, 40), factor=12, frames=2, temperature=0.8), 2, (24, 40), 10)
     assert film.read_bytes() == same.read_bytes()
     with Image.open(film) as image:
         first = np.asarray(image.convert("RGB"), int)

@@ -1,6 +1,7 @@
 """From photographs to a folder of crops."""
 
 import hashlib
+import io
 import shutil
 from pathlib import Path
 
@@ -240,3 +241,18 @@ def test_grid_closed_form():
     some = boxes(50, 25, mode="grid", per_photograph=2)
     assert len(some) == 2
     assert set(some) < set(boxes(50, 25, mode="grid"))
+
+
+def test_names_of_any_bytes_and_length(
+    raw: Path, tmp_path: Path, crop_settings: CropSettings, split_settings: SplitSettings
+) -> None:
+    deep = "/".join(["album" * 28, "photo" * 25]) + ".png"
+    for shade, name in enumerate(["new\nline.png", deep]):
+        stored = io.BytesIO()
+        Image.new("RGB", (64, 64), (shade, 90, 9)).save(stored, "PNG")
+        add(raw, name, content=stored.getvalue())
+    held_out = split_settings.model_copy(update={"test": ["a", "photo" * 25]})
+    manifest = make_crops(raw, tmp_path / "crops", crop=crop_settings, split=held_out, seed=0)
+    assert not manifest.rejected
+    assert "new\nline" in {crop.scene for crop in manifest.crops}
+    assert all((tmp_path / "crops" / each.file).is_file() for each in manifest.photographs)

@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -35,11 +37,48 @@ def test_metadata_of_a_pillow_image(photo: np.ndarray) -> None:
     assert (drawn.info["exif"], drawn.info["icc_profile"]) == (b"exif", b"profile")
 
 
+@pytest.mark.parametrize("channels", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_arrays_of_any_channels(upscaler: Model, photo: np.ndarray, channels: int, kind: type) -> None:
+    with_alpha = np.concatenate([photo, photo[..., :1] | 1], 2).astype(kind) * (
+        1 if kind == np.uint8 else 257
+    )
+    picked = {0: 0, 1: [0], 2: [0, 3], 3: [0, 1, 2], 4: [0, 1, 2, 3]}[channels]
+    given = with_alpha[..., picked]
+    drawn = upscaler.upscale(given, size=(60, 70))
+    assert (drawn.shape, drawn.dtype) == ((60, 70, *given.shape[2:]), given.dtype)
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float16, torch.float64])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_tensors_keep_their_type(
+    upscaler: Model, photo: np.ndarray, channels: int, kind: torch.dtype
+) -> None:
+    whole = torch.from_numpy(np.concatenate([photo, photo[..., :1]], 2)).permute(2, 0, 1)[:channels]
+    given = whole if kind == torch.uint8 else (whole / 127.5 - 1).to(kind)
+    drawn = upscaler.upscale(given, scale=2)
+    assert (drawn.shape[0], drawn.dtype) == (channels, kind)
+    assert drawn.double().std() > 0.1
+
+
+def test_a_broken_pillow_image_is_a_user_error() -> None:
+    stored = io.BytesIO()
+    Image.effect_noise((64, 64), 50).save(stored, "PNG")
+    truncated = Image.open(io.BytesIO(stored.getvalue()[:-200]))
+    closed = Image.open(io.BytesIO(stored.getvalue()))
+    closed.close()
+    for image in (truncated, closed):
+        with pytest.raises(UserError, match="the picture: cannot be decoded"):
+            to_picture(image)
+
+
 @pytest.mark.parametrize(
     ("image", "said"),
     [
         (np.zeros((4, 4, 3)), "must be uint8 or uint16, not float64"),
-        (np.zeros((4, 4), np.uint8), r"must be \(height, width, 3\), not \(4, 4\)"),
+        (np.zeros((4, 4, 5), np.uint8), r"must have 1 to 4 channels last, not \(4, 4, 5\)"),
+        (np.zeros(4, np.uint8), r"must be \(height, width, 1 or 3\), not \(4,\)"),
+        (torch.ones(3, 4, 4, dtype=torch.int32), r"a tensor must lie in \[-1, 1\], or be uint8"),
         (np.zeros((0, 4, 3), np.uint8), "must be"),
         ([[1, 2, 3]], "must be uint8 or uint16, not list"),
         (torch.zeros(4, 4), r"must be \(3, height, width\)"),

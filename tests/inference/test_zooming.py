@@ -35,7 +35,7 @@ def frames_of(count: int) -> list[np.ndarray]:
 
 def test_a_gif(tmp_path: Path) -> None:
     path = tmp_path / "film.gif"
-    write_film(path, iter(frames_of(5)), (20, 30), 20)
+    write_film(path, iter(frames_of(5)), 5, (20, 30), 20)
     with Image.open(path) as image:
         assert (image.n_frames, image.size, image.info["duration"]) == (5, (30, 20), 50)
         image.seek(4)
@@ -46,7 +46,7 @@ def test_a_gif(tmp_path: Path) -> None:
 def test_an_mp4(tmp_path: Path) -> None:
     ffmpeg = pytest.importorskip("imageio_ffmpeg")
     path = tmp_path / "film.mp4"
-    write_film(path, iter(frames_of(5)), (20, 30), 25)
+    write_film(path, iter(frames_of(5)), 5, (20, 30), 25)
     reader = ffmpeg.read_frames(str(path))
     about = next(reader)
     assert (about["size"], about["fps"], about["codec"]) == ((30, 20), 25, "h264")
@@ -65,7 +65,7 @@ def test_a_film_that_is_not_finished_leaves_nothing(tmp_path: Path, suffix: str)
         raise UserError("enough")
 
     with pytest.raises(UserError, match="enough"):
-        write_film(tmp_path / "new" / f"film{suffix}", frames(), (20, 30), 25)
+        write_film(tmp_path / "new" / f"film{suffix}", frames(), 3, (20, 30), 25)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -75,5 +75,5 @@ def test_without_an_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(UserError, match=r"a\.mp4: needs an encoder; pip install 'arbiscale\[film\]'"):
         check_encoder(Path("a.mp4"))
     with pytest.raises(UserError, match="needs an encoder"):
-        write_film(tmp_path / "a.mp4", iter(frames_of(1)), (20, 30), 25)
+        write_film(tmp_path / "a.mp4", iter(frames_of(1)), 1, (20, 30), 25)
     assert not list(tmp_path.iterdir())

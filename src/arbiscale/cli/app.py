@@ -15,6 +15,7 @@ from arbiscale import __version__
 from arbiscale.cli import drawing, film, presets, project, registry, resume
 from arbiscale.cli import published as checkpoints
 from arbiscale.errors import UserError, extras_named
+from arbiscale.pipeline.signals import Interrupted
 
 OBJECTS_BETWEEN_COLLECTIONS = 10_000  # instead of 700: importing torch and diffusers collects for 0.6 s less
 
@@ -55,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             code = app(arguments, prog_name="arbiscale", standalone_mode=False)
     except UserError as error:
         sys.exit(_fail(str(error), 2))
+    except Interrupted as stopped:
+        sys.exit(128 + stopped.signum)
     except OSError as error:
         if error.filename is None or error.errno not in _OF_PLACES:
             raise

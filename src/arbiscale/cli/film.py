@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -34,9 +34,6 @@ from arbiscale.cli.requests import check_input, check_place, parse_point, parse_
 from arbiscale.errors import UserError
 from arbiscale.pipeline.signals import stop_signals
 from arbiscale.progress import DrawingProgress, drawing_progress
-
-if TYPE_CHECKING:
-    from arbiscale.imaging.picture import Picture
 
 _LONGER_SIDE_PX = 640  # of a frame where --size is not given
 
@@ -77,15 +74,18 @@ def zoom(
         raise UserError(f"{output}: exists; give --overwrite or name another output")
     where = check_runtime(device, model, shipped=True)
 
-    from arbiscale.imaging.formats.film import check_encoder, check_frame, write_film
-    from arbiscale.imaging.reading import read_picture
+    from arbiscale.imaging.formats.film import check_encoder, check_frame, frame_count, write_film
+    from arbiscale.imaging.picture import Picture
+    from arbiscale.imaging.reading import as_srgb, read_picture
 
     check_encoder(output)
     picture = read_picture(source)
     check_input(source, picture.size)
     frame = _frame_size(picture.size, asked)
     check_frame(output, frame)
-    frames = max(2, round(seconds * frames_per_second))
+    for problem in picture.problems:
+        print(f"warning: {source}: {problem}", file=sys.stderr)
+    frames, rate = frame_count(output, seconds, frames_per_second)
 
     began = time.monotonic()
     with stop_signals(), memory_suffices(), drawing_progress(1) as progress:
@@ -95,7 +95,7 @@ def zoom(
         loaded.texture(temperature, seed)  # refused before the work
         latent = loaded.share_of_branch(fidelity) < 1
         drawing = loaded.sample(
-            _opaque(picture),
+            Picture(as_srgb(picture)),
             steps=steps,
             sampler=sampler,
             seed=seed,
@@ -113,7 +113,7 @@ def zoom(
             temperature=temperature,
             fidelity=fidelity,
         )
-        write_film(output, _counted(shown, progress), frame, frames_per_second)
+        write_film(output, _counted(shown, progress), frames, frame, rate)
     print(f"{output}: {frames} frames of {frame[0]}x{frame[1]} px in {time.monotonic() - began:.1f} s")
 
 
@@ -122,10 +122,6 @@ def _frame_size(picture: tuple[int, int], asked: tuple[int, int] | None) -> tupl
     stretch = _LONGER_SIDE_PX / max(picture)
     height, width = asked or (round(picture[0] * stretch), round(picture[1] * stretch))
     return (max(2, height + height % 2), max(2, width + width % 2))
-
-
-def _opaque(picture: Picture) -> Picture:
-    return replace(picture, alpha=None)
 
 
 def _counted(frames: Iterator[Any], progress: DrawingProgress) -> Iterator[Any]:

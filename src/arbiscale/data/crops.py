@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -18,7 +19,7 @@ from arbiscale.data.shards import ShardWriter
 from arbiscale.data.split import scene_of, split_scenes
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_folder, sha256_of
-from arbiscale.imaging.reading import read_image
+from arbiscale.imaging.reading import as_srgb, read_picture
 from arbiscale.imaging.writing import write_image
 from arbiscale.progress import progress
 
@@ -54,6 +55,7 @@ def _spread(length: int, size: int) -> np.ndarray:
     return np.linspace(0, length - size, count).round().astype(int)
 
 
+_LONGEST_STEM_BYTES = 200  # of a held-out photograph's file
 # Held-out photographs come first, so that of two equal ones the copy in training is rejected.
 _ORDER: tuple[Split, ...] = ("test", "validation", "train")
 
@@ -127,7 +129,10 @@ class _Cutter:
 
     def _read(self, photograph: Photograph) -> NDArray[np.uint8]:
         """The pixels; raises UserError where they cannot be used."""
-        pixels = read_image(photograph.path(self.raw))
+        picture = read_picture(photograph.path(self.raw))
+        for problem in picture.problems:
+            print(f"warning: {photograph.name}: {problem}", flush=True)
+        pixels = as_srgb(picture)
         height, width, _ = pixels.shape
         size = self.settings.size_px
         if width < size or height < size:
@@ -156,7 +161,8 @@ class _Cutter:
 
     def _free_file(self, name: str) -> str:
         """`test/NAME.png` for a photograph, numbered where another folder holds one of the same name."""
-        stem = "_".join(PurePosixPath(name).with_suffix("").parts)
+        joined = "_".join(PurePosixPath(name).with_suffix("").parts)
+        stem = os.fsencode(joined)[:_LONGEST_STEM_BYTES].decode(errors="ignore")
         numbered = (f"test/{stem}-{number}.png" for number in itertools.count(2))
         files = itertools.chain([f"test/{stem}.png"], numbered)
         return next(file for file in files if not (self.folder / file).exists())

@@ -60,7 +60,7 @@ class Picture:
             kind = getattr(colour, "dtype", type(colour).__name__)
             raise UserError(f"the picture: must be uint8 or uint16, not {kind}")
         if colour.ndim != 3 or colour.shape[2] not in {1, 3} or not colour.size:
-            raise UserError(f"the picture: must be (height, width, 3), not {colour.shape}")
+            raise UserError(f"the picture: must be (height, width, 1 or 3), not {colour.shape}")
 
     @property
     def size(self) -> Size:

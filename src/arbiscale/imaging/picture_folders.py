@@ -72,5 +72,5 @@ def _reason(path: Path, suffixes: Collection[str]) -> str | None:
 
 
 def _some(paths: list[Path]) -> str:
-    names = ", ".join(path.name for path in sorted(paths)[:3])
+    names = ", ".join(path.name for path in sorted(paths)[:3]).encode(errors="backslashreplace").decode()
     return names if len(paths) <= 3 else f"{names}, ..."

@@ -78,11 +78,17 @@ def draw_sheet(rows: Sequence[Row], title: str = "", credits: Sequence[str] = ()
 
 def shortened(caption: str, width_px: int) -> str:
     """The caption, its end left out where it is wider than this."""
+    caption = _printable(caption)
     font, text = label_font(_CAPTION_PX), caption
     while caption and font.getlength(text) > width_px:
         caption = caption[:-1]
         text = f"{caption}..."
     return text
+
+
+def _printable(text: str) -> str:
+    """A text without line breaks, and without bytes of names that are no text."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _row(row: Row) -> Image.Image:
@@ -113,7 +119,7 @@ def _column(tile: Tile, box: Box | None) -> Image.Image:
 
 def _text(lines: Sequence[str], font_px: int, colour: str) -> Image.Image:
     """Lines of text on white, as wide as they need."""
-    font = label_font(font_px)
+    font, lines = label_font(font_px), [_printable(line) for line in lines]
     line_px = round(font_px * _LINE)
     width = max((math.ceil(font.getlength(line)) for line in lines), default=0)
     block = Image.new("RGB", (max(width, 1), line_px * max(len(lines), 1)), "white")

@@ -131,28 +131,44 @@ def to_picture(image: Any) -> Picture:
         return image
     if isinstance(image, Image.Image):
         return from_pil(image)
-    if isinstance(image, Tensor):
-        batch = image if image.ndim == 4 else image[None]
-        if batch.ndim != 4 or batch.shape[:2] != (1, 3):
-            raise UserError(f"the picture: must be (3, height, width), not {tuple(image.shape)}")
-        if not batch.numel():
-            raise UserError(f"the picture: must hold pixels, not be {tuple(image.shape)}")
-        if not (batch.abs().max() <= 1 + _ROUNDING):  # written so that NaN fails too
-            raise UserError("the picture: a tensor must lie in [-1, 1]")
-        return Picture(to_array(batch.detach(), bits=16))
-    return Picture(image)
+    if not isinstance(image, Tensor):
+        return _from_array(image)
+    batch = image if image.ndim == 4 else image[None]
+    if batch.ndim != 4 or batch.shape[0] != 1 or batch.shape[1] not in _CHANNELS:
+        raise UserError(f"the picture: must be (3, height, width), not {tuple(image.shape)}")
+    if not batch.numel():
+        raise UserError(f"the picture: must hold pixels, not be {tuple(image.shape)}")
+    if image.dtype == torch.uint8:
+        return _from_array(batch[0].permute(1, 2, 0).cpu().contiguous().numpy())
+    if not image.is_floating_point() or not (batch.abs().max() <= 1 + _ROUNDING):  # so that NaN fails too
+        raise UserError("the picture: a tensor must lie in [-1, 1], or be uint8")
+    return _from_array(to_array(batch.detach(), bits=16))
+
+
+_CHANNELS = (1, 2, 3, 4)  # grey or RGB, alone or with alpha
+
+
+def _from_array(pixels: Any) -> Picture:
+    """A picture of (height, width), or (height, width, channels), the last for alpha where they are even."""
+    whole = pixels[..., None] if isinstance(pixels, np.ndarray) and pixels.ndim == 2 else pixels
+    if not isinstance(whole, np.ndarray) or whole.ndim != 3 or whole.shape[2] in {1, 3}:
+        return Picture(whole)
+    if whole.shape[2] not in _CHANNELS:
+        raise UserError(f"the picture: must have 1 to 4 channels last, not {pixels.shape}")
+    return Picture(np.ascontiguousarray(whole[..., :-1]), np.ascontiguousarray(whole[..., -1]))
 
 
 def like(image: Any, samples: Pixels, metadata: Metadata) -> Any:
-    """Samples (height, width, 3 or 4) as what an image is: a tensor, a PIL image or an array."""
+    """Samples (height, width, channels) as what an image is: a tensor, a PIL image or an array."""
     if isinstance(image, Tensor):
-        signed = to_tensor(samples).to(image.device, torch.float32)
-        return signed if image.ndim == 4 else signed[0]
+        whole = torch.from_numpy(samples).permute(2, 0, 1)[None].contiguous()
+        drawn = whole if image.dtype == torch.uint8 else to_tensor(samples)
+        return (drawn if image.ndim == 4 else drawn[0]).to(image)
     if not isinstance(image, Image.Image):
-        return samples
+        return samples[..., 0] if isinstance(image, np.ndarray) and image.ndim == 2 else samples
     if samples.dtype == np.uint16 and samples.shape[2] > 1:  # of which Pillow has only grey
         samples = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    drawn = Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
-    kept = {"icc_profile": metadata.icc_profile, "exif": metadata.exif}
-    drawn.info.update({name: value for name, value in kept.items() if value})
-    return drawn
+    shown = Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
+    kept = {"icc_profile": metadata.icc_profile, "exif": metadata.exif, "xmp": metadata.xmp}
+    shown.info.update({name: value for name, value in kept.items() if value})
+    return shown

@@ -131,8 +131,9 @@ class Model(ABC):
         """Upscale a picture.
 
         Args:
-            image: a PIL image; uint8 or uint16 (height, width, 3); or a tensor (3, height, width) or
-                (1, 3, height, width) in [-1, 1].
+            image: a PIL image; uint8 or uint16 (height, width) or (height, width, channels); or a tensor
+                (channels, height, width) or (1, channels, height, width), in [-1, 1] or uint8. Channels
+                are grey or RGB, with or without alpha: 1 to 4.
             scale: output / input, one factor or (vertical, horizontal).
             size: (height, width) of the output in pixels, instead of a scale.
             steps: sampling steps; None = the model's own.

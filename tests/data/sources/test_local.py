@@ -1,6 +1,7 @@
 """Photographs of the installed packages and of the user's folder."""
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,19 @@ def test_folder_is_searched_recursively(mixed: Path, tmp_path: Path):
         assert photograph.sha256 == hashlib.sha256(copy.read_bytes()).hexdigest()
         assert photograph.scene is photograph.unfit_for_test is None
     assert str(mixed) not in (tmp_path / "raw/sources.json").read_text()
+
+
+def test_what_cannot_be_used_is_left_out_and_said(
+    mixed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (mixed / "broken.png").symlink_to("nowhere.png")
+    (mixed / os.fsdecode(b"lat\xe4in.png")).write_bytes((mixed / "a.png").read_bytes())
+    os.mkfifo(mixed / "pipe.png")
+    (tmp_path / "copies").mkdir()
+    assert len(folder.fetch(FolderSettings(path=str(mixed)), tmp_path / "copies")) == 6
+    said = capsys.readouterr().out
+    for reason in ("1 broken links", "1 no regular files", "1 with names that are no UTF-8", "2 hidden"):
+        assert reason in said
 
 
 def test_relative_folder_counts_from_the_repository(

@@ -32,6 +32,9 @@ def fetch(settings: FolderSettings, folder: Path) -> list[Photograph]:
     if folder.resolve().is_relative_to(original.resolve()):
         raise UserError(f"{key}: also holds the pipeline's own pictures; name a folder of photographs only")
     found = find_pictures(original, PHOTOGRAPH_SUFFIXES)
+    for path in [each for each in found.files if not _is_text(str(each))]:  # no JSON holds such a name
+        found.files.remove(path)
+        found.leave_out(path, "with names that are no UTF-8")
     names = [path.relative_to(original).as_posix() for path in found.files]
     if found.left_out:
         print(f"{key}: {found.summary()}", flush=True)
@@ -39,6 +42,10 @@ def fetch(settings: FolderSettings, folder: Path) -> list[Photograph]:
         suffixes = ", ".join(sorted(PHOTOGRAPH_SUFFIXES))
         raise UserError(f"{key}: holds no picture ({suffixes}); name the folder that holds your photographs")
     return [_copy(original / name, name, folder) for name in names]
+
+
+def _is_text(name: str) -> bool:
+    return name.encode(errors="ignore").decode() == name
 
 
 def _copy(original: Path, name: str, folder: Path) -> Photograph:

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from arbiscale.errors import UserError
-from arbiscale.files import atomic_file, no_empty_folders
+from arbiscale.files import atomic_file, new_file, no_empty_folders
 from arbiscale.imaging.coordinates import Size
 
 Frame = NDArray[np.uint8]
 
 LARGEST_SIDE_PX = 8192  # of a frame, which is drawn as a whole; H.264 ends not far beyond
+_SHORTEST_MS = 20  # of a GIF's frame: viewers slow down what is faster
+_COLOURS = [  # as players take HD for: converted so, and said in the file
+    *("-vf", "scale=out_color_matrix=bt709:out_range=tv:sws_flags=accurate_rnd+full_chroma_int"),
+    *("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"),
+]
 _QUALITY = 18  # of x264, its constant rate factor: hardly to be told from the frames
 
 
@@ -42,12 +49,20 @@ def check_frame(path: Path, size: Size) -> None:
         )
 
 
-def write_film(path: Path, frames: Iterator[Frame], size: Size, frames_per_second: int) -> None:
-    """Write frames (height, width, 3) of one size as H.264 or GIF, whole or not at all.
+def frame_count(path: Path, seconds: float, frames_per_second: int) -> tuple[int, int]:
+    """How many frames a film of so many seconds has, and how many a second: a GIF holds at most 50."""
+    if path.suffix.lower() == ".gif":
+        frames_per_second = min(frames_per_second, 1000 // _SHORTEST_MS)
+    return max(2, round(seconds * frames_per_second)), frames_per_second
+
+
+def write_film(path: Path, frames: Iterator[Frame], count: int, size: Size, frames_per_second: int) -> None:
+    """Write 8-bit sRGB frames (height, width, 3) of one size as H.264 or GIF, whole or not at all.
 
     Args:
         path: `.mp4` or `.gif`.
         frames: in their order.
+        count: of the frames.
         size: (height, width) of each, even for `.mp4`.
         frames_per_second: of the film.
 
@@ -56,17 +71,19 @@ def write_film(path: Path, frames: Iterator[Frame], size: Size, frames_per_secon
     """
     check_encoder(path)
     check_frame(path, size)
+    if path.suffix.lower() == ".gif":
+        with new_file(path) as stream:
+            _write_gif(stream, frames, count, frames_per_second)
+        return
     with no_empty_folders(path), atomic_file(path) as temporary:
-        if path.suffix.lower() == ".gif":
-            _write_gif(temporary, frames, frames_per_second)
-        else:
-            _write_mp4(temporary, frames, size, frames_per_second)
+        _write_mp4(temporary, frames, size, frames_per_second)
 
 
-def _write_gif(path: Path, frames: Iterator[Frame], frames_per_second: int) -> None:
+def _write_gif(stream: BinaryIO, frames: Iterator[Frame], count: int, frames_per_second: int) -> None:
     images = (Image.fromarray(frame).quantize(dither=Image.Dither.FLOYDSTEINBERG) for frame in frames)
-    milliseconds = max(20, round(1000 / frames_per_second))  # viewers slow down what is faster
-    next(images).save(path, save_all=True, append_images=images, duration=milliseconds, loop=0)
+    ends = [10 * round(100 * index / frames_per_second) for index in range(count + 1)]  # in whole 10 ms
+    durations = [stop - start for start, stop in itertools.pairwise(ends)]
+    next(images).save(stream, "GIF", save_all=True, append_images=images, duration=durations, loop=0)
 
 
 def _write_mp4(path: Path, frames: Iterator[Frame], size: Size, frames_per_second: int) -> None:
@@ -74,7 +91,7 @@ def _write_mp4(path: Path, frames: Iterator[Frame], size: Size, frames_per_secon
     import imageio_ffmpeg
 
     raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[1]}x{size[0]}", "-r", str(frames_per_second)]
-    coded = ["-an", "-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", str(_QUALITY)]
+    coded = ["-an", "-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", str(_QUALITY), *_COLOURS]
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", *raw, "-i", "-", *coded, str(path)]
     with tempfile.TemporaryFile() as messages:
         # In a session of its own, so that Ctrl-C reaches only this process, which then ends that one.
