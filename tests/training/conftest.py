@@ -107,6 +107,9 @@ def training_settings() -> Callable[..., TrainingSettings]:
 def runtime() -> RuntimeSettings:
     return RuntimeSettings(
         device="cpu",
+        devices=1,
+        num_nodes=1,
+        accumulate=1,
         threads=0,
         workers=0,
         log_every_steps=1,

@@ -29,7 +29,7 @@ def averaging(module: Two, decay: float) -> WeightAveraging:
 def step(average: WeightAveraging, module: Two, value: float) -> None:
     module.learns.data.fill_(value)
     nothing: Any = None
-    average.on_train_batch_end(nothing, nothing, nothing, nothing, 0)
+    average.on_step_end(nothing, nothing, nothing)
 
 
 def test_the_average_in_closed_form() -> None:

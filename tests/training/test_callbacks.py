@@ -43,6 +43,7 @@ def at_step(step: int, max_steps: int = 10) -> Any:
     return SimpleNamespace(
         global_step=step,
         max_steps=max_steps,
+        strategy=SimpleNamespace(broadcast=lambda value: value),
     )
 
 
@@ -72,7 +73,7 @@ def test_validation_of_the_averaged_weights(drawer: Drawer, recorder: Any) -> No
     drawer.train()
     for step in range(1, 11):
         torch.manual_seed(step)
-        validations.on_train_batch_end(at_step(step), drawer, None, None, 0)
+        validations.on_step_end(at_step(step), drawer, None)
     assert recorder.steps_of("validation/weight") == [4, 8, 10]
     assert {metrics["validation/weight"] for _, metrics in recorder.metrics} == {2.0}
     assert len({metrics["validation/drawn"] for _, metrics in recorder.metrics}) == 1  # curves compare

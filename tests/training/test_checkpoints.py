@@ -13,9 +13,9 @@ from arbiscale.training.checkpoints import WholeCheckpoints
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_former_one(tmp_path: Path) -> None:
     path = tmp_path / "step-000000003.ckpt"
-    WholeCheckpoints().save_checkpoint({"global_step": 3}, path)
+    WholeCheckpoints().write({"global_step": 3}, path)
     with pytest.raises(Exception, match="pickle"):
-        WholeCheckpoints().save_checkpoint({"global_step": lambda: 6}, path)
+        WholeCheckpoints().write({"global_step": lambda: 6}, path)
     assert torch.load(path) == {"global_step": 3}
     assert list(tmp_path.iterdir()) == [path]
 
@@ -27,11 +27,11 @@ def test_a_state_that_is_not_finite_is_refused(tmp_path: Path, poison: float) ->
         "optimizer_states": [{"m": torch.ones(2)}],
     }
     path = tmp_path / "step-000000001.ckpt"
-    WholeCheckpoints().save_checkpoint(state, path)
+    WholeCheckpoints().write(state, path)
     before = path.read_bytes()
     state["optimizer_states"][0]["m"][1] = poison
     with pytest.raises(UserError, match=r"optimizer_states\.0\.m is not finite"):
-        WholeCheckpoints().save_checkpoint(state, path)
+        WholeCheckpoints().write(state, path)
     assert path.read_bytes() == before
 
 

@@ -172,8 +172,8 @@ def test_curves_and_pictures_are_recorded_at_their_steps(
         (3, "validation/samples"),
         (6, "validation/samples"),
     ]
-    rates = {key for _, metrics in recorder.metrics for key in metrics if key.startswith("lr-")}
-    assert len(rates) == 2  # denoiser and decoder
+    rates = {key for _, metrics in recorder.metrics for key in metrics if key.startswith("lr/")}
+    assert rates == {"lr/denoiser", "lr/decoder"}
     assert not any("epoch" in metrics for _, metrics in recorder.metrics)
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ from torch import Tensor, nn
 
 from arbiscale.config.training import TrainingSettings
 from arbiscale.errors import StateMismatchError
+from arbiscale.imaging.draws import shares
 from arbiscale.training.module import TrainingModule, Validation, derive_seed, rate_factor
 
 SettingsMaker = Callable[..., TrainingSettings]
@@ -72,16 +74,18 @@ def test_each_network_learns_at_its_own_rate(training_settings: SettingsMaker) -
     assert groups[1] == ([module.b.weight], 0.01, 0.3)
 
 
-def test_every_term_is_logged(training_settings: SettingsMaker, monkeypatch: pytest.MonkeyPatch) -> None:
-    module, logged = TwoNetworks(training_settings()), {}
-    monkeypatch.setattr(module, "log_dict", logged.update)
-    loss = module.training_step(torch.ones(1, 2), 0)
-    assert loss.requires_grad
-    assert {name: value.requires_grad for name, value in logged.items()} == {
-        "train/loss": False,
-        "train/other": False,
-    }
-    assert logged["train/other"] == 2
+def test_a_step_keeps_the_means_of_its_parts(training_settings: SettingsMaker) -> None:
+    module = TwoNetworks(training_settings())
+    module.trainer = Mock(world_size=1)
+    module.shares = shares(2, 1, 0, 2)
+    loss = module.training_step(torch.ones(1, 2), 2)
+    module.training_step(torch.full((1, 2), 3.0), 3)
+    loss.backward()
+    module.on_before_optimizer_step(torch.optim.SGD(module.a.parameters()))
+    assert module.step_values["train/other"] == 4
+    assert not torch.as_tensor(module.step_values["train/loss"]).requires_grad
+    assert module.step_values["optimization/gradient_norm"] == pytest.approx(6**0.5)
+    assert module.step_values["optimization/skipped_steps"] == 0
 
 
 def test_seeds_are_the_same_everywhere_and_different_for_every_part() -> None:
@@ -96,7 +100,7 @@ def test_seeds_are_the_same_everywhere_and_different_for_every_part() -> None:
 def test_a_checkpoint_of_other_networks_is_refused(training_settings: SettingsMaker) -> None:
     module = TwoNetworks(training_settings())
     state = module.state_dict()
-    module.on_load_checkpoint({"state_dict": state})
+    module.on_load_checkpoint({"state_dict": state, "global_step": 1})
     name = sorted(state)[0]
     for changed in ({**state, name: torch.zeros(99)}, {**state, "more": torch.zeros(1)}):
         with pytest.raises(StateMismatchError, match=f"{name}: \\(99,\\)|more: \\(1,\\), wanted none"):

@@ -11,6 +11,9 @@ class RuntimeSettings(Section):
     """Device, workers, intervals and the tracking server."""
 
     device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")
+    devices: int = Field(ge=1)  # of a node, that train together
+    num_nodes: int = Field(ge=1)
+    accumulate: int = Field(ge=1)  # parts that a device computes its share of a batch in
     threads: int = Field(ge=0)  # 0 = torch's own choice
     workers: int = Field(ge=0, le=256)
     log_every_steps: int = Field(ge=1)

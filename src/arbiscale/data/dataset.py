@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from arbiscale.data.augmentation import Augmentation
 from arbiscale.data.manifest import read_manifest
 from arbiscale.data.shards import StoredCrops
 from arbiscale.errors import UserError
+from arbiscale.imaging.draws import Share
 from arbiscale.imaging.pixels import to_tensor
 
 
@@ -100,13 +101,21 @@ def training_streams(
 
 
 def training_batches(
-    dataset: Dataset[Tensor], batch_size: int, batches: Iterable[int], workers: int
+    dataset: Dataset[Tensor],
+    batch_size: int,
+    batches: Iterable[int],
+    workers: int,
+    shares: Sequence[Share] = (),
 ) -> DataLoader[Tensor]:
-    """The batches of these numbers, each of consecutive samples, the same for any number of workers."""
-    starts = (batch * batch_size for batch in batches)
+    """The batches of these numbers, each of consecutive samples, the same for any number of workers.
+
+    Where a process computes but some of each batch, its shares come one after the other.
+    """
+    parts = shares or [Share(0, batch_size, batch_size)]
+    starts = ((batch * batch_size + part.first, part.count) for batch in batches for part in parts)
     return DataLoader(
         dataset,
-        batch_sampler=(list(range(start, start + batch_size)) for start in starts),
+        batch_sampler=(list(range(start, start + count)) for start, count in starts),
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from arbiscale.config.diffusion import ProcessSettings
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.errors import UserError
+from arbiscale.imaging.draws import integers
 
 
 class Process(nn.Module, ABC):
@@ -59,7 +60,7 @@ class Process(nn.Module, ABC):
 
     def draw_timesteps(self, count: int) -> Tensor:
         """Uniform timesteps, shape (count,), from the global random state."""
-        return torch.randint(self.timesteps, (count,), device=self.levels.device)
+        return integers(self.timesteps, count, self.levels.device)
 
     @abstractmethod
     def start(self, noise: Tensor, condition: Tensor | None) -> Tensor:

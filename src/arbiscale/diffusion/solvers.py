@@ -25,6 +25,7 @@ from torch import Tensor
 
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.errors import UserError
+from arbiscale.imaging.draws import normal_like
 
 # (index of the step, noisy latent, estimate of z_0) -> the latent at the step's end
 Step = Callable[[int, Tensor, Tensor], Tensor]
@@ -87,8 +88,7 @@ def _ddim(starts: Tensor, ends: Tensor, eta: float, generator: torch.Generator |
         if not eta:
             return end.sqrt() * clean + (1 - end).sqrt() * noise
         variance = eta**2 * (1 - end) / (1 - start) * (1 - start / end)
-        device = generator.device if generator else noisy.device
-        fresh = torch.randn(noisy.shape, generator=generator, device=device).to(noisy)
+        fresh = normal_like(noisy, generator)
         kept = (1 - end - variance).clamp(min=0)  # rounding
         return end.sqrt() * clean + kept.sqrt() * noise + variance.sqrt() * fresh
 

@@ -9,6 +9,7 @@ from diffusers.models.autoencoders.vae import Encoder as ResidualEncoder
 from torch import Tensor, nn
 
 from arbiscale.config.autoencoder import AutoencoderNetworkSettings
+from arbiscale.imaging.draws import normal_like
 
 
 class Encoder(nn.Module):
@@ -70,9 +71,7 @@ class Posterior:
         """A draw; the point itself for a deterministic encoder."""
         if self.logvar is None:
             return self.mean
-        noise = torch.randn(
-            self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype
-        )
+        noise = normal_like(self.mean, generator)
         return self.mean + noise * torch.exp(0.5 * self.logvar)
 
     def kl(self) -> Tensor:

@@ -82,6 +82,11 @@ class State:
         ]
 
 
+def state_folder(stage: str, fingerprint: str) -> Path:
+    """Where a stage with these inputs keeps its state."""
+    return repository_root() / ".resume" / stage / fingerprint
+
+
 def states() -> list[State]:
     """Every paused state of the repository, by stage and age, the newest first."""
     folders = (folder for folder in (repository_root() / ".resume").glob("*/*") if folder.is_dir())
@@ -126,7 +131,7 @@ def resumable(stage: str, fingerprint: str) -> Iterator[State]:
     Raises:
         UserError: the folder cannot be written.
     """
-    folder = repository_root() / ".resume" / stage / fingerprint
+    folder = state_folder(stage, fingerprint)
     lock = FileLock(_lock_file(folder))  # the operating system lets go of it when a process ends
     with named_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)

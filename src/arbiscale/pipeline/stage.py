@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,10 +19,12 @@ from arbiscale.errors import StateMismatchError, UserError, extras_named
 from arbiscale.files import content_hash, write_json
 from arbiscale.pipeline.curves import write_curves
 from arbiscale.pipeline.fingerprint import StageInputs, definitions, only_tracked, stage_inputs
-from arbiscale.pipeline.resume import State, resumable, resumable_runs
+from arbiscale.pipeline.resume import State, resumable, resumable_runs, state_folder
 from arbiscale.pipeline.signals import Interrupted, stop_signals
 from arbiscale.tracking.environment import experiment_state, git_state, machine_state
+from arbiscale.tracking.journal import Journal
 from arbiscale.tracking.store import StageRun, Store, open_store
+from arbiscale.training.processes import process_rank
 
 MADE_WITH: tuple[str, ...] = ("git_commit", "code_sha256", "python", "torch")
 
@@ -60,7 +63,10 @@ class Stage:
     def remember(self, name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What was measured at the first attempt; a resumed stage goes on with the same numbers."""
         path = self.scratch / f"{name}.json"
-        if not path.exists():
+        if process_rank(self.runtime):
+            while not path.exists():  # the first process measures
+                time.sleep(0.1)
+        elif not path.exists():
             write_json(path, measure())
         return dict(json.loads(path.read_text(encoding="utf-8")))
 
@@ -94,11 +100,30 @@ def run_stage(name: str, body: Callable[[Stage], None], *, upstream: Sequence[st
         sys.exit(128 + stopped.signum)
 
 
+def _take_part(name: str, body: Callable[[Stage], None], runtime: RuntimeSettings) -> None:
+    """Execute a training's body in one of the further processes: it records nothing and writes nothing.
+
+    `fit` ends the process where the first one goes on alone.
+    """
+    inputs = stage_inputs(name, runtime.weights_dir)
+    with tempfile.TemporaryDirectory() as temporary:
+        run = StageRun("", "", time.time(), False, Journal(Path(temporary)))
+        store = open_store(runtime.mlflow_uri)
+        body(
+            Stage(
+                name, Path("params.yaml"), runtime, inputs, store, run, state_folder(name, inputs.fingerprint)
+            )
+        )
+
+
 def _execute(
     name: str, body: Callable[[Stage], None], upstream: Sequence[str], check_signals: Callable[[], None]
 ) -> None:
     params_path = Path("params.yaml")
     runtime = check_params(params_path).runtime
+    if process_rank(runtime):
+        _take_part(name, body, runtime)
+        return
     store = open_store(runtime.mlflow_uri)
     _sync(store)
     inputs = stage_inputs(name, runtime.weights_dir)

@@ -9,6 +9,7 @@ from arbiscale.config.align import AlignSettings
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.config.training import TrainingSettings
 from arbiscale.imaging.coordinates import crop, random_region
+from arbiscale.imaging.draws import normal_like
 from arbiscale.losses.grid import grid_loss
 from arbiscale.losses.image import ImageLoss
 from arbiscale.losses.reduction import clamped_snr_weight, per_sample, weighted_mean
@@ -111,7 +112,7 @@ class TimestepAlignment(AlignmentTraining):
         pair, latent = self.encode(images)
         process = self.model.process
         timestep = process.draw_timesteps(len(latent))
-        start = process.start(torch.randn_like(latent), pair.condition)
+        start = process.start(normal_like(latent), pair.condition)
         noisy = process.add_noise(latent, start, timestep)
         prediction = self.model.denoiser(noisy, timestep, pair.condition)
         estimate = process.estimate_latent(prediction, noisy, timestep)
@@ -137,7 +138,7 @@ class SampleAlignment(AlignmentTraining):
     def losses(self, images: Tensor) -> dict[str, Tensor]:
         """The image loss at the end of the chain; the latent's error is only recorded."""
         pair, latent = self.encode(images)
-        start, first_step = torch.randn_like(latent), 0
+        start, first_step = normal_like(latent), 0
         if pair.condition is None:
             first_step = self.sampling.steps - self.gradient_steps
             timesteps, _ = self.model.process.chain(self.sampling)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from arbiscale.config.autoencoder import AutoencoderSettings
 from arbiscale.imaging.coordinates import crop, random_region
+from arbiscale.imaging.draws import uniform
 from arbiscale.imaging.resize import resize, shrink
 from arbiscale.imaging.sheets import comparison
 from arbiscale.losses.adversarial import PatchDiscriminator, discriminator_loss, generator_loss
@@ -90,4 +91,4 @@ class AutoencoderTraining(TrainingModule):
     def _kept(self, count: int, device: torch.device) -> Tensor | None:
         """1 for samples whose latent is read, 0 for the others, shape (count,); None = all are."""
         share = self.settings.latent_dropout
-        return (torch.rand(count, device=device) >= share).float() if share else None
+        return (uniform(count, device) >= share).float() if share else None

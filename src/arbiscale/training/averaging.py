@@ -7,14 +7,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from arbiscale.training.module import TrainingModule
+from arbiscale.training.step_callback import StepCallback
 
 
-class WeightAveraging(Callback):
+class WeightAveraging(StepCallback):
     """Averages the weights after every step; the decay warms up as (1 + n) / (10 + n).
 
     Lightning's callback of this name would copy the whole module, the frozen networks of the loss included,
@@ -37,7 +38,7 @@ class WeightAveraging(Callback):
         """Follow the weights to their device; the counter stays on the CPU, where reading it is free."""
         self._average.module.to(pl_module.device)
 
-    def on_train_batch_end(self, *_: Any, **__: Any) -> None:
+    def on_step_end(self, *_: Any) -> None:
         """Move the averages towards the weights."""
         self._average.update_parameters(self._live)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from arbiscale.progress import LongTask
 from arbiscale.training.averaging import WeightAveraging
 from arbiscale.training.module import Recorder, derive_seed
+from arbiscale.training.step_callback import StepCallback, is_due
 
 
 class StepSeeds(Callback):
@@ -26,7 +27,7 @@ class StepSeeds(Callback):
         torch.manual_seed(derive_seed(self.seed, pl_module.name, batch))
 
 
-class Validations(Callback):
+class Validations(StepCallback):
     """Validates on held-out crops with averaged weights, and records values and pictures."""
 
     def __init__(
@@ -40,7 +41,7 @@ class Validations(Callback):
         self.best: float | None = None  # the higher, the better
         self.best_step: int | None = None
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, *_: Any, **__: Any) -> None:
+    def on_step_end(self, trainer: Trainer, pl_module: Any, outputs: Any) -> None:
         """Validate after every so many steps and after the last."""
         if not is_due(trainer, self.every_steps):
             return
@@ -55,7 +56,7 @@ class Validations(Callback):
         )
         for name, image in result.images.items():
             self.recorder.log_image(f"validation/{name}", image, step)
-        figure = result.figure
+        figure = trainer.strategy.broadcast(result.figure)  # all processes agree on which is the best
         if figure is not None and math.isfinite(figure) and (self.best is None or figure > self.best):
             self.best, self.best_step = figure, step
 
@@ -68,40 +69,55 @@ class Validations(Callback):
         self.best, self.best_step = state_dict["best"], state_dict["best_step"]
 
 
+class Curves(StepCallback):
+    """Records losses, rates and the health of a step at intervals, before the step's state is written."""
+
+    def __init__(self, recorder: Recorder, every_steps: int) -> None:
+        self.recorder = recorder
+        self.every_steps = every_steps
+
+    def on_step_end(self, trainer: Trainer, pl_module: Any, outputs: Any) -> None:
+        """Record under the number of the step, from 0 on."""
+        if trainer.global_step % self.every_steps:
+            return
+        (optimizer,) = trainer.optimizers
+        names = pl_module.learning().keys()
+        rates = {f"lr/{name}": group["lr"] for name, group in zip(names, optimizer.param_groups, strict=True)}
+        values = {name: float(value) for name, value in pl_module.step_values.items()}
+        self.recorder.log_metrics(values | rates, trainer.global_step - 1)
+
+
 _LOSS_STEPS = 10  # between readings of the loss, which wait for the accelerator
 
 
-class StepProgress(Callback):
+class StepProgress(StepCallback):
     """Shows steps done, the loss, steps a second and the time left; measures throughput."""
 
-    def __init__(self, name: str, batch_size: int, log_every_steps: int) -> None:
+    def __init__(self, name: str, batch_size: int, recorder: Recorder, log_every_steps: int) -> None:
         self.name = name
         self.batch_size = batch_size
+        self.recorder = recorder
         self.log_every_steps = log_every_steps
         self._task: LongTask | None = None
 
     def on_train_start(self, trainer: Trainer, *_: Any) -> None:
         """Start the clock at the first step of this process (after a resume: not at zero)."""
+        super().on_train_start(trainer)
         self._loss = ""
         self._task = LongTask(self.name, trainer.max_steps, "steps", done=trainer.global_step)
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, *_: Any, **__: Any) -> None:
+    def on_step_end(self, trainer: Trainer, pl_module: Any, outputs: Any) -> None:
         """Advance the progress bar."""
         assert self._task is not None
         step = trainer.global_step
         if is_due(trainer, _LOSS_STEPS):
             self._loss = f"loss {float(outputs['loss']):.4f}"
         self._task.advance(step - self._task.done, self._loss)
-        if trainer.logger and step % self.log_every_steps == 0:
+        if step % self.log_every_steps == 0:
             images_per_second = self._task.rate * self.batch_size
-            trainer.logger.log_metrics({"throughput/images_per_second": images_per_second}, step)
+            self.recorder.log_metrics({"throughput/images_per_second": images_per_second}, step)
 
     def teardown(self, *_: Any, **__: Any) -> None:
         """End the progress bar, also after a failure."""
         if self._task is not None:
             self._task.stop()
-
-
-def is_due(trainer: Trainer, every_steps: int) -> bool:
-    """Whether the step is one of every so many, or the last."""
-    return trainer.global_step % every_steps == 0 or trainer.global_step == trainer.max_steps

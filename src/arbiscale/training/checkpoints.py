@@ -19,17 +19,19 @@ from torch import Tensor
 
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_file
-from arbiscale.training.callbacks import Validations, is_due
+from arbiscale.training.callbacks import Validations
 from arbiscale.training.checkpoint_files import BEST, checkpoint_file, checkpoints
+from arbiscale.training.step_callback import StepCallback, is_due
 
 KEPT = 3
 
 
-class Checkpoints(Checkpoint):
+class Checkpoints(StepCallback, Checkpoint):
     """Keeps the last three states and the best; a state that cannot be written is a warning.
 
     A signal that stops the process is held back until the step is done and its state is written; a second
-    one takes effect at once. After an exception, too, the state is written, unless weights were changing.
+    one takes effect at once. After an exception, too, the state is written, unless weights were changing or
+    other processes would have to take part.
     """
 
     def __init__(self, folder: Path, every_steps: int, validations: Validations) -> None:
@@ -39,8 +41,9 @@ class Checkpoints(Checkpoint):
         self._consistent = False
         self._signals = HeldBackSignals()
 
-    def on_train_start(self, *_: Any) -> None:
+    def on_train_start(self, trainer: Trainer, *_: Any) -> None:
         """From here on there is a state to write."""
+        super().on_train_start(trainer)
         self._consistent = True
         self._signals.hold_back()
 
@@ -48,19 +51,25 @@ class Checkpoints(Checkpoint):
         """The weights are about to change."""
         self._consistent = False
 
-    def on_train_batch_end(self, trainer: Trainer, *_: Any, **__: Any) -> None:
-        """Write the state where it is due; then let a signal through that came meanwhile."""
+    def on_step_end(self, trainer: Trainer, pl_module: Any, outputs: Any) -> None:
+        """Write the state where it is due; then let a signal through that came meanwhile, to any process."""
         self._consistent = True
         best = self.validations.best_step == trainer.global_step
-        if best or self._signals.pending or is_due(trainer, self.every_steps):
+        signum = self._signals.pending or 0
+        if trainer.world_size > 1:
+            numbers = torch.tensor(signum, device=pl_module.device)
+            signum = int(trainer.strategy.reduce(numbers, reduce_op="max"))
+        if best or signum or is_due(trainer, self.every_steps):
             self._write(trainer, best)
-        if self._signals.pending:
-            self._signals.let_through()
+        if signum:
+            self._signals.let_through(signum)
 
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
         """Write the state of the last whole step; not where the training itself found it to be bad."""
         self._signals.hold_back_no_more()
-        if self._consistent and not isinstance(exception, UserError):
+        there = checkpoint_file(self.folder, trainer.global_step).exists()
+        alone = trainer.world_size == 1
+        if self._consistent and alone and not there and not isinstance(exception, UserError):
             self._write(trainer)
 
     def on_train_end(self, *_: Any) -> None:
@@ -68,18 +77,14 @@ class Checkpoints(Checkpoint):
         self._signals.let_through()
 
     def _write(self, trainer: Trainer, best: bool = False) -> None:
+        """In all processes; the first one writes."""
         path = checkpoint_file(self.folder, trainer.global_step)
-        try:
-            if not path.exists():
-                trainer.save_checkpoint(path)
+        trainer.save_checkpoint(path)
+        if trainer.is_global_zero and path.exists():
             if best:
                 self._link_as_best(path, trainer.global_step)
-        except (UserError, RuntimeError) as error:  # torch's writer has RuntimeErrors
-            reason = str(error).partition("\n")[0]
-            print(f"WARNING: {path}: not written, training goes on ({reason})", file=sys.stderr, flush=True)
-            return
-        for old in checkpoints(self.folder)[KEPT:]:
-            old.unlink(missing_ok=True)
+            for old in checkpoints(self.folder)[KEPT:]:
+                old.unlink(missing_ok=True)
 
     def _link_as_best(self, path: Path, step: int) -> None:
         best = checkpoint_file(self.folder, step, BEST)
@@ -97,6 +102,14 @@ class WholeCheckpoints(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
+        """Write a checkpoint; where that is impossible, warn: other processes wait for this one."""
+        try:
+            self.write(checkpoint, Path(path))
+        except (UserError, RuntimeError) as error:  # torch's writer has RuntimeErrors
+            reason = str(error).partition("\n")[0]
+            print(f"WARNING: {path}: not written, training goes on ({reason})", file=sys.stderr, flush=True)
+
+    def write(self, checkpoint: dict[str, Any], path: Path) -> None:
         """Write a checkpoint; a reader sees the former one or the whole new one.
 
         Raises:
@@ -105,7 +118,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         for name, tensor in _tensors(checkpoint):
             if tensor.is_floating_point() and not tensor.isfinite().all():
                 raise UserError(f"{name} is not finite")
-        with atomic_file(Path(path)) as temporary:
+        with atomic_file(path) as temporary:
             torch.save(checkpoint, temporary)
 
 
@@ -138,11 +151,11 @@ class HeldBackSignals:
             signal.signal(signum, handler)
         self._handlers = {}
 
-    def let_through(self) -> None:
-        """Put the former handlers in place again, and let them act on what came meanwhile."""
+    def let_through(self, signum: int | None = None) -> None:
+        """Put the former handlers in place again, and let them act on this signal, or what came meanwhile."""
         self.hold_back_no_more()
-        if self.pending is not None:
-            signum, self.pending = self.pending, None
+        signum, self.pending = signum or self.pending, None
+        if signum:
             signal.raise_signal(signum)
 
     def _note(self, signum: int, frame: FrameType | None) -> None:

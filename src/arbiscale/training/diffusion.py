@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from arbiscale.config.sampling import Sampler, SamplingSettings
 from arbiscale.config.training import TrainingSettings
 from arbiscale.diffusion.process import Process
+from arbiscale.imaging.draws import normal_like
 from arbiscale.imaging.sheets import comparison
 from arbiscale.losses.reduction import per_sample
 from arbiscale.models.latent_diffusion import LatentDiffusion
@@ -57,7 +58,7 @@ class DiffusionTraining(TrainingModule):
     def _errors(self, pair: ImagePair, latent: Tensor, timestep: Tensor) -> Tensor:
         """Mean error of each sample's prediction, shape (batch,)."""
         process = self.model.process
-        start = process.start(torch.randn_like(latent), pair.condition)
+        start = process.start(normal_like(latent), pair.condition)
         noisy = process.add_noise(latent, start, timestep)
         prediction = self.model.denoiser(noisy, timestep, pair.condition)
         return per_sample(prediction - process.target(latent, start, timestep), self.loss_norm)

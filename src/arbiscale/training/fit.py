@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import itertools
 import logging
+import sys
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning import Trainer
-from pytorch_lightning.callbacks import Callback, LearningRateMonitor
-from pytorch_lightning.loggers import Logger
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.strategies import DDPStrategy
 from torch.utils.data import Dataset
 
 from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.data.dataset import training_batches
+from arbiscale.errors import UserError
+from arbiscale.imaging.draws import Share, shares
 from arbiscale.models.device import choose_device
 from arbiscale.networks.flow import invertible
 from arbiscale.training.averaging import WeightAveraging
-from arbiscale.training.callbacks import StepProgress, StepSeeds, Validations
+from arbiscale.training.callbacks import Curves, StepProgress, StepSeeds, Validations
 from arbiscale.training.checkpoint_files import newest_whole, step_of
 from arbiscale.training.checkpoints import Checkpoints, WholeCheckpoints
 from arbiscale.training.module import Recorder, TrainingModule
+from arbiscale.training.processes import process_count, process_rank, started_by_torchrun
 
 LightningPrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
 _PRECISIONS: dict[str, LightningPrecision] = {
@@ -65,6 +69,8 @@ def fit(
     recorder.set_tags(dict.fromkeys(module.left_out, "missing"))
     with invertible(module):
         _train(module, train, validation, runtime, seed, scratch, recorder)
+    if process_rank(runtime):
+        sys.exit(0)  # the first process goes on alone
     module.to("cpu").eval()
 
 
@@ -80,32 +86,46 @@ def _train(
     """All steps that are left, then the averages as weights; see `fit`."""
     settings = module.training_settings
     device = choose_device(runtime.device)
+    rank, together = process_rank(runtime), process_count(runtime) > 1
+    if together and device.index is not None:
+        raise UserError(f"runtime.device: {runtime.device} is one, runtime.devices asks for more; use cuda")
+    one = [device.index or 0] if device.type == "cuda" else 1
+    devices = runtime.devices if together else one
+    module.shares = _shares(settings.batch_size, runtime, rank)
     averaging = WeightAveraging(module, settings.ema_decay)
     checkpoint = newest_whole(scratch)
     first_step = step_of(checkpoint) if checkpoint else 0
-    if checkpoint:
+    if checkpoint and rank == 0:
         print(f"{module.name}: resuming at step {first_step} of {settings.steps}", flush=True)
     validations = Validations(validation, averaging, recorder, runtime.validate_every_steps, seed)
     callbacks: list[Callback] = [
         StepSeeds(seed),
         averaging,
         validations,
-        StepProgress(module.name, settings.batch_size, runtime.log_every_steps),
+        Curves(recorder, runtime.log_every_steps),
         Checkpoints(scratch, runtime.checkpoint_every_steps, validations),
-        LearningRateMonitor("step"),
     ]
+    if rank == 0:
+        callbacks.append(StepProgress(module.name, settings.batch_size, recorder, runtime.log_every_steps))
     trainer = Trainer(
         accelerator="gpu" if device.type == "cuda" else device.type,
-        devices=[device.index or 0] if device.type == "cuda" else 1,
+        devices=devices,
+        num_nodes=runtime.num_nodes,
+        # What has no part in a step's loss, such as a discriminator before its start, gets no gradient.
+        strategy=DDPStrategy(find_unused_parameters=True) if together else "auto",
+        use_distributed_sampler=False,
+        accumulate_grad_batches=runtime.accumulate,
         precision=choose_precision(settings.precision, device),
         max_steps=settings.steps,
         max_epochs=-1,
         gradient_clip_val=settings.gradient_clip or None,
-        logger=RecorderLogger(recorder),
+        logger=False,
         callbacks=callbacks,
         # Under SLURM Lightning would write and restore states of its own, which know no data stream.
-        plugins=[WholeCheckpoints(), LightningEnvironment()],
-        log_every_n_steps=runtime.log_every_steps,
+        plugins=[
+            WholeCheckpoints(),
+            TorchElasticEnvironment() if started_by_torchrun() else LightningEnvironment(),
+        ],
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=str(scratch),
@@ -115,13 +135,25 @@ def _train(
         batches = map(module.batch_of, itertools.count(first_step))
         trainer.fit(
             module,
-            training_batches(train, settings.batch_size, batches, runtime.workers),
+            training_batches(train, settings.batch_size, batches, runtime.workers, module.shares),
             ckpt_path=str(checkpoint) if checkpoint else None,
             weights_only=True,
         )
     else:
         averaging.load_state_dict(_read(checkpoint)["callbacks"][averaging.state_key])
     averaging.finish()
+
+
+def _shares(batch_size: int, runtime: RuntimeSettings, rank: int) -> list[Share]:
+    """What this process computes of every batch.
+
+    Raises:
+        UserError: the batch cannot be divided evenly.
+    """
+    try:
+        return shares(batch_size, process_count(runtime), rank, runtime.accumulate)
+    except ValueError as error:
+        raise UserError(f"batch_size: {error}; change it, or runtime.devices or runtime.accumulate") from None
 
 
 def choose_precision(wanted: str, device: torch.device) -> LightningPrecision:
@@ -131,33 +163,6 @@ def choose_precision(wanted: str, device: torch.device) -> LightningPrecision:
     if device.type != "cuda":
         return "32-true"
     return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
-
-
-class RecorderLogger(Logger):
-    """Lightning's curves, passed on to the recorder."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        super().__init__()
-        self._recorder = recorder
-
-    @property
-    def name(self) -> str:
-        """Unused: the recorder names the run."""
-        return "recorder"
-
-    @property
-    def version(self) -> str:
-        """Unused: the recorder names the run."""
-        return ""
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Pass values on, without Lightning's epoch counter."""
-        values = {name: float(value) for name, value in metrics.items() if name != "epoch"}
-        if values:
-            self._recorder.log_metrics(values, step)
-
-    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Nothing: the stage has recorded the parameters."""
 
 
 def _read(checkpoint: Path) -> dict[str, Any]:

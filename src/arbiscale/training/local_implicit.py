@@ -154,7 +154,7 @@ class LINFTraining(LocalImplicitTraining):
             self.optimizers().optimizer.state.clear()  # type: ignore[union-attr]
 
     def losses(self, images: Tensor) -> dict[str, Tensor]:
-        """The terms whose turn it is, and for the curves the others as they were at theirs."""
+        """The terms whose turn it is."""
         pair = self.cut(images)
         features = self.model.encode(pair.low)
         turn = self.global_step - self.settings.training.steps
@@ -162,11 +162,17 @@ class LINFTraining(LocalImplicitTraining):
         terms = self._likelihood_terms(pair, features) if likelihood else self._drawing_terms(pair, features)
         weights = _weights(self.settings.fine_tuning) if turn >= 0 else {"nll": 1.0}
         loss = sum((weights[name] * term for name, term in terms.items()), images.new_zeros(()))
-        for name, term in terms.items():
-            if term.isfinite():  # else the step is skipped, and its state must stay finite
-                self.last[_TERMS.index(name)] = term.detach()
+        return {"loss": loss, **terms}
+
+    def recorded(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The terms whose turn it is, and the others as they were at theirs."""
+        for name in terms.keys() & {*_TERMS}:
+            if terms[name].isfinite():  # else the step is skipped, and its state must stay finite
+                self.last[_TERMS.index(name)] = terms[name]
+        turn = self.global_step - self.settings.training.steps
+        weights = _weights(self.settings.fine_tuning) if turn >= 0 else {"nll": 1.0}
         known = [name for name in weights if name in terms or (turn > 0 and weights[name])]
-        return {"loss": loss, **{name: self.last[_TERMS.index(name)].clone() for name in known}}
+        return {"loss": terms["loss"], **{name: self.last[_TERMS.index(name)].clone() for name in known}}
 
     def validate(self, images: Tensor) -> Validation:
         """PSNR without texture, and pictures without and with it, at the largest scale."""

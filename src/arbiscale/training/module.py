@@ -6,6 +6,7 @@ import hashlib
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from arbiscale.config.training import TrainingSettings
 from arbiscale.errors import StateMismatchError, UserError
+from arbiscale.imaging.draws import Share, holding
 from arbiscale.losses.reduction import per_sample
 
 
@@ -57,6 +59,9 @@ class TrainingModule(LightningModule):
         self.skipped_steps = 0  # of this process
         self._skipped_in_a_row = 0
         self.strict_loading = False  # frozen networks are no part of the state
+        self.shares: list[Share] = []  # of a batch, that this process computes; none = the whole
+        self._terms: dict[str, Tensor] = {}
+        self.step_values: dict[str, Tensor | float] = {}  # of the last step, for the curves
 
     @abstractmethod
     def learning(self) -> dict[str, tuple[nn.Module, float]]:
@@ -113,25 +118,46 @@ class TrainingModule(LightningModule):
         if differing:
             name = differing[0]
             raise StateMismatchError(f"{name}: {other.get(name, 'missing')}, wanted {own.get(name, 'none')}")
+        # Lightning counts the parts of batches, which may be others now; states are of whole steps.
+        parts = checkpoint["global_step"] * max(1, len(self.shares))
+        progress = checkpoint.get("loops", {}).get("fit_loop", {}).get("epoch_loop.batch_progress", {})
+        for counts in (progress.get("total", {}), progress.get("current", {})):
+            counts.update(dict.fromkeys(counts, parts))
 
     def training_step(self, batch: Tensor, batch_index: int) -> Tensor:
         """The loss of a batch, every term logged."""
-        losses = self.losses(batch)
-        self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
-        self._loss = losses["loss"].detach()
+        part = batch_index % len(self.shares) if self.shares else 0
+        with holding(self.shares[part]) if self.shares else nullcontext():
+            losses = self.losses(batch)
+        before = self._terms if part else {}
+        share = 1 / max(1, len(self.shares))
+        self._terms = {name: before.get(name, 0) + share * each.detach() for name, each in losses.items()}
         return losses["loss"]
 
+    def recorded(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What the curves get of a step, of the losses' means over the whole batch."""
+        return terms
+
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Measure the gradient; where it or the loss is not finite, drop it: the step then changes nothing.
+        """Keep the losses for the curves, and measure the gradient.
+
+        Where it or the loss is not finite, drop it: the step then changes nothing.
 
         Raises:
             UserError: more steps in a row than `skipped_steps_limit` were skipped.
         """
+        values = torch.stack([*self._terms.values()])
+        if self.trainer.world_size > 1:
+            values = self.trainer.strategy.reduce(values, reduce_op="mean")
+        terms = dict(zip(self._terms, values.unbind(), strict=True))
         gradients = [each.grad for each in _parameters(optimizer) if each.grad is not None]
         self._norm = torch.nn.utils.get_total_norm(gradients)
-        self.log("optimization/gradient_norm", self._norm)
-        self.log("optimization/skipped_steps", float(self.skipped_steps))
-        if bool(torch.isfinite(self._norm + self._loss)):
+        self.step_values = {
+            **{f"train/{name}": value for name, value in self.recorded(terms).items()},
+            "optimization/gradient_norm": self._norm,
+            "optimization/skipped_steps": self.skipped_steps,
+        }
+        if bool(torch.isfinite(self._norm + terms["loss"])):
             self._skipped_in_a_row = 0
             return
         optimizer.zero_grad()
