@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,19 +13,15 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from arbiscale.errors import UserError
-from arbiscale.imaging.formats import png_chunks, recognise
-from arbiscale.imaging.formats.exif import first_directory, kept_exif
+from arbiscale.imaging.formats import recognise
+from arbiscale.imaging.formats.exif import kept_exif
+from arbiscale.imaging.formats.loaders import jpeg_header, load
 from arbiscale.imaging.formats.profiles import is_srgb, to_srgb
 from arbiscale.imaging.picture import Metadata, Picture, Pixels
 
-LARGEST_PX = 2**28
 _DEFAULT_RESOLUTIONS = (1.0, 72 / 25.4)  # that libvips gives where a file says none
 _COLOURS = {"b-w": 1, "grey16": 1, "srgb": 3, "rgb16": 3, "scrgb": 3, "rgb": 3, "cmyk": 4}
 _SPACES = {b"GRAY": 1, b"RGB ": 3, b"CMYK": 4}  # of a profile
-_SHORT = 10  # levels of 65,535 whose integers of 32 bits would come out black
-_BITS, _PHOTOMETRIC, _PLANES, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 258, 262, 284, 338, 339  # tags of TIFF
-_LAB = (8, 9, 10)  # photometric interpretations
-_SAMPLES = {1: "unsigned", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}  # of TIFF
 _RATING = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     '<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="{}"/>'
@@ -142,91 +137,8 @@ def _decode(data: bytes) -> Picture:
                 name, data = "TIFF", _as_tiff(bitmap).getvalue()
         except Exception as error:
             raise ValueError(f"cannot be decoded ({_first_line(error)}); replace or remove it") from None
-    if name not in _LOADERS:
-        raise ValueError(f"is {name}, which is not read; convert it to PNG, TIFF or JPEG first")
-    problems: list[str] = []
-    try:
-        image, profile = _LOADERS[name](data, problems)
-        return _upright(image, profile, data, name, problems)
-    except pyvips.Error as error:
-        raise ValueError(f"cannot be decoded ({_reason(error)}); replace or remove it") from None
-
-
-def _load(loader: str, data: bytes, **options: Any) -> Any:
-    """An image of one of libvips's own loaders, its size checked; decoded."""
-    image = pyvips.Operation.call(loader, pyvips.Source.new_from_memory(data), access="sequential", **options)
-    if image.width * image.height > LARGEST_PX:
-        raise ValueError(f"claims more than {LARGEST_PX:,} pixels; cut or shrink it first")
-    return image.copy_memory()
-
-
-def _load_png(data: bytes, problems: list[str]) -> tuple[Any, bytes | None]:
-    sound, found = png_chunks.sound(data)
-    problems += found
-    profile = png_chunks.colour_profile(sound)
-    return _load("pngload_source", sound, unlimited=True, fail_on="error"), profile
-
-
-def _load_jpeg(data: bytes, problems: list[str]) -> tuple[Any, bytes | None]:
-    image = _load_any_jpeg(data, problems)
-    if image.interpretation == "cmyk" and "adobe" not in _jpeg_header(data):
-        image = (255 - image).cast("uchar").copy(interpretation="cmyk")  # libvips takes it for Adobe's
-    return image, None
-
-
-def _load_any_jpeg(data: bytes, problems: list[str]) -> Any:
-    if not data.rstrip(b"\0").endswith(b"\xff\xd9") and b"\xff\xd9" not in data[-4096:]:
-        data += b"\xff\xd9"
-        problems.append("its end marker is missing")
-    try:
-        return _load("jpegload_source", data, unlimited=True, fail_on="warning")
-    except pyvips.Error as error:
-        if "premature end" in str(error).lower():
-            raise ValueError("is truncated or damaged; replace or remove it") from None
-        problems.append(f"is damaged ({_reason(error)})")
-        return _load("jpegload_source", data, unlimited=True, fail_on="truncated")
-
-
-def _load_plain(loader: str, **options: Any) -> Callable[[bytes, list[str]], tuple[Any, bytes | None]]:
-    def load(data: bytes, problems: list[str]) -> tuple[Any, bytes | None]:
-        image = _load(loader, data, fail_on="error", **options)
-        pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
-        if pages > 1:
-            problems.append(f"holds {pages} frames or pages: only the first is read")
-        return image, None
-
-    return load
-
-
-def _load_tiff(data: bytes, problems: list[str]) -> tuple[Any, bytes | None]:
-    try:
-        tags = dict(first_directory(io.BytesIO(data)))
-    except Exception:  # libvips says what is wrong
-        tags = {}
-    bits, extra = tags.get(_BITS, (8,)), tags.get(_EXTRA_SAMPLES, ())
-    form = f"TIFF of {bits[0]}-bit {_SAMPLES.get(tags.get(_SAMPLE_FORMAT, (1,))[0], 'unknown')} samples"
-    if tags.get(_PHOTOMETRIC) in _LAB:
-        raise ValueError(f"is a {form} of Lab colours, which is not read; save it as RGB")
-    multiplied = 1 in extra and bits[0] > 16
-    if (tags.get(_PLANES) == 2 and len(bits) == 2) or multiplied:  # libvips 8.18 mixes them up
-        how = "premultiplied by alpha" if multiplied else "and alpha in planes"
-        raise ValueError(f"is a {form} {how}, which is not read; save it in 8 or 16 bits, channels together")
-    try:
-        return _load_plain("tiffload_source", unlimited=True)(data, problems)
-    except pyvips.Error as error:
-        raise ValueError(
-            f"cannot be decoded: {form} ({_reason(error)}); save it in 8 or 16 bits, or replace it"
-        ) from None
-
-
-_LOADERS = {
-    "PNG": _load_png,
-    "JPEG": _load_jpeg,
-    "WebP": _load_plain("webpload_source"),
-    "TIFF": _load_tiff,
-    "GIF": _load_plain("gifload_source"),
-    "AVIF": _load_plain("heifload_source", unlimited=True),
-}
+    image, profile, problems = load(name, data)
+    return _upright(image, profile, data, name, problems)
 
 
 def _upright(image: Any, profile: bytes | None, data: bytes, name: str, problems: list[str]) -> Picture:
@@ -251,7 +163,7 @@ def _upright(image: Any, profile: bytes | None, data: bytes, name: str, problems
         xmp=_blob(image, "xmp-data") or (_rating(exif) if exif else b""),
         iptc=_iptc(image),
         text={field.split("-", 3)[3]: image.get(field) for field in texts},
-        comment=bytes(_jpeg_header(data).get("comment", b"")) if name == "JPEG" else b"",
+        comment=bytes(jpeg_header(data).get("comment", b"")) if name == "JPEG" else b"",
         resolution=resolution if known else None,
     )
     alpha = np.ascontiguousarray(pixels[..., colours]) if pixels.shape[2] > colours else None
@@ -315,15 +227,6 @@ def _grey(image: Any) -> Any:
     return image.extract_band(1).bandjoin(image[3]) if image.bands == 4 else image.extract_band(1)
 
 
-def _jpeg_header(data: bytes) -> dict[Any, Any]:
-    """What Pillow finds before the scan and libvips does not tell."""
-    try:
-        with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
-            return image.info
-    except Exception:  # Pillow is stricter about headers
-        return {}
-
-
 def _iptc(image: Any) -> bytes:
     """IPTC as a JPEG file holds it: in a block of Photoshop's resources."""
     if resources := _blob(image, "photoshop-data"):
@@ -345,12 +248,6 @@ def _rating(exif: bytes) -> bytes:
 
 def _blob(image: Any, field: str) -> bytes:
     return bytes(image.get(field)) if image.get_typeof(field) else b""
-
-
-def _reason(error: pyvips.Error) -> str:
-    """The last thing that libvips says, without who says it."""
-    lines = [line.strip() for line in str(error.detail).splitlines() if line.strip()]
-    return lines[0].partition(": ")[2] or lines[0] if lines else str(error.message)
 
 
 def _first_line(error: Exception) -> str:

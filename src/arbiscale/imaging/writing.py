@@ -76,8 +76,8 @@ def write_picture(
     if tiles.exists() and not path.exists():
         raise UserError(f"{tiles}: is there already; name another output, or remove it")
     with atomic_folder(tiles) as folder:
-        save = partial(_save_deep_zoom, target=folder / "it", encoding=encoding)
-        _encode(save, form, layout, bands, encoding)
+        tile = f".jpg[Q={encoding.quality}]"
+        _encode(lambda image: image.dzsave(str(folder / "it"), suffix=tile), form, layout, bands, encoding)
         for level in (folder / "it_files").glob("[0-9]*"):
             level.replace(folder / level.name)
         shutil.rmtree(folder / "it_files")
@@ -99,7 +99,7 @@ def write_bands(
     Raises:
         OSError: the file cannot be written.
     """
-    save = partial(_SAVERS[form.name], stream=stream, layout=layout, encoding=encoding)
+    save = partial(_save_to, stream=stream, form=form, layout=layout, encoding=encoding)
     _encode(save, form, layout, bands, encoding)
 
 
@@ -191,73 +191,35 @@ def _tagged(image: Any, form: Format, metadata: Metadata) -> Any:
     return image
 
 
-def _to(saver: str, image: Any, stream: BinaryIO, **options: Any) -> None:
-    pyvips.Operation.call(saver, image, pyvips.Target.new_to_descriptor(stream.fileno()), **options)
-
-
-def _save_png(image: Any, stream: BinaryIO, layout: Layout, encoding: Encoding) -> None:
-    _to("pngsave_target", image, stream, compression=6, filter="all")
-
-
-def _save_jpeg(image: Any, stream: BinaryIO, layout: Layout, encoding: Encoding) -> None:
-    comment = layout.metadata.comment[:_SEGMENT_BYTES]
-    if not comment:
-        _to("jpegsave_target", image, stream, Q=encoding.quality, subsample_mode="off")
+def _save_to(image: Any, *, stream: BinaryIO, form: Format, layout: Layout, encoding: Encoding) -> None:
+    """Write an image to an open file, and into it what libvips does not write."""
+    saver, options = _saver(form, layout, encoding)
+    metadata = layout.metadata
+    if form.name == "JPEG" and metadata.comment:
+        with tempfile.TemporaryFile() as bare:  # the comment comes behind the start marker
+            pyvips.Operation.call(saver, image, pyvips.Target.new_to_descriptor(bare.fileno()), **options)
+            bare.seek(2)
+            comment = metadata.comment[:_SEGMENT_BYTES]
+            stream.write(b"\xff\xd8\xff\xfe" + struct.pack(">H", 2 + len(comment)) + comment)
+            shutil.copyfileobj(bare, stream)
         return
-    with tempfile.TemporaryFile() as bare:  # libvips writes no comment: it comes behind the start marker
-        _to("jpegsave_target", image, bare, Q=encoding.quality, subsample_mode="off")
-        bare.seek(2)
-        stream.write(b"\xff\xd8\xff\xfe" + struct.pack(">H", 2 + len(comment)) + comment)
-        shutil.copyfileobj(bare, stream)
+    pyvips.Operation.call(saver, image, pyvips.Target.new_to_descriptor(stream.fileno()), **options)
+    if form.name == "TIFF" and metadata.exif:
+        add_to_tiff(stream, metadata.exif)
 
 
-def _save_webp(image: Any, stream: BinaryIO, layout: Layout, encoding: Encoding) -> None:
-    _to(
-        "webpsave_target",
-        image,
-        stream,
-        Q=encoding.quality,
-        lossless=encoding.lossless,
-        exact=encoding.lossless,
-    )
-
-
-def _save_avif(image: Any, stream: BinaryIO, layout: Layout, encoding: Encoding) -> None:
-    choices = {"Q": encoding.quality, "lossless": encoding.lossless, "subsample_mode": "off", "bitdepth": 8}
-    _to("heifsave_target", image, stream, compression="av1", **choices)
-
-
-def _save_gif(image: Any, stream: BinaryIO, layout: Layout, encoding: Encoding) -> None:
-    _to("gifsave_target", image, stream)
-
-
-def _save_deep_zoom(image: Any, target: Path, encoding: Encoding) -> None:
-    image.dzsave(str(target), suffix=f".jpg[Q={encoding.quality}]")
-
-
-def _save_tiff(image: Any, stream: BinaryIO, layout: Layout, encoding: Encoding) -> None:
-    samples = layout.size[0] * layout.size[1] * layout.channels
-    big = samples * layout.bits // 8 > _CLASSIC_BYTES
-    _to(
-        "tiffsave_target",
-        image,
-        stream,
-        compression="deflate",
-        predictor="horizontal",
-        tile=True,
-        tile_width=256,
-        tile_height=256,
-        bigtiff=big,
-    )
-    if layout.metadata.exif:
-        add_to_tiff(stream, layout.metadata.exif)
-
-
-_SAVERS = {
-    "PNG": _save_png,
-    "JPEG": _save_jpeg,
-    "WebP": _save_webp,
-    "TIFF": _save_tiff,
-    "AVIF": _save_avif,
-    "GIF": _save_gif,
-}
+def _saver(form: Format, layout: Layout, encoding: Encoding) -> tuple[str, dict[str, Any]]:
+    """Libvips's operation for a format, and its options."""
+    lossy = {"Q": encoding.quality}
+    either = lossy | {"lossless": encoding.lossless}
+    big = layout.size[0] * layout.size[1] * layout.channels * layout.bits // 8 > _CLASSIC_BYTES
+    tiles = {"tile": True, "tile_width": 256, "tile_height": 256, "bigtiff": big}
+    operations: dict[str, tuple[str, dict[str, Any]]] = {
+        "PNG": ("pngsave_target", {"compression": 6, "filter": "all"}),
+        "JPEG": ("jpegsave_target", lossy | {"subsample_mode": "off"}),
+        "WebP": ("webpsave_target", either | {"exact": encoding.lossless}),
+        "TIFF": ("tiffsave_target", tiles | {"compression": "deflate", "predictor": "horizontal"}),
+        "AVIF": ("heifsave_target", either | {"compression": "av1", "subsample_mode": "off", "bitdepth": 8}),
+        "GIF": ("gifsave_target", {}),
+    }
+    return operations[form.name]
