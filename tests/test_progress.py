@@ -3,7 +3,7 @@
 import pytest
 
 from arbiscale import progress
-from arbiscale.progress import LongTask
+from arbiscale.progress import LongTask, drawing_progress
 
 
 @pytest.fixture
@@ -41,3 +41,19 @@ def test_the_terminal_is_given_back_after_a_failure(monkeypatch: pytest.MonkeyPa
     with pytest.raises(RuntimeError), task:
         raise RuntimeError
     assert not task._bar.live.is_started
+
+
+def test_drawing_says_a_line_a_minute_where_no_terminal_is(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with drawing_progress(1) as drawing:
+        drawing.begin("cat [v2].png", 1000)
+        for _ in range(3):
+            clock[0] += 25
+            drawing.passed()
+        clock[0] += 65
+        drawing.advance(500)
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "cat [v2].png  0 %  3 network passes"
+    assert said[1].startswith("cat [v2].png  50 %")
+    assert len(said) == 2

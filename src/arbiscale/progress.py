@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 LINE_SECONDS = 15.0  # between lines where no terminal is
+DRAWING_LINE_SECONDS = 60.0
 
 
 class LongTask:
@@ -94,12 +96,17 @@ def progress(items: Iterable[Item], *, total: int, doing: str) -> Iterable[Item]
 
 
 class DrawingProgress:
-    """Counts pixels drawn of pictures whose sizes become known one by one."""
+    """Counts networks' passes, and pixels drawn, of pictures whose sizes become known one by one.
+
+    Where no terminal is, a line a minute says how far the work is.
+    """
 
     def __init__(self, progress: Progress, pictures: int) -> None:
         self._progress = progress
         self._pictures = pictures
-        self._begun = 0
+        self._begun = self._passes = 0
+        self._name = ""
+        self._last_line = time.monotonic()
         self._task = progress.add_task("", total=None, rate="")
 
     def begin(self, name: str, pixels: int) -> None:
@@ -107,16 +114,28 @@ class DrawingProgress:
         self._begun += 1
         left = (self._pictures - self._begun + 1) * pixels
         done = self._progress.tasks[self._task].completed
-        name = escape(name)  # brackets are no markup
-        title = f"{name} ({self._begun}/{self._pictures})" if self._pictures > 1 else name
-        self._progress.update(self._task, description=title, total=done + left)
+        self._name = f"{name} ({self._begun}/{self._pictures})" if self._pictures > 1 else name
+        self._progress.update(self._task, description=escape(self._name), total=done + left)
+
+    def passed(self) -> None:
+        """A network has seen the picture, or a tile of it: a step of sampling, for one."""
+        self._passes += 1
+        self._say(f"{self._passes} network passes")
 
     def advance(self, pixels: int) -> None:
         """So many pixels were drawn."""
         self._progress.advance(self._task, pixels)
         speed = self._progress.tasks[self._task].speed
-        if speed:
-            self._progress.update(self._task, rate=f"{speed / 1e6:.2f} megapixels/s")
+        self._say(f"{speed / 1e6:.2f} megapixels/s" if speed else "")
+
+    def _say(self, rate: str) -> None:
+        self._progress.update(self._task, rate=rate)
+        now = time.monotonic()
+        if self._progress.disable and now - self._last_line >= DRAWING_LINE_SECONDS:
+            self._last_line = now
+            task = self._progress.tasks[self._task]
+            left = "" if task.time_remaining is None else f"  {task.time_remaining:.0f} s left"
+            print(f"{self._name}  {task.percentage:.0f} %  {rate}{left}", file=sys.stderr, flush=True)
 
 
 @contextmanager

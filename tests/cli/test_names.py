@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -181,3 +182,14 @@ def test_quality_and_deep_zoom(tmp_path: Path, options: list[str | Path]) -> Non
         "z.dzi",
         "z_files",
     ]
+
+
+def test_a_dry_run_says_what_it_would_take_and_writes_nothing(
+    tmp_path: Path, options: list[str | Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.effect_noise((120, 100), 60).convert("RGB").save(tmp_path / "a.png")
+    assert run("upscale", tmp_path / "a.png", tmp_path / "b.png", *options, "--dry-run") == 0
+    assert re.search(r"b\.png: 200x240 px, 1 tile, about \d+\.\d GiB and \d+ s$", capsys.readouterr().out)
+    assert run("upscale", tmp_path / "a.png", tmp_path / "b.png", *options, "--dry-run", "--tile", "64") == 0
+    assert re.search(r"b\.png: 200x240 px, [4-9] tiles", capsys.readouterr().out)
+    assert not (tmp_path / "b.png").exists()

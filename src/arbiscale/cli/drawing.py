@@ -36,11 +36,14 @@ from arbiscale.cli.options import (
     memory_suffices,
     open_model,
     parse_tile,
+    watch_networks,
 )
 from arbiscale.cli.requests import Target, check_folder, check_input, parse_dpi, parse_size, parse_targets
 from arbiscale.errors import UserError
 from arbiscale.imaging.formats import FORMATS, Encoding, find_format
 from arbiscale.progress import DrawingProgress, drawing_progress
+
+_PROBE_PX = 64  # side of what is drawn to measure time
 
 if TYPE_CHECKING:
     from arbiscale.imaging.picture import Picture
@@ -93,6 +96,9 @@ def upscale(
     dpi: Annotated[
         str, typer.Option(metavar="keep|N", help="Pixels an inch; keep = the input's: the print grows.")
     ] = "keep",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say sizes, tiles, memory and time on this machine.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a line of JSON for each picture written.")
     ] = False,
@@ -133,10 +139,15 @@ def upscale(
             loaded.texture(value, seeds[0])  # refused before the work
         for value in fidelities:
             loaded.share_of_branch(value)
+        if not compiled:
+            watch_networks(loaded, progress)
         options = _Options(steps, sampler, eta, chosen_tile, ending, encoding, as_json)
         for job in jobs:
             try:
                 picture = first or _read(job.source)
+                if dry_run:
+                    _estimate(loaded, picture, job, options)
+                    continue
                 _upscale(loaded, picture, job, options, progress)
             except UserError as error:
                 if len(jobs) == 1:
@@ -244,6 +255,8 @@ def _upscale(model: Model, picture: Picture, job: Job, options: _Options, progre
     drawing: Drawing | None = None
     for seed in dict.fromkeys(each.seed for each in job.outputs):
         began = time.monotonic()
+        own = [each for each in zip(job.outputs, sizes, strict=True) if each[0].seed == seed]
+        progress.begin(own[0][0].path.name, own[0][1][0] * own[0][1][1])
         if drawing is None or (latent and model.timesteps):  # what is only encoded is that of every seed
             drawing = model.sample(
                 picture,
@@ -255,10 +268,9 @@ def _upscale(model: Model, picture: Picture, job: Job, options: _Options, progre
                 latent=latent,
             )
         drawing.seed = seed
-        for output, wanted in zip(job.outputs, sizes, strict=True):
-            if output.seed != seed:
-                continue
-            progress.begin(output.path.name, wanted[0] * wanted[1])
+        for index, (output, wanted) in enumerate(own):
+            if index:
+                progress.begin(output.path.name, wanted[0] * wanted[1])
             write_drawing(
                 drawing,
                 wanted,
@@ -273,6 +285,35 @@ def _upscale(model: Model, picture: Picture, job: Job, options: _Options, progre
             lost = find_format(_named(output.path, options.ending)).lost(picture.metadata)
             problems = [*picture.problems, *([f"left out: {', '.join(lost)}"] if lost else [])]
             _report(job.source, output, wanted, seconds, problems, as_json=options.as_json)
+
+
+def _estimate(model: Model, picture: Picture, job: Job, options: _Options) -> None:
+    """Say what a picture would take, by the time that its middle takes."""
+    import psutil
+
+    from arbiscale.imaging.picture import Picture
+
+    height, width = picture.size
+    side = min(_PROBE_PX, height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    probe = Picture(picture.colour[top : top + side, left : left + side])
+    share = side * side / (height * width)
+    tiles = model.tiles(picture.size, options.tile)
+    for output, wanted in zip(job.outputs, _sizes(job.outputs, picture, options.ending), strict=True):
+        small = (max(1, wanted[0] * side // height), max(1, wanted[1] * side // width))
+        began = time.monotonic()
+        latent = model.share_of_branch(output.fidelity) < 1
+        drawing = model.sample(
+            probe, steps=options.steps, sampler=options.sampler, eta=options.eta, latent=latent
+        )
+        drawing.draw(small, temperature=output.temperature, fidelity=output.fidelity)
+        seconds = (time.monotonic() - began) / share
+        memory = psutil.Process().memory_info().rss + height * width * model.bytes_per_pixel
+        print(
+            f"{output.path}: {wanted[0]}x{wanted[1]} px, {tiles} tile{'s' * (tiles > 1)}, "
+            f"about {memory / 2**30:.1f} GiB and {seconds:.0f} s",
+            flush=True,
+        )
 
 
 def _report(

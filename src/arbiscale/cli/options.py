@@ -14,6 +14,7 @@ from arbiscale.errors import UserError
 
 if TYPE_CHECKING:
     from arbiscale.inference.model import Model
+    from arbiscale.progress import DrawingProgress
 
 
 class Precision(StrEnum):
@@ -89,6 +90,12 @@ def open_model(where: str, device: str, precision: Precision, compiled: bool, th
     except OSError as error:  # such as a file of the model that may not be read
         file, reason = error.filename or where, error.strerror or error
         raise UserError(f"{file}: cannot be read ({reason}); give another --model") from None
+
+
+def watch_networks(model: Model, progress: DrawingProgress) -> None:
+    """Have every pass of a network counted: sampling steps, and tiles."""
+    for network in model.networks():
+        network.register_forward_hook(lambda *_: progress.passed())
 
 
 @contextmanager

@@ -90,12 +90,16 @@ class LatentModel(Model):
 
             return make_features(torch.cat([latent, low.to(latent)], dim=1), read, tiling)
 
+    def tiling(self, size: Size, tile: str | int) -> tuple[Size, Tiling | None]:
+        """See `Model.tiling`; the plane is the latent."""
+        per_pixel = self.factor // self.downsampling
+        latent_size = (size[0] * per_pixel, size[1] * per_pixel)
+        return latent_size, choose_tiling(self.config, self.device, latent_size, tile)
+
     def _sample(
         self, picture: Picture, tile: str | int, latent: bool, **options: Unpack[SamplingOptions]
     ) -> Drawing:
-        per_pixel = self.factor // self.downsampling
-        latent_size = (picture.size[0] * per_pixel, picture.size[1] * per_pixel)
-        tiling = choose_tiling(self.config, self.device, latent_size, tile)
+        _, tiling = self.tiling(picture.size, tile)
         sampled = None
         if latent or not self.has_branch:
             sampled = self.sample_latents(to_tensor(picture.rgb), tiling=tiling, **options)

@@ -59,13 +59,19 @@ class LocalImplicitModel(Model):
         assert latent is not None
         return UnfoldedRows(latent)
 
+    def tiling(self, size: Size, tile: str | int) -> tuple[Size, Tiling | None]:
+        """See `Model.tiling`; the plane is the picture."""
+        needed = bytes_per_encoded_pixel(self.network.settings.encoder)
+        return size, fit_tiling(self.device, size, tile, needed)
+
     def _sample(
         self, picture: Picture, tile: str | int, latent: bool, **options: Unpack[SamplingOptions]
     ) -> Drawing:
         _refuse_sampling(options)
         with self.computing():
             low_resolution = to_tensor(picture.rgb).to(self.device)
-            features = encode_picture(self.network, low_resolution, tile).float()
+            _, tiling = self.tiling(picture.size, tile)
+            features = encode_picture(self.network, low_resolution, tiling).float()
         return Drawing(self, features, picture, seed=options.get("seed", 0))
 
     def encode(self, image: Tensor) -> Tensor:
@@ -116,20 +122,15 @@ class UnfoldedRows:
         return unfold_rows(self._features, start, stop)
 
 
-def encode_picture(network: LocalImplicit, low_resolution: Tensor, tile: str | int) -> Tensor:
+def encode_picture(network: LocalImplicit, low_resolution: Tensor, tiling: Tiling | None) -> Tensor:
     """Features of an image (1, 3, height, width) in [-1, 1] of any size.
 
     Args:
         network: whose encoder it is.
         low_resolution: the image.
-        tile: `auto`, `none` or the side of a tile in pixels; see `choose_tiling`.
-
-    Raises:
-        UserError: a tile too small for its overlap, or another word.
+        tiling: how it is cut; None = not at all.
     """
     size = (low_resolution.shape[2], low_resolution.shape[3])
-    needed = bytes_per_encoded_pixel(network.settings.encoder)
-    tiling = fit_tiling(low_resolution.device, size, tile, needed)
     if tiling is None:
         return network.encode(low_resolution)
 

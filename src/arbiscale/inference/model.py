@@ -31,7 +31,7 @@ from arbiscale.inference.arguments import (
 )
 from arbiscale.inference.drawing import Drawing
 from arbiscale.inference.features import FeatureRows
-from arbiscale.inference.tiles import Tiling
+from arbiscale.inference.tiles import Tiling, cut
 from arbiscale.networks.flow_head import FlowHead
 from arbiscale.networks.local_ensemble import LocalEnsembleHead, multiplied_in
 from arbiscale.networks.texture import Texture
@@ -86,6 +86,7 @@ class Model(ABC):
     reads_picture: bool
     head: LocalEnsembleHead
     temperature: float = 0.0
+    bytes_per_pixel: int = 300  # of the input, that a large picture takes; measured
     has_branch: bool = False
     fidelity: float = 0.0
     sampling: SamplingSettings | None = None
@@ -113,6 +114,15 @@ class Model(ABC):
         `low`: the low-resolution image (1, 3, height, width) where `reads_picture`. Without a latent, what a
         branch says alone.
         """
+
+    @abstractmethod
+    def tiling(self, size: Size, tile: str | int) -> tuple[Size, Tiling | None]:
+        """The plane that a picture of (height, width) pixels is computed on, and how it is cut."""
+
+    def tiles(self, size: Size, tile: str | int) -> int:
+        """In how many tiles a picture of (height, width) pixels is computed."""
+        plane, tiling = self.tiling(size, tile)
+        return 1 if tiling is None else len(cut(plane[0], tiling)) * len(cut(plane[1], tiling))
 
     def upscale(
         self,
