@@ -4,8 +4,6 @@ import time
 from pathlib import Path
 from typing import get_args
 
-import torch
-
 from arbiscale.config.baselines import BaselineName, BaselinesSettings
 from arbiscale.config.evaluate import EvaluateSettings, by_name
 from arbiscale.evaluation.held_out import read_held_out_data
@@ -15,6 +13,7 @@ from arbiscale.evaluation.summary import summary
 from arbiscale.files import write_json
 from arbiscale.inference.loading import load_model
 from arbiscale.metrics.cost import peak_memory_mib
+from arbiscale.models.device import use_threads, worker_count
 from arbiscale.pipeline.stage import Stage, run_stage
 from arbiscale.report.facts import collect_facts, read_parameters
 from arbiscale.report.files import as_text, flat_metrics, flat_trade_off, print_warnings, write_report
@@ -30,8 +29,7 @@ def main(stage: Stage) -> None:
     settings = stage.settings("evaluate", EvaluateSettings)
     parameters = read_parameters(stage.params_path)
     run.log_params(parameters)
-    if runtime.threads:
-        torch.set_num_threads(runtime.threads)
+    use_threads(runtime.threads)
     data = read_held_out_data(CROPS)
     models = {name: load_model(MODELS / name, runtime.device, sampling=settings.sampling) for name in NAMES}
     for model in models.values():
@@ -41,13 +39,14 @@ def main(stage: Stage) -> None:
     further = {name: BASELINES / name for name in baselines} | by_name(settings.extra_models)
     extra = {name: load_model(at, runtime.device) for name, at in further.items()}
     device = models[NAMES[0]].device
+    workers = worker_count(runtime.workers, device)
     compares_sets = "generation" in settings.protocols
     networks = load_metric_networks(settings.perceptual, runtime.weights_dir, device, inception=compares_sets)
     print_warnings(networks.unavailable)
     run.set_tags(dict.fromkeys(networks.left_out, "missing"))
 
     evaluation = evaluate_models(
-        models, data, settings, seed=stage.seed, networks=networks, extra=extra, workers=runtime.workers
+        models, data, settings, seed=stage.seed, networks=networks, extra=extra, workers=workers
     )
     means, memory, last = evaluation.means(), {"peak_memory_mib": peak_memory_mib(device)}, NAMES[-1]
     trainings = (*NAMES, *baselines)

@@ -55,7 +55,11 @@ def test_a_value_of_a_wrong_type_is_refused(key: str) -> None:
     assert complaint(changed(key, {"no": "section"})).startswith(f"{key}: must be ")
 
 
-NULLABLE = ("data.s3.endpoint_url", *(f"baselines.{name}.network.largest_scale" for name in ("liif", "linf")))
+NULLABLE = (
+    "data.s3.endpoint_url",
+    "runtime.workers",
+    *(f"baselines.{name}.network.largest_scale" for name in ("liif", "linf")),
+)
 
 
 @pytest.mark.parametrize("key", [key for key in LEAVES if key not in NULLABLE])

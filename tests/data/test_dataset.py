@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, TensorDataset
 
 from arbiscale.config.data import AugmentationSettings, CropSettings, SplitSettings
 from arbiscale.data.crops import make_crops
@@ -123,13 +123,8 @@ def test_refusals(crops: Path, tmp_path: Path):
         dataset[0]
 
 
-class Numbers(Dataset[torch.Tensor]):
-    def __getitem__(self, index: int) -> torch.Tensor:
-        return torch.tensor(index)
-
-
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_are_those_asked_for_with_any_number_of_workers(workers: int):
-    endless = chain([0, 0], count(5))
-    batches = [batch.tolist() for batch in islice(training_batches(Numbers(), 2, endless, workers), 4)]
+    endless, numbers = chain([0, 0], count(5)), TensorDataset(torch.arange(99))
+    batches = [batch[0].tolist() for batch in islice(training_batches(numbers, 2, endless, workers), 4)]
     assert batches == [[0, 1], [0, 1], [10, 11], [12, 13]]

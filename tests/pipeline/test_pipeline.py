@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from mlflow.entities import Run
 from PIL import Image
+from safetensors.torch import load_file
 
 from .conftest import Project
 
@@ -195,6 +196,23 @@ def test_baselines_are_trained_measured_and_registered(
     model = "models:/arbiscale-linf@challenger"
     smoke.run("arbiscale", "upscale", photograph, str(upscaled), "--size", "90x70", "--model", model)
     assert Image.open(upscaled).size == (70, 90)
+
+
+def test_two_processes_train_what_one_trains(smoke: Project) -> None:
+    """On one batch; the first of them alone records and writes."""
+    params = smoke.folder / "params.yaml"
+    runs = len(smoke.client().search_runs(["1"], "tags.stage = 'diffusion'"))
+    weights = smoke.folder / "models/diffusion/denoiser.safetensors"
+    alone = load_file(weights)
+    params.write_text(re.sub(r"(?<=\n  devices: )1", "2", params.read_text()))
+    smoke.run("dvc", "repro", "-f", "-s", "diffusion")
+    together = load_file(weights)
+    assert max(float((together[name] - alone[name]).abs().max()) for name in alone) < 1e-4
+    assert len(smoke.client().search_runs(["1"], "tags.stage = 'diffusion'")) == runs + 1
+    history = smoke.client().get_metric_history(smoke.run_ids()["diffusion"], "train/loss")
+    assert sorted(point.step for point in history) == [*range(STEPS)]
+    assert not [*(smoke.folder / ".resume/diffusion").glob("*/step-*.ckpt")]
+    assert not [*(smoke.folder / ".journal").glob("*")]
 
 
 def test_killed_trainings_continue(smoke: Project, first_ids: dict[str, str]) -> None:

@@ -112,6 +112,7 @@ def runtime() -> RuntimeSettings:
         accumulate=1,
         threads=0,
         workers=0,
+        deterministic="auto",
         log_every_steps=1,
         validate_every_steps=3,
         checkpoint_every_steps=2,

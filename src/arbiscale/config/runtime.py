@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from arbiscale.config.section import Section
@@ -15,7 +17,8 @@ class RuntimeSettings(Section):
     num_nodes: int = Field(ge=1)
     accumulate: int = Field(ge=1)  # parts that a device computes its share of a batch in
     threads: int = Field(ge=0)  # 0 = torch's own choice
-    workers: int = Field(ge=0, le=256)
+    workers: int | None = Field(ge=0, le=256)  # None: by processors beside an accelerator, none on a CPU
+    deterministic: Literal["auto", "always", "never"]  # auto: on a CPU
     log_every_steps: int = Field(ge=1)
     validate_every_steps: int = Field(ge=1)
     checkpoint_every_steps: int = Field(ge=1)

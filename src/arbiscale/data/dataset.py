@@ -106,10 +106,13 @@ def training_batches(
     batches: Iterable[int],
     workers: int,
     shares: Sequence[Share] = (),
+    *,
+    pinned: bool = False,
 ) -> DataLoader[Tensor]:
     """The batches of these numbers, each of consecutive samples, the same for any number of workers.
 
-    Where a process computes but some of each batch, its shares come one after the other.
+    Where a process computes but some of each batch, its shares come one after the other. `pinned` memory
+    is faster to copy to a CUDA device.
     """
     parts = shares or [Share(0, batch_size, batch_size)]
     starts = ((batch * batch_size + part.first, part.count) for batch in batches for part in parts)
@@ -118,5 +121,6 @@ def training_batches(
         batch_sampler=(list(range(start, start + count)) for start, count in starts),
         num_workers=workers,
         persistent_workers=workers > 0,
-        pin_memory=torch.cuda.is_available(),
+        multiprocessing_context="forkserver" if workers else None,  # a fork would copy threads' locks
+        pin_memory=pinned,
     )

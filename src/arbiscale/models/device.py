@@ -1,6 +1,10 @@
-"""Choosing the device."""
+"""Choosing the device, and how many processors there are beside it."""
 
 from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
 
 import torch
 
@@ -31,3 +35,32 @@ def choose_device(wanted: str) -> torch.device:
     if not there[device.type]:
         raise UserError(f"device {wanted!r}: this machine has none; use auto or cpu")
     return device
+
+
+_CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_MOST_WORKERS = 8
+
+
+def available_processors() -> int:
+    """The processors that this process may use: of the machine, its affinity and the container's quota."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = _CGROUP_QUOTA.read_text().split()
+        count = min(count, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):  # no such file; "max": no quota
+        pass
+    return max(1, count)
+
+
+def use_threads(wanted: int) -> None:
+    """Compute with so many threads; 0 = torch's choice, but no more than there are processors."""
+    torch.set_num_threads(wanted or min(torch.get_num_threads(), available_processors()))
+
+
+def worker_count(wanted: int | None, device: torch.device, processes: int = 1) -> int:
+    """Data loading processes of each training process; None takes none where the CPU itself computes."""
+    if wanted is not None:
+        return wanted
+    if device.type == "cpu":
+        return 0
+    return max(1, min(_MOST_WORKERS, available_processors() // processes - 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -21,7 +22,7 @@ from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.data.dataset import training_batches
 from arbiscale.errors import UserError
 from arbiscale.imaging.draws import Share, shares
-from arbiscale.models.device import choose_device
+from arbiscale.models.device import choose_device, use_threads, worker_count
 from arbiscale.networks.flow import invertible
 from arbiscale.training.averaging import WeightAveraging
 from arbiscale.training.callbacks import Curves, StepProgress, StepSeeds, Validations
@@ -63,9 +64,7 @@ def fit(
         UserError: the training diverged.
     """
     _quiet()
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    if runtime.threads:
-        torch.set_num_threads(runtime.threads)
+    use_threads(runtime.threads)
     recorder.set_tags(dict.fromkeys(module.left_out, "missing"))
     with invertible(module):
         _train(module, train, validation, runtime, seed, scratch, recorder)
@@ -86,6 +85,9 @@ def _train(
     """All steps that are left, then the averages as weights; see `fit`."""
     settings = module.training_settings
     device = choose_device(runtime.device)
+    _choose_kernels(runtime.deterministic, device)
+    if device.type == "cuda":
+        module.to(memory_format=torch.channels_last)
     rank, together = process_rank(runtime), process_count(runtime) > 1
     if together and device.index is not None:
         raise UserError(f"runtime.device: {runtime.device} is one, runtime.devices asks for more; use cuda")
@@ -135,13 +137,29 @@ def _train(
         batches = map(module.batch_of, itertools.count(first_step))
         trainer.fit(
             module,
-            training_batches(train, settings.batch_size, batches, runtime.workers, module.shares),
+            training_batches(
+                train,
+                settings.batch_size,
+                batches,
+                worker_count(runtime.workers, device, runtime.devices),
+                module.shares,
+                pinned=device.type == "cuda",
+            ),
             ckpt_path=str(checkpoint) if checkpoint else None,
             weights_only=True,
         )
     else:
         averaging.load_state_dict(_read(checkpoint)["callbacks"][averaging.state_key])
     averaging.finish()
+
+
+def _choose_kernels(deterministic: Literal["auto", "always", "never"], device: torch.device) -> None:
+    """Kernels that give the same bits again; without them CUDA also measures which convolution is fastest."""
+    wanted = deterministic == "always" or (deterministic == "auto" and device.type == "cpu")
+    torch.use_deterministic_algorithms(wanted, warn_only=True)
+    torch.backends.cudnn.benchmark = not wanted
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at CUDA's first product
 
 
 def _shares(batch_size: int, runtime: RuntimeSettings, rank: int) -> list[Share]:
