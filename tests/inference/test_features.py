@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from arbiscale.inference import features
 from arbiscale.inference.features import FeatureStrips, WholeFeatures, make_features
 from arbiscale.inference.tiles import Tiling
 
@@ -39,3 +40,17 @@ def test_whole_where_it_fits() -> None:
     assert isinstance(make_features(LATENT, decode, None), WholeFeatures)
     assert isinstance(make_features(LATENT, decode, Tiling(90, 8)), WholeFeatures)
     assert isinstance(make_features(LATENT, decode, Tiling(64, 8)), FeatureStrips)
+
+
+def test_rows_of_tiles_are_shorter_where_the_picture_is_wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "_STRIP_BYTES", 4 * 3 * LATENT.shape[-1] * 33)
+    heights = []
+
+    def decode(part: torch.Tensor) -> torch.Tensor:
+        heights.append(part.shape[-2])
+        return part[:, :3]
+
+    strips = make_features(LATENT, decode, Tiling(40, 8))
+    found = strips.rows(0, LATENT.shape[-2])
+    torch.testing.assert_close(found, LATENT[:, :3])
+    assert max(heights[1:]) <= 33

@@ -12,7 +12,7 @@ _ROWS = 512  # examined at once
 
 
 def flat_areas(image: Tensor) -> Tensor | None:
-    """1 where nothing differs within 2 px, else 0: shape (1, 1, height, width); None = nowhere.
+    """1 where nothing differs within 2 px, else 0: float16 (1, 1, height, width); None = nowhere.
 
     Args:
         image: shape (1, channels, height, width), in [-1, 1].
@@ -26,7 +26,7 @@ def flat_areas(image: Tensor) -> Tensor | None:
         flat = ((brightest - darkest) < _LEVEL).all(1, keepdim=True)
         parts.append(flat[..., top - first : top - first + stop - top, :])
     areas = torch.cat(parts, dim=-2)
-    return areas.float() if areas.any() else None
+    return areas.half() if areas.any() else None
 
 
 def _highest(rows: Tensor) -> Tensor:

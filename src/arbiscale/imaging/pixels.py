@@ -13,7 +13,8 @@ def to_tensor(pixels: Pixels) -> Tensor:
     """Pixels (height, width, channels) as an image (1, channels, height, width) in [-1, 1]."""
     if pixels.dtype not in (np.uint8, np.uint16) or pixels.ndim != 3:
         raise ValueError(f"expected pixels (height, width, channels), got {pixels.dtype} {pixels.shape}")
-    image = torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)[None].contiguous()
+    planes = pixels.transpose(2, 0, 1)[None]
+    image = torch.from_numpy(planes.astype(np.float32, order="C"))  # one copy: pictures may be large
     return image.div_(np.iinfo(pixels.dtype).max / 2).sub_(1)
 
 

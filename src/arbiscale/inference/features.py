@@ -10,6 +10,10 @@ from torch import Tensor
 from arbiscale.imaging.coordinates import Region, Size, crop
 from arbiscale.inference.tiles import AxisTile, Tiling, blend_strip, cut
 
+_PROBE_PX = 16  # side of what is decoded to see how many features there are
+_STRIP_BYTES = 3 << 27  # of one row of tiles, of which three may live at once
+_LEAST_ROWS = 32  # of a tile
+
 Decode = Callable[[Tensor], Tensor]  # latent -> features of the same height and width
 
 
@@ -48,10 +52,11 @@ class FeatureStrips:
 
     whole = False
 
-    def __init__(self, latent: Tensor, decode: Decode, tiling: Tiling) -> None:
+    def __init__(self, latent: Tensor, decode: Decode, tiling: Tiling, *, down: Tiling | None = None) -> None:
+        """Compute nothing yet; `down`: how rows are cut, where otherwise than columns."""
         self.size: Size = (latent.shape[-2], latent.shape[-1])
         self._latent, self._decode, self._tiling = latent, decode, tiling
-        self._ahead = cut(self.size[0], tiling)
+        self._ahead = cut(self.size[0], down or tiling)
         self._held: list[tuple[AxisTile, Tensor]] = []
 
     def rows(self, start: int, stop: int) -> Tensor:
@@ -84,4 +89,8 @@ def make_features(latent: Tensor, decode: Decode, tiling: Tiling | None) -> Feat
     """Whole features where no tiling is asked for or one tile holds the latent, else strips."""
     if tiling is None or max(latent.shape[-2:]) <= tiling.tile_px:
         return WholeFeatures(latent, decode)
-    return FeatureStrips(latent, decode, Tiling(tiling.tile_px, tiling.overlap_px))
+    tile, overlap = tiling.tile_px, tiling.overlap_px
+    channels = decode(crop(latent, (0, 0, _PROBE_PX, _PROBE_PX)).contiguous()).shape[1]
+    rows = min(tile, max(_LEAST_ROWS, _STRIP_BYTES // (4 * channels * latent.shape[-1])))
+    across, down = Tiling(tile * tile // rows, overlap), Tiling(rows, min(overlap, rows // 4))
+    return FeatureStrips(latent, decode, across, down=down)
