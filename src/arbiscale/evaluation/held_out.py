@@ -16,6 +16,7 @@ from arbiscale.data.manifest import read_manifest
 from arbiscale.data.shards import StoredCrops
 from arbiscale.errors import UserError
 from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
+from arbiscale.imaging.picture_folders import find_pictures
 from arbiscale.imaging.pixels import to_tensor
 from arbiscale.imaging.reading import read_image
 from arbiscale.workspace import repository_root
@@ -122,11 +123,7 @@ class PictureFolder(Sequence[HeldOutCrop]):
         self._root = repository_root() / Path(folder).expanduser()
         if not self._root.is_dir():
             raise UserError(f"{key}: {folder} is not a folder; name one that holds high-resolution pictures")
-        self._paths = sorted(
-            path
-            for path in self._root.rglob("*")
-            if path.suffix.lower() in PHOTOGRAPH_SUFFIXES and path.is_file()
-        )
+        self._paths = find_pictures(self._root, PHOTOGRAPH_SUFFIXES).files
         if not self._paths:
             raise UserError(f"{key}: {folder} holds no picture; name one that holds high-resolution pictures")
 

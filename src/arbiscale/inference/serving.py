@@ -43,6 +43,8 @@ _PACKAGES = (
     "pillow",
     "psutil",
     "pydantic",
+    "pyvips",
+    "pyvips-binary",
     "ruamel.yaml",
     "safetensors",
     "torch",
