@@ -146,7 +146,7 @@ def test_json_says_what_was_done_and_what_was_wrong(
     (tmp_path / "a.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:-2])
     assert run("upscale", tmp_path / "a.jpg", tmp_path / "b.png", *options, "--json") == 0
     said = json.loads(capsys.readouterr().out)
-    assert (said["size"], said["seed"]) == ([10, 12], 0)
+    assert (said["size"], said["seed"], said["tiles"]) == ([10, 12], 0, 1)
     assert said["problems"] == ["its end marker is missing"]
     assert said["output"].endswith("b.png")
 
@@ -193,3 +193,15 @@ def test_a_dry_run_says_what_it_would_take_and_writes_nothing(
     assert run("upscale", tmp_path / "a.png", tmp_path / "b.png", *options, "--dry-run", "--tile", "64") == 0
     assert re.search(r"b\.png: 200x240 px, [4-9] tiles", capsys.readouterr().out)
     assert not (tmp_path / "b.png").exists()
+
+
+def test_a_second_run_in_place_knows_its_own_outputs(
+    tmp_path: Path, options: list[str | Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (6, 5)).save(tmp_path / "a.jpg")
+    again = ["upscale", tmp_path, tmp_path, *options, "--format", "png", "--skip-existing"]
+    assert run(*again) == 0
+    assert read_picture(tmp_path / "a.png").size == (10, 12)
+    assert run(*again) == 0
+    assert read_picture(tmp_path / "a.png").size == (10, 12)
+    assert "1 of 1 outputs exist and are skipped" in capsys.readouterr().out

@@ -119,7 +119,17 @@ def upscale(
     seeds = list(dict.fromkeys(seed or [0]))
     temperatures: list[float | None] = [*dict.fromkeys(temperature)] if temperature else [None]
     fidelities: list[float | None] = [*dict.fromkeys(fidelity)] if fidelity else [None]
-    planned = plan(sources, output, targets, seeds, temperatures, fidelities, ending, in_folder=in_folder)
+    planned = plan(
+        sources,
+        output,
+        targets,
+        seeds,
+        temperatures,
+        fidelities,
+        ending,
+        in_folder=in_folder,
+        skip_own=skip_existing,
+    )
     jobs = without_existing(planned, overwrite=overwrite, skip=skip_existing)
     _report_skipped(planned, jobs)
     where = check_runtime(device, model, shipped=True)
@@ -284,7 +294,8 @@ def _upscale(model: Model, picture: Picture, job: Job, options: _Options, progre
             seconds, began = time.monotonic() - began, time.monotonic()
             lost = find_format(_named(output.path, options.ending)).lost(picture.metadata)
             problems = [*picture.problems, *([f"left out: {', '.join(lost)}"] if lost else [])]
-            _report(job.source, output, wanted, seconds, problems, as_json=options.as_json)
+            tiles = model.tiles(picture.size, options.tile)
+            _report(job.source, output, wanted, seconds, tiles, problems, as_json=options.as_json)
 
 
 def _estimate(model: Model, picture: Picture, job: Job, options: _Options) -> None:
@@ -321,6 +332,7 @@ def _report(
     output: Output,
     size: tuple[int, int],
     seconds: float,
+    tiles: int,
     problems: Sequence[str],
     *,
     as_json: bool,
@@ -335,6 +347,7 @@ def _report(
             "seconds": round(seconds, 2),
             "seed": output.seed,
             "temperature": output.temperature,
+            "tiles": tiles,
             "problems": problems,
         }
         print(json.dumps(values), file=told, flush=True)

@@ -111,8 +111,9 @@ def plan(
     suffix: str | None,
     *,
     in_folder: bool = False,
+    skip_own: bool = False,
 ) -> list[Job]:
-    """Name every output.
+    """Name every output; `skip_own`: sources that an earlier run made of others in place are none.
 
     One source and an output with a suffix make that file, unless `in_folder`; otherwise the output is a
     folder, in which pictures keep their names. Several targets, seeds, temperatures or fidelities are told
@@ -141,12 +142,15 @@ def plan(
             tag = f"-{target.label}" * (len(targets) > 1) + f"-seed{seed}" * (len(seeds) > 1)
             tag += f"-t{temperature}" * (len(temperatures) > 1) + f"-f{fidelity}" * (len(fidelities) > 1)
             path = base.with_name(_fitting(base.stem, f"{tag}{base.suffix}")) if in_folder or tag else base
+            if skip_own and taken.get(path, path) != path == source.path:
+                break
             if path in taken:
                 raise UserError(f"{path}: both {taken[path]} and {source.path} would be it; rename one")
             taken[path] = source.path
             check_place(path)
             outputs.append(Output(path, target, seed, temperature, fidelity))
-        jobs.append(Job(source, tuple(outputs)))
+        if outputs:
+            jobs.append(Job(source, tuple(outputs)))
     return jobs
 
 
