@@ -116,6 +116,8 @@ def runtime() -> RuntimeSettings:
         log_every_steps=1,
         validate_every_steps=3,
         checkpoint_every_steps=2,
+        stall_minutes=0,
+        webhook="",
         mlflow_uri="",
         weights_dir="",
     )

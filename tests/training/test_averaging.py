@@ -98,3 +98,11 @@ def test_frozen_networks_are_not_copied(make_module: Callable[[str], TrainingMod
     denoiser = module.learning()["denoiser"][0]
     averages = [each for each in WeightAveraging(module, 0.9).state_dict().values() if each.ndim]
     assert len(averages) == len(list(denoiser.parameters()))
+
+
+def test_the_distance_of_the_averages() -> None:
+    module = Two()
+    average = averaging(module, 0.5)
+    assert average.distance() == 0
+    module.learns.data = torch.tensor([1.0 + 3.0, 10.0 + 4.0])
+    assert average.distance() == pytest.approx(5 / (16 + 196) ** 0.5)

@@ -22,6 +22,8 @@ class RuntimeSettings(Section):
     log_every_steps: int = Field(ge=1)
     validate_every_steps: int = Field(ge=1)
     checkpoint_every_steps: int = Field(ge=1)
+    stall_minutes: int = Field(ge=0)  # without a step before a training warns; 0 = never
+    webhook: str = Field(pattern=r"^(https?://\S+)?$")  # gets that warning too; empty = none
     mlflow_uri: str  # empty = SQLite under the repository; MLFLOW_TRACKING_URI overrides
     weights_dir: str  # pretrained metric networks; empty = environment, ./weights, torch's cache
 

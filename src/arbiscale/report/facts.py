@@ -114,8 +114,9 @@ class Facts:
 
 
 def read_parameters(path: Path) -> dict[str, Any]:
-    """All of params.yaml by dotted key, without the password that the store's address may hold."""
+    """All of params.yaml by dotted key, without the secrets that addresses may hold."""
     parameters = flatten(read_yaml(path))
+    parameters.pop("runtime.webhook", None)
     return {key: shown(value) if isinstance(value, str) else value for key, value in parameters.items()}
 
 

@@ -56,6 +56,14 @@ class WeightAveraging(StepCallback):
         """Make the averages the weights, for good."""
         _copy(self._average.parameters(), self._live.parameters())
 
+    @torch.no_grad()
+    def distance(self) -> float:
+        """How far the averages are from the weights, as a share of the weights' norm."""
+        pairs = zip(self._live.parameters(), self._average.parameters(), strict=True)
+        learning = [(weight, average) for weight, average in pairs if weight.requires_grad]
+        away = torch.nn.utils.get_total_norm([weight - average for weight, average in learning])
+        return float(away / torch.nn.utils.get_total_norm([weight for weight, _ in learning]))
+
     def state_dict(self) -> dict[str, Any]:
         """For checkpoints."""
         return self._average.state_dict()

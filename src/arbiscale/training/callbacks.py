@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 import torch
@@ -72,19 +73,40 @@ class Validations(StepCallback):
 class Curves(StepCallback):
     """Records losses, rates and the health of a step at intervals, before the step's state is written."""
 
-    def __init__(self, recorder: Recorder, every_steps: int) -> None:
+    def __init__(self, recorder: Recorder, averaging: WeightAveraging, every_steps: int) -> None:
         self.recorder = recorder
+        self.averaging = averaging
         self.every_steps = every_steps
+
+    def on_train_start(self, trainer: Trainer, *_: Any) -> None:
+        """Start the clock."""
+        super().on_train_start(trainer)
+        self._begun = self._idle_since = time.monotonic()
+        self._waited = 0.0
+
+    def on_train_batch_start(self, *_: Any, **__: Any) -> None:
+        """A batch has come."""
+        self._waited += time.monotonic() - self._idle_since
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, *_: Any, **__: Any) -> None:
+        """From here on the training waits for the next batch."""
+        super().on_train_batch_end(trainer, pl_module, outputs)
+        self._idle_since = time.monotonic()
 
     def on_step_end(self, trainer: Trainer, pl_module: Any, outputs: Any) -> None:
         """Record under the number of the step, from 0 on."""
         if trainer.global_step % self.every_steps:
             return
+        now = time.monotonic()
+        waited = self._waited / max(1e-9, now - self._begun)  # share of the time
+        self._begun, self._waited = now, 0.0
         (optimizer,) = trainer.optimizers
         names = pl_module.learning().keys()
         rates = {f"lr/{name}": group["lr"] for name, group in zip(names, optimizer.param_groups, strict=True)}
         values = {name: float(value) for name, value in pl_module.step_values.items()}
+        values["optimization/average_distance"] = self.averaging.distance()
         self.recorder.log_metrics(values | rates, trainer.global_step - 1)
+        self.recorder.log_metrics({"throughput/data_wait": waited}, trainer.global_step - 1)
 
 
 _LOSS_STEPS = 10  # between readings of the loss, which wait for the accelerator

@@ -30,6 +30,7 @@ from arbiscale.training.checkpoint_files import newest_whole, step_of
 from arbiscale.training.checkpoints import Checkpoints, WholeCheckpoints
 from arbiscale.training.module import Recorder, TrainingModule
 from arbiscale.training.processes import process_count, process_rank, started_by_torchrun
+from arbiscale.training.stall import StallWarning
 
 LightningPrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
 _PRECISIONS: dict[str, LightningPrecision] = {
@@ -104,10 +105,11 @@ def _train(
         StepSeeds(seed),
         averaging,
         validations,
-        Curves(recorder, runtime.log_every_steps),
+        Curves(recorder, averaging, runtime.log_every_steps),
         Checkpoints(scratch, runtime.checkpoint_every_steps, validations),
     ]
     if rank == 0:
+        callbacks.append(StallWarning(module.name, runtime.stall_minutes, runtime.webhook))
         callbacks.append(StepProgress(module.name, settings.batch_size, recorder, runtime.log_every_steps))
     trainer = Trainer(
         accelerator="gpu" if device.type == "cuda" else device.type,
