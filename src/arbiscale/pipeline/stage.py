@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,14 +19,16 @@ from arbiscale.config.section import SectionType, load_section
 from arbiscale.errors import StateMismatchError, UserError, extras_named
 from arbiscale.files import content_hash, write_json
 from arbiscale.pipeline.curves import write_curves
+from arbiscale.pipeline.device_pool import device_from_pool
 from arbiscale.pipeline.fingerprint import StageInputs, definitions, only_tracked, stage_inputs
 from arbiscale.pipeline.resume import State, resumable, resumable_runs, state_folder
 from arbiscale.pipeline.signals import Interrupted, stop_signals
 from arbiscale.tracking.environment import experiment_state, git_state, machine_state
 from arbiscale.tracking.journal import Journal
 from arbiscale.tracking.store import StageRun, Store, open_store
-from arbiscale.training.processes import process_rank
+from arbiscale.training.processes import process_count, process_rank
 
+NETWORKS = "src/arbiscale/networks"  # a dependency of the stages that compute with them
 MADE_WITH: tuple[str, ...] = ("git_commit", "code_sha256", "python", "torch")
 
 
@@ -100,6 +103,12 @@ def run_stage(name: str, body: Callable[[Stage], None], *, upstream: Sequence[st
         sys.exit(128 + stopped.signum)
 
 
+def _device(name: str, runtime: RuntimeSettings) -> AbstractContextManager[None]:
+    """A device of the pool, for a stage that computes with networks in one process."""
+    computes = NETWORKS in definitions()[name].get("deps", [])
+    return device_from_pool(name) if computes and process_count(runtime) == 1 else nullcontext()
+
+
 def _take_part(name: str, body: Callable[[Stage], None], runtime: RuntimeSettings) -> None:
     """Execute a training's body in one of the further processes: it records nothing and writes nothing.
 
@@ -144,7 +153,8 @@ def _execute(
         with store.run(name, tags=tags, params=parameters, resume_id=state.note.get("run_id")) as run:
             state.write_note(run_id=run.id, parameters=parameters, made_with=made_with)
             try:
-                body(Stage(name, params_path, runtime, inputs, store, run, state.folder))
+                with _device(name, runtime):
+                    body(Stage(name, params_path, runtime, inputs, store, run, state.folder))
             except StateMismatchError as error:
                 raise UserError(
                     f"{state.folder}: does not fit the networks any more ({error}); "
