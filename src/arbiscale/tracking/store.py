@@ -213,6 +213,8 @@ class Store:
         for run_id in run_ids():
             with suppress(Timeout), open_journal(run_id, timeout=0) as journal:
                 stores = [entry["uri"] for entry in journal.entries() if entry["kind"] == "store"]
+                if not stores:  # its owner removed it meanwhile
+                    remove(journal)
                 if stores[-1:] != [self.uri]:
                     continue
                 if journal.status is None:
