@@ -79,7 +79,11 @@ def colour_profile(data: bytes) -> bytes | None:
     )
     if not 0.05 <= gamma <= 5 or (abs(gamma - 1 / 2.2) < 0.01 and near):  # nonsense, or as good as sRGB
         return None
-    return make_profile(corners, (1 / gamma, 1, 0, 0, 0), grey=grey)
+    curve = (1 / gamma, 1, 0, 0, 0)
+    try:
+        return make_profile(corners, curve, grey=grey)
+    except ValueError:  # primaries that are none
+        return make_profile(SRGB_PRIMARIES, curve, grey=grey)
 
 
 _ABOUT_COLOUR = frozenset({b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP"})

@@ -1,0 +1,83 @@
+"""What a PNG's chunks say of its colours, and chunks that are damaged."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from arbiscale.errors import UserError
+from arbiscale.imaging.reading import read_image, read_picture
+
+COLOURS = np.array([[[200, 100, 50], [30, 140, 90], [128, 128, 128], [90, 80, 160]]], np.uint8)
+P3_TO_SRGB = np.array([[1.2249, -0.2249, 0], [-0.0420, 1.0420, 0], [-0.0196, -0.0786, 1.0982]])
+
+
+def png(*chunks: tuple[bytes, bytes], pixels: np.ndarray = COLOURS) -> io.BytesIO:
+    stored = io.BytesIO()
+    Image.fromarray(pixels).save(stored, "PNG")
+    encoded = stored.getvalue()
+    added = b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )
+    return io.BytesIO(encoded[:33] + added + encoded[33:])
+
+
+def linear(levels: np.ndarray) -> np.ndarray:
+    values = levels / 255
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def levels(values: np.ndarray) -> np.ndarray:
+    values = values.clip(0, 1)
+    return 255 * np.where(values <= 0.0031308, 12.92 * values, 1.055 * values ** (1 / 2.4) - 0.055)
+
+
+def test_display_p3_by_cicp() -> None:
+    expected = levels(linear(COLOURS) @ P3_TO_SRGB.T)
+    stream = png((b"cICP", bytes([12, 13, 0, 1])))
+    assert np.abs(read_image(stream) - expected).max() <= 1.5
+    assert read_picture(stream).metadata.icc_profile is not None  # carried on
+
+
+def test_linear_light_by_gamma_alone_and_with_primaries_that_are_none() -> None:
+    expected = levels(COLOURS / 255)
+    for chunks in ([], [(b"cHRM", bytes(32))]):
+        stream = png((b"gAMA", struct.pack(">I", 100_000)), *chunks)
+        assert np.abs(read_image(stream) - expected).max() <= 1
+    grey = png((b"gAMA", struct.pack(">I", 100_000)), pixels=COLOURS[..., 0])
+    assert read_picture(grey).grey
+    assert np.abs(read_image(grey)[..., 0] - expected[..., 0]).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [(b"cICP", bytes([1, 13, 0, 1]))],
+        [(b"gAMA", struct.pack(">I", 45455))],
+        [(b"sRGB", b"\0"), (b"gAMA", struct.pack(">I", 100_000))],
+        [(b"gAMA", bytes(4))],
+    ],
+)
+def test_what_says_srgb_or_nothing(chunks: list[tuple[bytes, bytes]]) -> None:
+    assert read_picture(png(*chunks)).metadata.icc_profile is None
+    np.testing.assert_array_equal(read_image(png(*chunks)), COLOURS)
+
+
+def test_high_dynamic_range_is_refused() -> None:
+    with pytest.raises(UserError, match=r"colours of cICP 9/16, such as HDR, are not read: save it as sRGB"):
+        read_picture(png((b"cICP", bytes([9, 16, 0, 1]))))
+
+
+def test_a_damaged_chunk_is_left_out_or_the_file_refused() -> None:
+    encoded = bytearray(png((b"tEXt", b"a\0b")).getvalue())
+    encoded[33 + 8] ^= 1
+    picture = read_picture(io.BytesIO(bytes(encoded)))
+    assert picture.problems == ("its chunk tEXt is damaged and was left out",)
+    np.testing.assert_array_equal(picture.colour, COLOURS)
+    encoded[18] ^= 1  # the width
+    with pytest.raises(UserError, match="its chunk 'IHDR' is damaged; replace or remove it"):
+        read_picture(io.BytesIO(bytes(encoded)))
