@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from arbiscale.models.folder import (
 )
 from arbiscale.models.latent_diffusion import LatentDiffusion
 from arbiscale.networks.autoencoder import Autoencoder
+from tests.full_disk import full_disk
 
 
 @pytest.fixture
@@ -202,3 +204,12 @@ def test_weights_beyond_float16_are_not_halved(
     assert not (tmp_path / "half").exists()
     with pytest.raises(UserError, match="nowhere: is not a model folder"):
         halve(tmp_path / "nowhere", tmp_path / "half")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit of a file's size stands for a full disk")
+def test_a_full_disk_is_one_line_and_leaves_the_former_model(folder: Path, config: FirstStageConfig) -> None:
+    before = (folder / AUTOENCODER).read_bytes()
+    with full_disk(), pytest.raises(UserError, match=f"{folder}: cannot be written") as caught:
+        save_autoencoder(folder, config, Autoencoder(config.autoencoder))
+    assert "\n" not in str(caught.value)
+    assert (folder / AUTOENCODER).read_bytes() == before

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from arbiscale.errors import UserError
 from arbiscale.training.checkpoint_files import resumable_step
 from arbiscale.training.checkpoints import WholeCheckpoints
+from tests.full_disk import full_disk
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_former_one(tmp_path: Path) -> None:
@@ -42,3 +44,19 @@ def test_the_step_that_a_state_goes_on_from(tmp_path: Path) -> None:
     assert resumable_step(tmp_path) == 10
     (tmp_path / "step-000000010.ckpt").write_bytes(b"cut off")
     assert resumable_step(tmp_path) == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit of a file's size stands for a full disk")
+def test_a_full_disk_is_one_line_and_leaves_the_former_state(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "step-000000001.ckpt"
+    WholeCheckpoints().save_checkpoint({"state_dict": {}}, path)
+    before = path.read_bytes()
+    with full_disk():
+        WholeCheckpoints().save_checkpoint({"state_dict": {"weight": torch.zeros(100_000)}}, path)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"WARNING: {path}: not written, training goes on (")
+    assert "is the disk full?" in line
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

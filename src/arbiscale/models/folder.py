@@ -100,7 +100,10 @@ def read_config(folder: Path) -> ModelConfig:
 def save_tensors(network: nn.Module, path: Path) -> None:
     """Write a network's state as safetensors."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    save_file(tensors, path)
+    try:
+        save_file(tensors, path)
+    except SafetensorError as error:  # such as a full disk
+        raise OSError(str(error)) from None
 
 
 def read_tensors(

@@ -105,9 +105,8 @@ class WholeCheckpoints(TorchCheckpointIO):
         """Write a checkpoint; where that is impossible, warn: other processes wait for this one."""
         try:
             self.write(checkpoint, Path(path))
-        except (UserError, RuntimeError) as error:  # torch's writer has RuntimeErrors
-            reason = str(error).partition("\n")[0]
-            print(f"WARNING: {path}: not written, training goes on ({reason})", file=sys.stderr, flush=True)
+        except UserError as error:
+            print(f"WARNING: {path}: not written, training goes on ({error})", file=sys.stderr, flush=True)
 
     def write(self, checkpoint: dict[str, Any], path: Path) -> None:
         """Write a checkpoint; a reader sees the former one or the whole new one.
@@ -119,7 +118,10 @@ class WholeCheckpoints(TorchCheckpointIO):
             if tensor.is_floating_point() and not tensor.isfinite().all():
                 raise UserError(f"{name} is not finite")
         with atomic_file(path) as temporary:
-            torch.save(checkpoint, temporary)
+            try:
+                torch.save(checkpoint, temporary)
+            except RuntimeError as error:  # of torch's writer, which knows no other
+                raise UserError(f"{str(error).partition('. ')[0]}; is the disk full?") from None
 
 
 def _tensors(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
