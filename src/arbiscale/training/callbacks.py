@@ -133,7 +133,7 @@ class StepProgress(StepCallback):
         assert self._task is not None
         step = trainer.global_step
         if is_due(trainer, _LOSS_STEPS):
-            self._loss = f"loss {float(outputs['loss']):.4f}"
+            self._loss = f"loss {float(pl_module.step_values['train/loss']):.4f}"  # of the whole batch
         self._task.advance(step - self._task.done, self._loss)
         if step % self.log_every_steps == 0:
             images_per_second = self._task.rate * self.batch_size
