@@ -73,6 +73,10 @@ def export_checkpoint(
 def halve(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A model folder.")],
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="The model folder to write.")],
+    fidelity: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Of the copy, where none is asked for; 1 = its branch alone draws."),
+    ] = None,
 ) -> None:
     """Copy a model folder with its weights in float16: half the bytes, and the same pictures to the eye."""
     find_model(str(folder))
@@ -80,7 +84,7 @@ def halve(
 
     from arbiscale.models.folder import halve as copy_halved
 
-    copy_halved(folder, target)
+    copy_halved(folder, target, fidelity)
     print(target)
 
 

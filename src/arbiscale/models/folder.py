@@ -159,8 +159,11 @@ def load_autoencoder(folder: Path, settings: AutoencoderNetworkSettings) -> Auto
     return autoencoder.eval()
 
 
-def halve(source: Path, folder: Path) -> None:
+def halve(source: Path, folder: Path, fidelity: float | None = None) -> None:
     """Copy a model folder with its weights in float16: half the bytes, and the same pictures to the eye.
+
+    `fidelity`: what the copy draws at where none is asked for; None = as before. An autoencoder of which
+    only the branch is trained draws at 1.
 
     Raises:
         UserError: no model there, or weights that float16 cannot hold.
@@ -169,7 +172,8 @@ def halve(source: Path, folder: Path) -> None:
     if not config.is_file():
         raise UserError(f"{source}: is not a model folder (no {CONFIG})")
     with atomic_folder(folder) as temporary:
-        write_json(temporary / CONFIG, read_yaml(config))
+        values = read_yaml(config) | ({} if fidelity is None else {"fidelity": fidelity})
+        write_json(temporary / CONFIG, values)
         for file in sorted(source.glob("*.safetensors")):
             halved = {name: tensor.half() for name, tensor in load_file(file).items()}
             if not all(tensor.isfinite().all() for tensor in halved.values()):
