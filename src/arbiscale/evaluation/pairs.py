@@ -72,8 +72,10 @@ def _single_pairs(
     protocol: Protocol, images: Sequence[HeldOutCrop], scale: float, left_out: list[str], workers: int
 ) -> Iterator[Pairs]:
     """One pair per image, in the order of the images."""
-    pairs = _PairMaking(protocol, images, scale)
-    for made in DataLoader(pairs, batch_size=None, num_workers=min(workers, len(images))):
+    pairs, workers = _PairMaking(protocol, images, scale), min(workers, len(images))
+    # A fork would copy the locks of libvips' threads, and wait for them for ever.
+    context = "forkserver" if workers else None
+    for made in DataLoader(pairs, batch_size=None, num_workers=workers, multiprocessing_context=context):
         if isinstance(made, str):
             left_out.append(made)
         else:

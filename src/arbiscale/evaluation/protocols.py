@@ -68,12 +68,22 @@ def fixed_low(size: Size, scale: float) -> Sizes:
     return Sizes((side, side), (FACE_LOW_PX, FACE_LOW_PX))
 
 
+def no_border(scale: float) -> int:
+    """Nothing is left out of comparisons."""
+    return 0
+
+
+def div2k_border(scale: float) -> int:
+    """LIIF's border on DIV2K, in pixels (arXiv 2012.09161, its code)."""
+    return math.ceil(scale) + 6
+
+
 SAMPLE = Protocol(
     name="sample",
     scales=(),
     kernel="pil",
     channels="rgb",
-    shave_px=lambda scale: 0,
+    shave_px=no_border,
     sizes=rounded_low,
     truth="crop",
     together=True,
@@ -84,7 +94,7 @@ CROPS = Protocol(
     scales=(4, 8, 12, 17),  # arXiv 2403.10255, DIV2K within and beyond the trained scale
     kernel="pil",
     channels="rgb",
-    shave_px=lambda scale: 0,
+    shave_px=no_border,
     sizes=rounded_low,
     truth="crop",
     together=True,
@@ -95,7 +105,7 @@ DIV2K = Protocol(
     scales=(2, 3, 4, 6, 12, 18, 24, 30),  # arXiv 2012.09161, table 1
     kernel="matlab",
     channels="rgb",
-    shave_px=lambda scale: math.ceil(scale) + 6,
+    shave_px=div2k_border,
     sizes=whole_low,
     truth="crop",
     together=False,
@@ -117,7 +127,7 @@ FACES = Protocol(
     scales=(5.3, 7, 8, 10, 10.7, 12),  # arXiv 2403.10255, table 1, and the trained scale
     kernel="pil",
     channels="rgb",
-    shave_px=lambda scale: 0,
+    shave_px=no_border,
     sizes=fixed_low,
     truth="resize",
     together=True,
