@@ -13,6 +13,7 @@ EXTRAS = {  # of pyproject.toml, with the modules that their packages bring
         "jinja2",
         "lpips",
         "markupsafe",
+        "lightning_fabric",
         "matplotlib",
         "mlflow",
         "pynvml",

@@ -92,14 +92,12 @@ def test_code_is_noted_and_keeps_the_fingerprint(workspace: Path, file: str) -> 
 
 
 def test_the_weights_started_from_are_an_input(workspace: Path) -> None:
-    (workspace / "pretrained").mkdir()
-    (workspace / "pretrained/config.json").write_text("{}")
-    (workspace / "params.yaml").write_text(
-        PARAMS.replace("training: {", "training: {init_from: pretrained, ")
-    )
+    (workspace / "trained").mkdir()
+    (workspace / "trained/config.json").write_text("{}")
+    (workspace / "params.yaml").write_text(PARAMS.replace("training: {", "training: {init_from: trained, "))
     inputs = stage_inputs("align")
-    assert inputs.initial_weights == {"align.training.init_from": content_hash(workspace / "pretrained")}
-    (workspace / "pretrained/config.json").write_text("{} ")
+    assert inputs.initial_weights == {"align.training.init_from": content_hash(workspace / "trained")}
+    (workspace / "trained/config.json").write_text("{} ")
     assert stage_inputs("align").fingerprint != inputs.fingerprint
 
 

@@ -97,7 +97,7 @@ def test_the_likelihood_and_drawings_take_turns(
     def losses(step: int) -> dict[str, Tensor]:
         at_step(module, step, monkeypatch)
         torch.manual_seed(9)
-        return module.losses(images)
+        return module.recorded(module.losses(images))
 
     torch.manual_seed(9)
     pair = module.cut(images)
