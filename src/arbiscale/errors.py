@@ -13,7 +13,6 @@ EXTRAS = {  # of pyproject.toml, with the modules that their packages bring
         "jinja2",
         "lpips",
         "markupsafe",
-        "lightning_fabric",
         "matplotlib",
         "mlflow",
         "pynvml",

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.plugins.environments import (  # type: ignore[attr-defined]  # it names no exports
+    LightningEnvironment,
+    TorchElasticEnvironment,
+)
 from pytorch_lightning.strategies import DDPStrategy
 from torch.utils.data import Dataset
 
