@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from arbiscale.imaging.coordinates import Size
-from arbiscale.inference.drawing import write_drawing
 from arbiscale.inference.latent_model import LatentModel
 from arbiscale.inference.loading import load_model
 from arbiscale.inference.memory import choose_tiling
 from arbiscale.inference.model import Model
 from arbiscale.inference.tiles import cut
+from arbiscale.inference.writing import write_drawing
 from benchmarks.figures import Figure
 from benchmarks.measure import peak_mib
 

@@ -231,7 +231,9 @@ def test_what_cannot_be_generated_is_refused_before_the_work(
     said: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("arbiscale.cli.drawing.open_model", lambda *given: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(
+        "arbiscale.cli.generation.open_model", lambda *given: pytest.fail("a model was loaded")
+    )
     assert run("generate", *arguments, "--model", generation_model) == 2
     assert said in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -1,5 +1,6 @@
 """`--fidelity`: several pictures of one latent, none at 1, and who refuses it."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,11 @@ def branched(save_model: SaveModel) -> Path:
 
 
 def test_one_latent_serves_fidelities(
-    branched: Path, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    branched: Path,
+    picture: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     from arbiscale.inference.latent_model import LatentModel
 
@@ -38,7 +43,9 @@ def test_one_latent_serves_fidelities(
         expected = model.upscale(read_image(picture), scale=2.5, steps=2, fidelity=share)
         np.testing.assert_array_equal(drawn[f"a-f{share}.png"], expected)
     sampled.clear()
-    assert run("upscale", picture, tmp_path / "b.png", "--fidelity", "1", *options) == 0
+    capsys.readouterr()
+    assert run("upscale", picture, tmp_path / "b.png", "--fidelity", "1", *options, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["fidelity"] == 1
     assert not sampled
     np.testing.assert_array_equal(read_image(tmp_path / "b.png"), drawn["a-f1.0.png"])
 

@@ -75,7 +75,7 @@ def test_generated_textures_and_films(
 ) -> None:
     import arbiscale
     from arbiscale.imaging.formats.film import write_film
-    from arbiscale.inference.drawing import zoom_frames
+    from arbiscale.inference.zooming import zoom_frames
 
     model = save_model("generation", head={"kind": "flow", "width": 16, "layers": 2, "frequencies": 8})
     common = ["--steps", "2", "--model", model, "--device", "cpu"]

@@ -281,7 +281,7 @@ from pathlib import Path
 import numpy as np
 import arbiscale
 from arbiscale.inference import drawing as bands
-from arbiscale.inference.drawing import write_drawing
+from arbiscale.inference.writing import write_drawing
 from arbiscale.metrics.cost import peak_memory_mib
 
 bands._BAND_PIXELS = 1 << 15  # small ones, so that an allocator's moods stay small

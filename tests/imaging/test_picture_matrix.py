@@ -7,7 +7,7 @@ is right is known from the pixels that they were made of.
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 
 import numpy as np
@@ -18,6 +18,8 @@ from PIL import Image, ImageCms
 from arbiscale.errors import UserError
 from arbiscale.imaging.picture import Picture
 from arbiscale.imaging.reading import as_srgb, read_picture
+
+Made = tuple[str, bytes, np.ndarray, int]  # name, file, levels of 16 bits, tolerance
 
 RNG = np.random.default_rng(0)
 TRUTH = RNG.integers((0, 0, 0, 128), 256, (5, 7, 4)).astype(np.uint16) * 257  # the same in 8 bits
@@ -52,7 +54,7 @@ def levels(picture: Picture) -> np.ndarray:
     return np.concatenate(parts, 2).astype(int) * (257 if picture.bits == 8 else 1)
 
 
-def tiff_files() -> Iterator[tuple[str, bytes, np.ndarray, int]]:
+def tiff_files() -> Iterator[Made]:
     """A name, the file, what is right, and how far off it may be."""
     samples = ("uint8", "uint16", "uint32", "float32")
     alphas = ("none", "unassalpha", "assocalpha")
@@ -118,7 +120,7 @@ def png(pixels: np.ndarray, bits: int, colour_type: int, chunks: list[tuple[byte
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + before + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
-def png_files() -> Iterator[tuple[str, bytes, np.ndarray, int]]:
+def png_files() -> Iterator[Made]:
     kinds = [(0, 1), (0, 2), (0, 4), (0, 8), (0, 16), (2, 8), (2, 16), (3, 1), (3, 2), (3, 4), (3, 8)]
     kinds += [(4, 8), (4, 16), (6, 8), (6, 16)]
     palette = RNG.integers(0, 256, (256, 3))
@@ -157,7 +159,7 @@ def png_files() -> Iterator[tuple[str, bytes, np.ndarray, int]]:
         yield name, png(stored(samples, orientation), bits, colour_type, chunks), right, 0
 
 
-def other_files() -> Iterator[tuple[str, bytes, np.ndarray, int]]:
+def other_files() -> Iterator[Made]:
     smooth = np.linspace(60, 200, 16)[:, None, None] + np.array([-40, 0, 40]) + np.zeros((16, 24, 3))
     smooth = np.concatenate([smooth, np.linspace(128, 255, 24)[None, :, None].repeat(16, 0)], 2).astype(
         np.uint8
@@ -197,7 +199,7 @@ LEAST = {"tiff": 2000, "png": 1500, "other": 150}  # that are read
 
 
 @pytest.mark.parametrize("files", [tiff_files, png_files, other_files])
-def test_every_combination_is_read_right_or_refused_in_one_line(files) -> None:  # type: ignore[no-untyped-def]
+def test_every_combination_is_read_right_or_refused_in_one_line(files: Callable[[], Iterator[Made]]) -> None:
     wrong, count, refused = [], 0, 0
     for name, data, right, tolerance in files():
         count += 1

@@ -98,6 +98,16 @@ def test_many_fidelities_cost_two_drawings(model: LatentModel, deep: np.ndarray,
     assert len(heads) == 6
 
 
+def test_parts_are_not_kept(model: LatentModel, deep: np.ndarray) -> None:
+    """Whoever looks around in a picture asks for any number of them."""
+    drawing = model.sample(deep, seed=3)
+    for top in range(5):
+        drawing.region(SIZE, (top, 0, 20, 40), fidelity=0.5)
+    assert drawing._drawn == {}
+    drawing.draw(SIZE, fidelity=0.5)
+    assert len(drawing._drawn) == 2
+
+
 def test_large_outputs_are_not_kept(
     model: LatentModel, deep: np.ndarray, heads: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

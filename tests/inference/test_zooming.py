@@ -8,8 +8,8 @@ from PIL import Image
 from arbiscale.errors import UserError
 from arbiscale.imaging.formats import film
 from arbiscale.imaging.formats.film import check_encoder, write_film
-from arbiscale.inference.drawing import zoom_frames
 from arbiscale.inference.model import Model
+from arbiscale.inference.zooming import zoom_frames
 
 
 def test_frames_are_parts_of_larger_and_larger_drawings(upscaler: Model, photo: np.ndarray) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from arbiscale import __version__
-from arbiscale.cli import drawing, film, presets, project, registry, resume
+from arbiscale.cli import film, generation, presets, project, registry, resume, upscaling
 from arbiscale.cli import published as checkpoints
 from arbiscale.errors import UserError, extras_named
 from arbiscale.pipeline.signals import Interrupted
@@ -26,8 +26,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(drawing.upscale)
-app.command()(drawing.generate)
+app.command()(upscaling.upscale)
+app.command()(generation.generate)
 app.command()(film.zoom)
 app.command()(project.check)
 app.add_typer(presets.app, name="preset")

@@ -89,7 +89,7 @@ def zoom(
 
     began = time.monotonic()
     with stop_signals(), memory_suffices(), drawing_progress(1) as progress:
-        from arbiscale.inference.drawing import zoom_frames
+        from arbiscale.inference.zooming import zoom_frames
 
         loaded = open_model(where, device, precision, compiled, threads)
         loaded.texture(temperature, seed)  # refused before the work

@@ -180,3 +180,10 @@ def without_existing(jobs: Sequence[Job], *, overwrite: bool, skip: bool) -> lis
         if new:
             left.append(Job(job.source, new))
     return left
+
+
+def report_skipped(planned: Sequence[Job], left: Sequence[Job]) -> None:
+    """Say how many outputs exist."""
+    wanted, new = (sum(len(job.outputs) for job in jobs) for jobs in (planned, left))
+    if new < wanted:
+        print(f"{wanted - new} of {wanted} outputs exist and are skipped", flush=True)

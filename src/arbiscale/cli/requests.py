@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arbiscale.errors import UserError
+from arbiscale.imaging.formats import FORMATS
 from arbiscale.tracking.registry import SCHEME, check_registered
 from arbiscale.workspace import PRETRAINED, repository_root
 
@@ -68,6 +69,16 @@ def parse_point(text: str) -> tuple[float, float]:
     if not all(0 <= each <= 1 for each in point):
         raise UserError(f"--at: must be Y,X with both from 0 to 1, such as 0.5,0.5 (got {text!r})")
     return point
+
+
+def parse_format(name: str | None) -> str | None:
+    """A format's suffix; raises UserError for one that cannot be written."""
+    if name is None:
+        return None
+    suffix = f".{name.lower().lstrip('.')}"
+    if suffix not in FORMATS:
+        raise UserError(f"--format: must be one of {', '.join(each[1:] for each in FORMATS)} (got {name!r})")
+    return suffix
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,13 @@ def checked_size(size: Any, name: str = "the output") -> Size:
     return (height, width)
 
 
+def checked_share(name: str, value: Any) -> float:
+    """A number from 0 to 1; raises UserError for anything else."""
+    if not isinstance(value, int | float | np.floating) or not 0 <= value <= 1:
+        raise UserError(f"{name} {value!r}: must be a number from 0 to 1")
+    return float(value)
+
+
 def checked_count(count: Any) -> int:
     """How many pictures, as a whole number.
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -13,15 +12,12 @@ import torch
 from torch import Tensor
 
 from arbiscale.errors import UserError
-from arbiscale.files import standard_output
 from arbiscale.imaging.coordinates import Region, Size
 from arbiscale.imaging.flatness import flat_areas
-from arbiscale.imaging.formats import Encoding, find_format
 from arbiscale.imaging.kernels import resize_region
-from arbiscale.imaging.picture import Metadata, Picture, Pixels
+from arbiscale.imaging.picture import Picture, Pixels
 from arbiscale.imaging.pixels import to_array, to_tensor
 from arbiscale.imaging.resize import Kernel
-from arbiscale.imaging.writing import Layout, write_bands, write_picture
 from arbiscale.inference.arguments import checked_region, checked_size
 from arbiscale.inference.features import FeatureRows
 from arbiscale.inference.tiles import Tiling
@@ -193,13 +189,15 @@ class Drawing:
             raise UserError(f"fidelity {share:g}: no latent was sampled; sample one, or ask for fidelity 1")
         sources = {of_latent: self._feature_rows(of_latent) for of_latent in _sources(share)}
         latent_size = next(iter(sources.values())).size
+        # A part is drawn anew for each fidelity: any number of parts may be asked for.
+        kept = len(sources) > 1 and region == (0, 0, *size) and size[0] * size[1] <= _KEPT_PIXELS
         top, left, height, width = region
         read = _BAND_LATENT_PIXELS * size[0] // (latent_size[0] * latent_size[1])
         rows = max(1, min(_BAND_PIXELS // width, read))
         for start in range(top, top + height, rows):
             band = (start, left, min(rows, top + height - start), width)
             drawn = [
-                self._kept_colours(of_latent, features, size, band, texture, blended=len(sources) > 1)
+                self._kept_colours(of_latent, features, size, band, texture, kept=kept)
                 for of_latent, features in sources.items()
             ]
             # torch.lerp rounds the last elements of a tensor in another way than the others.
@@ -223,13 +221,13 @@ class Drawing:
         region: Region,
         texture: Texture,
         *,
-        blended: bool,
+        kept: bool,
     ) -> Tensor:
-        """`_colours`, kept for the next fidelity where two drawings are blended and the size is not large."""
-        if not blended or size[0] * size[1] > _KEPT_PIXELS:
+        """`_colours`, kept for the next fidelity where that is wanted."""
+        if not kept:
             return self._colours(features, size, region, texture)
         key = (size, texture, of_latent, region)
-        if any(kept[:2] != key[:2] for kept in self._drawn):
+        if any(known[:2] != key[:2] for known in self._drawn):
             self._drawn.clear()
         if key not in self._drawn:
             self._drawn[key] = self._colours(features, size, region, texture)
@@ -256,96 +254,3 @@ class Drawing:
 def _sources(share: float) -> list[bool]:
     """Which drawings are needed for a share of the branch's: the latent's (True), the branch's (False)."""
     return [of_latent for of_latent, needed in ((True, share < 1), (False, share > 0)) if needed]
-
-
-STANDARD_OUTPUT = Path("-")
-_USUAL = Encoding()
-
-
-def write_drawing(
-    drawing: Drawing,
-    size: Size,
-    path: Path,
-    *,
-    suffix: str | None = None,
-    temperature: float | None = None,
-    fidelity: float | None = None,
-    encoding: Encoding = _USUAL,
-    advance: Callable[[int], None] = lambda pixels: None,
-) -> None:
-    """Draw a latent at (height, width) pixels into a file; peak memory does not depend on the height.
-
-    16 bits and alpha are kept where the format holds them; otherwise 16 bits are rounded to 8, and
-    transparency is laid on white.
-
-    Args:
-        drawing: what to draw.
-        size: (height, width) in pixels.
-        path: the file, whole or not at all; `-` = standard output.
-        suffix: decides the format; None = the path's own.
-        temperature: of texture, where a flow draws it; None = the model's own.
-        fidelity: see `Drawing.bands`.
-        encoding: what may be chosen of the file.
-        advance: told the pixels of each band.
-
-    Raises:
-        UserError: a format that is unknown or cannot hold the size, a place that cannot be written, or as
-            `Drawing.bands`.
-    """
-    form = find_format(Path(f"{path}{suffix or ''}"), size)
-    bits = drawing.bits if form.deep else 8
-    channels = drawing.channels if form.alpha else drawing.colours
-    metadata = Metadata() if drawing.picture is None else drawing.picture.metadata
-    layout = Layout(size, channels, bits, metadata)
-    bands = drawing.bands(size, bits=bits, alpha=form.alpha, temperature=temperature, fidelity=fidelity)
-    if path == STANDARD_OUTPUT:
-        with standard_output() as stream:
-            write_bands(stream, form, layout, _counted(bands, advance), encoding)
-    else:
-        write_picture(path, form, layout, _counted(bands, advance), encoding)
-
-
-def _counted(bands: Iterator[Pixels], advance: Callable[[int], None]) -> Iterator[Pixels]:
-    for band in bands:
-        yield band
-        advance(band.shape[0] * band.shape[1])
-
-
-def zoom_frames(
-    drawing: Drawing,
-    size: Size,
-    *,
-    factor: float,
-    frames: int,
-    centre: tuple[float, float] = (0.5, 0.5),
-    temperature: float | None = None,
-    fidelity: float | None = None,
-) -> Iterator[Pixels]:
-    """Frames (height, width, 3) that grow from the whole picture to a part `factor` times as large.
-
-    Every frame is drawn from the latent at its own scale; only the part that is seen is computed. Each
-    step multiplies the scale by the same number. Sizes grow by whole pixels on both sides of the centre,
-    so that nothing trembles.
-
-    Args:
-        drawing: what is zoomed into.
-        size: (height, width) of a frame in pixels.
-        factor: of the last frame, at least 1.
-        frames: how many.
-        centre: (y, x) of what is zoomed into, in [0, 1].
-        temperature: of texture, where a flow draws it; None = the model's own.
-        fidelity: see `Drawing.bands`.
-    """
-    for index in range(frames):
-        scale = factor ** (index / max(1, frames - 1))
-        whole = (_grown(size[0], scale), _grown(size[1], scale))
-        top, left = (
-            round((large - small) * at) for large, small, at in zip(whole, size, centre, strict=True)
-        )
-        part = (top, left, *size)
-        yield drawing.region(whole, part, bits=8, temperature=temperature, fidelity=fidelity)
-
-
-def _grown(side_px: int, scale: float) -> int:
-    """About `scale` times a side, by an even number of pixels more."""
-    return side_px + 2 * round(side_px * (scale - 1) / 2)

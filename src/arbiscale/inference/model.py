@@ -23,6 +23,7 @@ from arbiscale.inference.arguments import (
     checked_count,
     checked_region,
     checked_seed,
+    checked_share,
     checked_size,
     checked_tensor,
     like,
@@ -297,14 +298,13 @@ class Model(ABC):
         """
         if fidelity is None:
             return self.fidelity
-        if not isinstance(fidelity, int | float | np.floating) or not 0 <= fidelity <= 1:
-            raise UserError(f"fidelity {fidelity!r}: must be a number from 0 to 1")
-        if fidelity and not self.has_branch:
+        share = checked_share("fidelity", fidelity)
+        if share and not self.has_branch:
             raise UserError(
                 "this model has no branch that draws without a latent, so no fidelity; leave it out or give "
                 "another --model"
             )
-        return float(fidelity)
+        return share
 
     @property
     def has_texture(self) -> bool:
@@ -319,9 +319,7 @@ class Model(ABC):
         """
         if temperature is None:
             return Texture(self.temperature if self.has_texture else 0.0, checked_seed(seed))
-        if not isinstance(temperature, int | float | np.floating) or not 0 <= temperature <= 1:
-            raise UserError(f"temperature {temperature!r}: must be a number from 0 to 1")
-        if temperature and not self.has_texture:
+        if checked_share("temperature", temperature) and not self.has_texture:
             raise UserError("this model has no flow, so no temperature; leave it out or give another --model")
         return Texture(float(temperature), checked_seed(seed))
 

@@ -1,4 +1,4 @@
-"""Commands that draw pictures: upscale, generate."""
+"""The command that draws larger pictures: upscale."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from arbiscale.cli.jobs import STANDARD, Job, Output, Source, find_sources, plan, without_existing
+from arbiscale.cli.jobs import (
+    STANDARD,
+    Job,
+    Output,
+    Source,
+    find_sources,
+    plan,
+    report_skipped,
+    without_existing,
+)
 from arbiscale.cli.options import (
     FIDELITY_HELP,
     LARGEST_SEED,
@@ -25,10 +34,8 @@ from arbiscale.cli.options import (
     PrecisionOption,
     Sampler,
     SamplerName,
-    Seed,
     SkipExisting,
     Steps,
-    Temperature,
     Threads,
     Tile,
     Where,
@@ -38,9 +45,9 @@ from arbiscale.cli.options import (
     parse_tile,
     watch_networks,
 )
-from arbiscale.cli.requests import Target, check_folder, check_input, parse_dpi, parse_size, parse_targets
+from arbiscale.cli.requests import check_input, parse_dpi, parse_format, parse_targets
 from arbiscale.errors import UserError
-from arbiscale.imaging.formats import FORMATS, Encoding, find_format
+from arbiscale.imaging.formats import Encoding, find_format
 from arbiscale.progress import DrawingProgress, drawing_progress
 
 _PROBE_PX = 64  # side of what is drawn to measure time
@@ -108,7 +115,7 @@ def upscale(
     """Upscale pictures by any factor, or to any size; sizes, temperatures and fidelities share a latent."""
     targets = parse_targets(scale or [], size or [])
     chosen_tile = parse_tile(tile)
-    ending = _parse_format(suffix)
+    ending = parse_format(suffix)
     output, in_folder = Path(destination), destination.endswith("/")
     if output == STANDARD:
         ending = ending or ".png"
@@ -131,7 +138,7 @@ def upscale(
         skip_own=skip_existing,
     )
     jobs = without_existing(planned, overwrite=overwrite, skip=skip_existing)
-    _report_skipped(planned, jobs)
+    report_skipped(planned, jobs)
     where = check_runtime(device, model, shipped=True)
     for job in jobs:
         for each in job.outputs:
@@ -168,81 +175,6 @@ def upscale(
         raise UserError(f"{failures} of {len(jobs)} pictures could not be upscaled")
 
 
-def generate(
-    folder: Annotated[Path, typer.Argument(metavar="OUTDIR", help="Where the pictures go.")],
-    size: Annotated[
-        list[str],
-        typer.Option(metavar="HxW", help="In pixels; given again, each latent is drawn at each size."),
-    ],
-    count: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many latents.")] = 1,
-    model: Where = None,
-    steps: Steps = None,
-    sampler: Sampler = None,
-    seed: Seed = 0,
-    eta: Eta = None,
-    temperature: Temperature = None,
-    device: Device = "auto",
-    precision: PrecisionOption = Precision.FLOAT32,
-    compiled: Compile = False,
-    threads: Threads = 0,
-    suffix: Annotated[
-        str | None,
-        typer.Option(
-            "--format", metavar="png|jpg|tif|webp|avif|gif|dzi", help="Of the files; png by default."
-        ),
-    ] = None,
-    overwrite: Overwrite = False,
-    skip_existing: SkipExisting = False,
-) -> None:
-    """Generate pictures of any size; picture i of seed S is that of seed S + i."""
-    sizes = list(dict.fromkeys(parse_size(text) for text in size))
-    ending = _parse_format(suffix) or ".png"
-    if folder == STANDARD:
-        raise UserError("-: generate writes into a folder; name one")
-    if seed + count - 1 > LARGEST_SEED:
-        raise UserError(
-            f"--seed {seed} --count {count}: the last seed is {LARGEST_SEED}; give less of either"
-        )
-    check_folder(folder)
-    jobs = []
-    for one in range(seed, seed + count):
-        names = [f"seed{one}-{height}x{width}{ending}" for height, width in sizes]
-        outputs = [
-            Output(folder / name, Target(name, size=each), one)
-            for name, each in zip(names, sizes, strict=True)
-        ]
-        jobs.append(Job(Source(STANDARD, Path(f"seed{one}")), tuple(outputs)))
-    planned, jobs = jobs, without_existing(jobs, overwrite=overwrite, skip=skip_existing)
-    _report_skipped(planned, jobs)
-    where = check_runtime(device, model)
-    if not jobs:
-        return
-
-    for height, width in sizes:
-        find_format(folder / f"{height}x{width}{ending}", (height, width))
-    with memory_suffices(), drawing_progress(sum(len(job.outputs) for job in jobs)) as progress:
-        loaded = open_model(where, device, precision, compiled, threads)
-        from arbiscale.inference.drawing import Drawing, write_drawing
-
-        loaded.texture(temperature, seed)  # refused before the work
-        latent_size = loaded.latent_size_for(sizes[0])
-        for job in jobs:
-            one = job.outputs[0].seed
-            latent = loaded.generate_latents(1, latent_size, steps=steps, sampler=sampler, seed=one, eta=eta)
-            drawing = Drawing(loaded, latent, None, seed=one)
-            for each in job.outputs:
-                wanted = each.target.of((1, 1))
-                progress.begin(each.path.name, wanted[0] * wanted[1])
-                write_drawing(drawing, wanted, each.path, temperature=temperature, advance=progress.advance)
-                print(each.path, flush=True)
-
-
-def _report_skipped(planned: Sequence[Job], left: Sequence[Job]) -> None:
-    wanted, new = (sum(len(job.outputs) for job in jobs) for jobs in (planned, left))
-    if new < wanted:
-        print(f"{wanted - new} of {wanted} outputs exist and are skipped", flush=True)
-
-
 @dataclass(frozen=True)
 class _Options:
     """How every picture of a command is upscaled and written."""
@@ -258,7 +190,8 @@ class _Options:
 
 def _upscale(model: Model, picture: Picture, job: Job, options: _Options, progress: DrawingProgress) -> None:
     """Draw everything that is asked of one picture; a latent is sampled once for each seed."""
-    from arbiscale.inference.drawing import Drawing, write_drawing
+    from arbiscale.inference.drawing import Drawing
+    from arbiscale.inference.writing import write_drawing
 
     sizes = _sizes(job.outputs, picture, options.ending)
     latent = any(model.share_of_branch(output.fidelity) < 1 for output in job.outputs)
@@ -347,6 +280,7 @@ def _report(
             "seconds": round(seconds, 2),
             "seed": output.seed,
             "temperature": output.temperature,
+            "fidelity": output.fidelity,
             "tiles": tiles,
             "problems": problems,
         }
@@ -385,12 +319,3 @@ def _sizes(outputs: Sequence[Output], picture: Picture, ending: str | None) -> l
 def _named(path: Path, ending: str | None) -> Path:
     """A path whose suffix says its format, also for standard output."""
     return Path(f"{path}{ending}") if path == STANDARD else path
-
-
-def _parse_format(name: str | None) -> str | None:
-    if name is None:
-        return None
-    suffix = f".{name.lower().lstrip('.')}"
-    if suffix not in FORMATS:
-        raise UserError(f"--format: must be one of {', '.join(each[1:] for each in FORMATS)} (got {name!r})")
-    return suffix

@@ -1,0 +1,103 @@
+"""The command that draws pictures from noise: generate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from arbiscale.cli.jobs import STANDARD, Job, Output, Source, report_skipped, without_existing
+from arbiscale.cli.options import (
+    LARGEST_SEED,
+    Compile,
+    Device,
+    Eta,
+    Overwrite,
+    Precision,
+    PrecisionOption,
+    Sampler,
+    Seed,
+    SkipExisting,
+    Steps,
+    Temperature,
+    Threads,
+    Where,
+    check_runtime,
+    memory_suffices,
+    open_model,
+)
+from arbiscale.cli.requests import Target, check_folder, parse_format, parse_size
+from arbiscale.errors import UserError
+from arbiscale.imaging.formats import find_format
+from arbiscale.progress import drawing_progress
+
+
+def generate(
+    folder: Annotated[Path, typer.Argument(metavar="OUTDIR", help="Where the pictures go.")],
+    size: Annotated[
+        list[str],
+        typer.Option(metavar="HxW", help="In pixels; given again, each latent is drawn at each size."),
+    ],
+    count: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many latents.")] = 1,
+    model: Where = None,
+    steps: Steps = None,
+    sampler: Sampler = None,
+    seed: Seed = 0,
+    eta: Eta = None,
+    temperature: Temperature = None,
+    device: Device = "auto",
+    precision: PrecisionOption = Precision.FLOAT32,
+    compiled: Compile = False,
+    threads: Threads = 0,
+    suffix: Annotated[
+        str | None,
+        typer.Option(
+            "--format", metavar="png|jpg|tif|webp|avif|gif|dzi", help="Of the files; png by default."
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
+) -> None:
+    """Generate pictures of any size; picture i of seed S is that of seed S + i."""
+    sizes = list(dict.fromkeys(parse_size(text) for text in size))
+    ending = parse_format(suffix) or ".png"
+    if folder == STANDARD:
+        raise UserError("-: generate writes into a folder; name one")
+    if seed + count - 1 > LARGEST_SEED:
+        raise UserError(
+            f"--seed {seed} --count {count}: the last seed is {LARGEST_SEED}; give less of either"
+        )
+    check_folder(folder)
+    jobs = []
+    for one in range(seed, seed + count):
+        names = [f"seed{one}-{height}x{width}{ending}" for height, width in sizes]
+        outputs = [
+            Output(folder / name, Target(name, size=each), one)
+            for name, each in zip(names, sizes, strict=True)
+        ]
+        jobs.append(Job(Source(STANDARD, Path(f"seed{one}")), tuple(outputs)))
+    planned, jobs = jobs, without_existing(jobs, overwrite=overwrite, skip=skip_existing)
+    report_skipped(planned, jobs)
+    where = check_runtime(device, model)
+    if not jobs:
+        return
+
+    for height, width in sizes:
+        find_format(folder / f"{height}x{width}{ending}", (height, width))
+    with memory_suffices(), drawing_progress(sum(len(job.outputs) for job in jobs)) as progress:
+        loaded = open_model(where, device, precision, compiled, threads)
+        from arbiscale.inference.drawing import Drawing
+        from arbiscale.inference.writing import write_drawing
+
+        loaded.texture(temperature, seed)  # refused before the work
+        latent_size = loaded.latent_size_for(sizes[0])
+        for job in jobs:
+            one = job.outputs[0].seed
+            latent = loaded.generate_latents(1, latent_size, steps=steps, sampler=sampler, seed=one, eta=eta)
+            drawing = Drawing(loaded, latent, None, seed=one)
+            for each in job.outputs:
+                wanted = each.target.of((1, 1))
+                progress.begin(each.path.name, wanted[0] * wanted[1])
+                write_drawing(drawing, wanted, each.path, temperature=temperature, advance=progress.advance)
+                print(each.path, flush=True)

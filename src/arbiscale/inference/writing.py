@@ -1,0 +1,65 @@
+"""A drawing, into a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from arbiscale.files import standard_output
+from arbiscale.imaging.coordinates import Size
+from arbiscale.imaging.formats import Encoding, find_format
+from arbiscale.imaging.picture import Metadata, Pixels
+from arbiscale.imaging.writing import Layout, write_bands, write_picture
+from arbiscale.inference.drawing import Drawing
+
+STANDARD_OUTPUT = Path("-")
+_USUAL = Encoding()
+
+
+def write_drawing(
+    drawing: Drawing,
+    size: Size,
+    path: Path,
+    *,
+    suffix: str | None = None,
+    temperature: float | None = None,
+    fidelity: float | None = None,
+    encoding: Encoding = _USUAL,
+    advance: Callable[[int], None] = lambda pixels: None,
+) -> None:
+    """Draw a latent at (height, width) pixels into a file; peak memory does not depend on the height.
+
+    16 bits and alpha are kept where the format holds them; otherwise 16 bits are rounded to 8, and
+    transparency is laid on white.
+
+    Args:
+        drawing: what to draw.
+        size: (height, width) in pixels.
+        path: the file, whole or not at all; `-` = standard output.
+        suffix: decides the format; None = the path's own.
+        temperature: of texture, where a flow draws it; None = the model's own.
+        fidelity: see `Drawing.bands`.
+        encoding: what may be chosen of the file.
+        advance: told the pixels of each band.
+
+    Raises:
+        UserError: a format that is unknown or cannot hold the size, a place that cannot be written, or as
+            `Drawing.bands`.
+    """
+    form = find_format(Path(f"{path}{suffix or ''}"), size)
+    bits = drawing.bits if form.deep else 8
+    channels = drawing.channels if form.alpha else drawing.colours
+    metadata = Metadata() if drawing.picture is None else drawing.picture.metadata
+    layout = Layout(size, channels, bits, metadata)
+    bands = drawing.bands(size, bits=bits, alpha=form.alpha, temperature=temperature, fidelity=fidelity)
+    if path == STANDARD_OUTPUT:
+        with standard_output() as stream:
+            write_bands(stream, form, layout, _counted(bands, advance), encoding)
+    else:
+        write_picture(path, form, layout, _counted(bands, advance), encoding)
+
+
+def _counted(bands: Iterator[Pixels], advance: Callable[[int], None]) -> Iterator[Pixels]:
+    for band in bands:
+        yield band
+        advance(band.shape[0] * band.shape[1])
