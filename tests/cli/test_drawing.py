@@ -12,16 +12,10 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from arbiscale.cli.app import main
 from arbiscale.cli.options import SamplerName
 from arbiscale.config.sampling import Sampler
 from arbiscale.imaging.reading import read_image
-
-
-def run(*arguments: str | Path) -> int:
-    with pytest.raises(SystemExit) as end:
-        main([str(argument) for argument in arguments])
-    return int(end.value.code or 0)
+from tests.cli.running import run
 
 
 @pytest.mark.parametrize(

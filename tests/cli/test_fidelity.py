@@ -9,7 +9,7 @@ import pytest
 import arbiscale
 from arbiscale.imaging.reading import read_image
 from tests.cli.conftest import SaveModel
-from tests.cli.test_temperature import run
+from tests.cli.running import run
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,7 @@ from PIL import Image
 
 from arbiscale.cli.app import main
 from arbiscale.imaging.reading import read_picture
-
-
-def run(*arguments: str | Path) -> int:
-    with pytest.raises(SystemExit) as end:
-        main([str(argument) for argument in arguments])
-    return int(end.value.code or 0)
+from tests.cli.running import run
 
 
 @pytest.fixture

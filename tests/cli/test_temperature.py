@@ -7,15 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from arbiscale.cli.app import main
 from arbiscale.imaging.reading import read_image
 from tests.cli.conftest import SaveModel
-
-
-def run(*arguments: str | Path) -> int:
-    with pytest.raises(SystemExit) as end:
-        main([str(argument) for argument in arguments])
-    return int(end.value.code or 0)
+from tests.cli.running import run
 
 
 @pytest.fixture(scope="module")

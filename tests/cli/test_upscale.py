@@ -13,15 +13,9 @@ import pytest
 from PIL import Image
 
 from arbiscale import files
-from arbiscale.cli.app import main
 from arbiscale.imaging.reading import read_image, read_picture
 from arbiscale.inference import model
-
-
-def run(*arguments: str | Path) -> int:
-    with pytest.raises(SystemExit) as end:
-        main([str(argument) for argument in arguments])
-    return int(end.value.code or 0)
+from tests.cli.running import run
 
 
 @pytest.fixture
