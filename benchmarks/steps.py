@@ -131,7 +131,7 @@ def held_out_pairs(device: torch.device) -> Pairs:
         photographs = {str(each.scene): read_image(Path(folder, each.name)) for each in fetched}
     crops = cut_held_out_crops(photographs, CROP_PX, CROPS_PER_PHOTOGRAPH)
     (pairs,) = make_pairs(SAMPLE, crops, SCALE, left_out=[])
-    return Pairs(pairs.photographs, pairs.truth.to(device), pairs.low.to(device))
+    return pairs.to(device)
 
 
 def _ways(counts: Sequence[int]) -> Iterator[tuple[Sampler, int]]:

@@ -91,7 +91,7 @@ def measured(
     save_latent_diffusion(tmp_path / "model", config, make_model(config))
     generator = torch.Generator().manual_seed(0)
     truth = torch.rand((2, 3, 48, 48), generator=generator) * 2 - 1
-    pairs = Pairs(["a", "b"], truth, torch.nn.functional.avg_pool2d(truth, 4))
+    pairs = Pairs(["a", "b"], ["a", "b"], truth, torch.nn.functional.avg_pool2d(truth, 4))
     monkeypatch.setattr(steps, "held_out_pairs", lambda device: pairs)
     outcomes = few_steps(tmp_path / "model", [5, 1, 2], 2, Distance(), CPU)
     return tmp_path / "model", pairs, list(outcomes)

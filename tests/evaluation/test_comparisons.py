@@ -114,7 +114,7 @@ def test_pictures_of_nothing_but_nan_are_no_extremes(stand_in: Make, crops: list
 def compared(side_px: int) -> tuple[torch.Tensor, dict[str, np.ndarray]]:
     """A truth of this side, and what is kept of it and of its negative, the only row."""
     truth = to_tensor(texture(side_px, 0))
-    pairs = Pairs(["p"], truth, resize(truth, (side_px // 4, side_px // 4)))
+    pairs = Pairs(["p"], ["p"], truth, resize(truth, (side_px // 4, side_px // 4)))
     builder = ComparisonBuilder(pairs, 0)
     builder.add("negative", -truth, {"psnr": [12.0]})
     comparison = builder.finish()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from arbiscale.evaluation import distributions, pictures, references
 from arbiscale.evaluation.distributions import METRICS, evaluate_distributions
 from arbiscale.evaluation.networks import MetricNetworks, load_metric_networks
+from arbiscale.evaluation.noise import noise_seeds
 from arbiscale.evaluation.scores import Evaluation
 from arbiscale.imaging.coordinates import Size
 from arbiscale.imaging.pixels import to_tensor
@@ -23,13 +25,15 @@ from tests.stand_ins import NO_NETWORKS, FirstValues, StandIn, texture
 FEATURES = 4
 CROPS = [texture(32, seed) for seed in range(12)]
 WHOLE, HALF = (32, 32), (16, 16)
+NAMES = [f"seed 0, picture {number}" for number in range(60)]
+SEEDS = noise_seeds(0, NAMES)
 
 
 class Parrot(StandIn):
     """Draws the training crops, one after the other; `error` is added to them."""
 
-    def generate_latents(self, count: int, latent_size: Size, *, seed: int) -> Tensor:
-        chosen = [CROPS[(seed + index) % len(CROPS)] for index in range(count)]
+    def generate_latents(self, count: int, latent_size: Size, *, seed: Sequence[int]) -> Tensor:
+        chosen = [CROPS[SEEDS.index(own) % len(CROPS)] for own in seed]
         return self.encode(torch.cat([to_tensor(crop) for crop in chosen]) + self.error)
 
 
@@ -86,8 +90,9 @@ def test_batches_change_nothing_and_features_are_extracted_once(
     batched = evaluate(networks)
     for key, metrics in at_once.sets.items():
         assert batched.sets[key] == pytest.approx(metrics, abs=1e-9)
-    names = [f"seed 0, picture {number}" for number in range(12)]
-    assert [score.photograph for score in batched.scores if score.group == "generation/16x16"] == 2 * names
+    assert [score.photograph for score in batched.scores if score.group == "generation/16x16"] == 2 * NAMES[
+        :12
+    ]
 
 
 def test_pictures_are_not_kept_beyond_their_batch(

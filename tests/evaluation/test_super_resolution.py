@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from arbiscale.evaluation.rows import shift_to_others
 from arbiscale.evaluation.scores import Evaluation
 from arbiscale.evaluation.super_resolution import evaluate_super_resolution
 from arbiscale.metrics.structure_texture import DISTS
-from tests.stand_ins import NO_NETWORKS, MeanDifference, StandIn
+from tests.stand_ins import NO_NETWORKS, MeanDifference, StandIn, noise_of, texture
 
 Make = Callable[..., Any]
 
@@ -160,10 +160,28 @@ def test_without_another_photograph_there_is_no_control(stand_in: Make, crops: l
 class Noisy(StandIn):
     """Draws the stand-in's picture with noise from the seed."""
 
-    def sample_latents(self, low_resolution: Tensor, *, seed: int) -> Tensor:
+    def sample_latents(self, low_resolution: Tensor, *, seed: Sequence[int]) -> Tensor:
         latents = super().sample_latents(low_resolution, seed=seed)
-        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(seed))
+        noise = torch.stack([noise_of(own, *latents.shape[1:]) for own in seed])
         return latents + 0.04 * noise  # 5.1 levels of 255
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8])
+def test_equal_inputs_get_noise_of_their_own_whatever_lies_beside_them(
+    monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    """A19: every batch drew the same noise, so pictures 0, 2, 4 of batches of 2 were equal."""
+    monkeypatch.setattr(pictures, "BATCH_PIXELS", batch * 64**2)
+    models = {"autoencoder": StandIn("reconstruction"), "diffusion": Noisy("super_resolution")}
+    alike = [HeldOutCrop("a", texture(64, 0), number) for number in range(8)]
+
+    def scores(crops: list[HeldOutCrop]) -> list[float]:
+        found = evaluate_super_resolution(models, crops, [4], seed=7, networks=NO_NETWORKS).scores
+        return [score.metrics["psnr"] for score in found if score.row == "diffusion"]
+
+    every = scores(alike)
+    assert len({*every}) == len(every)
+    assert scores(alike[3:5]) == pytest.approx(every[3:5], rel=1e-6)
 
 
 def test_diversity_over_seeds_is_that_of_the_noise_and_changes_nothing_else(crops: list[HeldOutCrop]) -> None:

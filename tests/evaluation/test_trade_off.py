@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from arbiscale.config.evaluate import TradeOffSettings
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.evaluation.held_out import HeldOutCrop
 from arbiscale.evaluation.networks import MetricNetworks
+from arbiscale.evaluation.noise import noise_seeds
 from arbiscale.evaluation.scores import Evaluation, OperatingPoint
 from arbiscale.evaluation.super_resolution import evaluate_super_resolution
 from arbiscale.evaluation.trade_off import evaluate_trade_off
@@ -43,16 +44,16 @@ class Levels(StandIn):
     latents: int = 0  # how many batches of them were asked for
 
     def sample_latents(
-        self, low_resolution: Tensor, *, seed: int, steps: int = 0, eta: float | None = None
+        self, low_resolution: Tensor, *, seed: Sequence[int], steps: int = 0, eta: float | None = None
     ) -> Tensor:
         self.latents += 1
         latents = super().sample_latents(low_resolution, seed=seed)
         return latents + (steps + 10 * (eta or 0)) * 2 / 255
 
     def decode(
-        self, latent: Tensor, size: Size, *, temperature: float | None, seed: int, **others: Any
+        self, latent: Tensor, size: Size, *, temperature: float | None, seed: Sequence[int], **others: Any
     ) -> Tensor:
-        assert seed == 0
+        assert seed == noise_seeds(0, ["a#0", "b#0"])
         return super().decode(latent, size, **others) + 100 * (temperature or 0) * 2 / 255
 
 

@@ -37,6 +37,16 @@ def test_a_generator_of_ones_own_is_used() -> None:
     assert torch.equal(first, second)
 
 
+def test_a_samples_own_generator_decides_its_noise_wherever_it_stands() -> None:
+    def generators(*seeds: int) -> list[torch.Generator]:
+        return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    three = normal_like(torch.zeros(3, 2, 2), generators(7, 8, 7))
+    assert torch.equal(three[0], three[2])
+    assert not torch.equal(three[0], three[1])
+    assert torch.equal(three[1:2], normal_like(torch.zeros(1, 2, 2), generators(8)))
+
+
 def test_shares_are_even() -> None:
     assert shares(8, 2, 1, 2) == [Share(2, 2, 8), Share(6, 2, 8)]
     with pytest.raises(ValueError, match="6 samples do not divide into 2 x 2 equal parts"):

@@ -11,9 +11,9 @@ from arbiscale.errors import UserError
 from arbiscale.inference.arguments import (
     checked_count,
     checked_region,
+    checked_seeds,
     checked_size,
     checked_tensor,
-    noise_generator,
     target_size,
 )
 
@@ -51,9 +51,8 @@ def test_counts() -> None:
 def test_numbers_of_other_kinds_become_whole_ones() -> None:
     assert checked_size(np.array([7, 9])) == (7, 9)
     assert checked_region([np.int64(1), 2, 3, 4], (8, 8)) == (1, 2, 3, 4)
-    assert torch.equal(
-        torch.randn(3, generator=noise_generator(np.int64(5))), torch.randn(3, generator=noise_generator(5))
-    )
+    assert checked_seeds(np.int64(5), 3) == (5, 6, 7)
+    assert checked_seeds([np.int64(5), 2], 2) == (5, 2)
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 4, 8, 8), (1, 3, 9, 8), (0, 3, 8, 8), (1, 3, 0, 8)])

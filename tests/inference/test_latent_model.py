@@ -137,3 +137,23 @@ def test_generating_needs_a_model_for_it(latent_model: Maker, task: str, said: s
 def test_upscaling_needs_a_model_for_it(latent_model: Maker, task: str) -> None:
     with pytest.raises(UserError, match=f"this model was made for {task}, not for super_resolution; give"):
         latent_model(task).upscale(picture(4, 4), scale=2)
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+def test_equal_inputs_of_a_batch_get_the_noise_of_their_own_seeds(latent_model: Maker, sampler: str) -> None:
+    """A19: one generator drew for the batch, so what a picture got depended on its place in it."""
+    model = latent_model(sampler=sampler, steps=3, eta=1.0 if sampler == "ddim" else 0.0)
+    low = torch.rand(1, 3, 6, 8) * 2 - 1
+    latents = model.sample_latents(low.expand(3, -1, -1, -1), seed=[5, 9, 5])
+    assert torch.equal(latents[0], latents[2])
+    assert (latents[0] - latents[1]).abs().max() > 0.1
+    assert_close(latents[1:2], model.sample_latents(low, seed=9), atol=1e-5, rtol=1e-5)
+    following = model.sample_latents(low.expand(2, -1, -1, -1), seed=8)
+    assert_close(following[1:], latents[1:2], atol=1e-5, rtol=1e-5)
+
+
+def test_seeds_are_one_or_one_a_picture(upscaler: LatentModel) -> None:
+    with pytest.raises(UserError, match=r"seeds: give one, or one a picture \(2\), not 3"):
+        upscaler.sample_latents(torch.rand(2, 3, 6, 8), seed=[1, 2, 3])
+    with pytest.raises(UserError, match="seed -1: must be"):
+        upscaler.sample_latents(torch.rand(2, 3, 6, 8), seed=[1, -1])

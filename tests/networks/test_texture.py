@@ -11,7 +11,8 @@ ROWS, COLUMNS, CHANNELS = 200, 300, 3
 
 
 def whole(texture: Texture, grid: int = 0) -> torch.Tensor:
-    return texture.base_sample(range(ROWS), range(COLUMNS), COLUMNS, CHANNELS, grid)
+    (samples,) = texture.base_samples(range(ROWS), range(COLUMNS), COLUMNS, CHANNELS, grid)
+    return samples
 
 
 def test_samples_are_standard_normal_times_the_temperature() -> None:
@@ -40,9 +41,15 @@ def test_samples_are_independent_along_every_axis_and_of_other_seeds_and_grids()
 )
 def test_a_region_has_the_samples_of_its_position(rows: range, columns: range) -> None:
     texture = Texture(0.8, seed=3)
-    part = texture.base_sample(rows, columns, COLUMNS, CHANNELS)
+    (part,) = texture.base_samples(rows, columns, COLUMNS, CHANNELS)
     assert torch.equal(part, whole(texture)[rows.start : rows.stop, columns.start : columns.stop])
-    assert torch.equal(part, texture.base_sample(rows, columns, COLUMNS, CHANNELS))
+
+
+def test_images_with_seeds_of_their_own_have_the_samples_of_each() -> None:
+    both = Texture(0.8, seed=(3, 5)).base_samples(range(7), range(9), 9, CHANNELS)
+    for samples, seed in zip(both, (3, 5), strict=True):
+        assert torch.equal(samples, Texture(0.8, seed).base_samples(range(7), range(9), 9, CHANNELS)[0])
+    assert not torch.equal(*both)
 
 
 def test_temperature_0_draws_zeros() -> None:

@@ -11,6 +11,7 @@ from arbiscale.config.sampling import SamplingSettings
 from arbiscale.diffusion.flow_process import FlowProcess
 from arbiscale.diffusion.process import Process
 from arbiscale.diffusion.solvers import make_step, straight_step
+from arbiscale.imaging.draws import Source
 
 Denoise = Callable[[Tensor, Tensor], Tensor]  # (noisy latent, timestep) -> prediction
 
@@ -21,7 +22,7 @@ def sample(
     start: Tensor,
     sampling: SamplingSettings,
     *,
-    generator: torch.Generator | None = None,
+    generator: Source | None = None,
     first_step: int = 0,
     gradient_steps: int | None = None,
 ) -> Tensor:

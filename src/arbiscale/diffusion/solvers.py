@@ -25,7 +25,7 @@ from torch import Tensor
 
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.errors import UserError
-from arbiscale.imaging.draws import normal_like
+from arbiscale.imaging.draws import Source, normal_like
 
 # (index of the step, noisy latent, estimate of z_0) -> the latent at the step's end
 Step = Callable[[int, Tensor, Tensor], Tensor]
@@ -41,7 +41,7 @@ def make_step(
     ends: Tensor,
     *,
     first_step: int = 0,
-    generator: torch.Generator | None = None,
+    generator: Source | None = None,
 ) -> Step:
     """The function that takes each step of one chain, called for each step in turn.
 
@@ -79,7 +79,7 @@ def straight_step(sampling: SamplingSettings, starts: Tensor, ends: Tensor) -> S
     return step
 
 
-def _ddim(starts: Tensor, ends: Tensor, eta: float, generator: torch.Generator | None) -> Step:
+def _ddim(starts: Tensor, ends: Tensor, eta: float, generator: Source | None) -> Step:
     """Equations 12 and 16 of arXiv 2010.02502; exact also where a step starts without signal."""
 
     def step(index: int, noisy: Tensor, clean: Tensor) -> Tensor:
@@ -95,7 +95,7 @@ def _ddim(starts: Tensor, ends: Tensor, eta: float, generator: torch.Generator |
     return step
 
 
-def _ddpm(starts: Tensor, ends: Tensor, generator: torch.Generator | None) -> Step:
+def _ddpm(starts: Tensor, ends: Tensor, generator: Source | None) -> Step:
     """Draws from the posterior of the next latent given this one and z_0; the last step is its mean."""
     steps = len(starts)
     scheduler = diffusers.DDPMScheduler(

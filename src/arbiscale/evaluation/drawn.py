@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from arbiscale.evaluation.comparisons import Comparison
+from arbiscale.evaluation.noise import noise_seeds
 from arbiscale.evaluation.pictures import as_shown, batches
 from arbiscale.imaging.coordinates import Size
 from arbiscale.imaging.pixels import to_array
@@ -48,16 +49,15 @@ def draw(model: Model, sizes: Sequence[Size], count: int, seed: int) -> Iterator
     for part in batches(count, largest):
         pictures = slice(part.start, min(part.stop, count))
         begun = now_seconds(model.device)
-        latent = model.generate_latents(
-            pictures.stop - pictures.start, latent_size, seed=seed + pictures.start
-        )
+        names = [f"seed {seed}, picture {number}" for number in range(pictures.start, pictures.stop)]
+        seeds = noise_seeds(seed, names)
+        latent = model.generate_latents(len(names), latent_size, seed=seeds)
         sampled = now_seconds(model.device)
         images, seconds = {}, {}
         for size in sizes:
             before = now_seconds(model.device)
-            images[size] = model.decode(latent, size, seed=seed + pictures.start)
+            images[size] = model.decode(latent, size, seed=seeds)
             seconds[size] = sampled - begun + now_seconds(model.device) - before
-        names = [f"seed {seed}, picture {number}" for number in range(pictures.start, pictures.stop)]
         shown = {size: as_shown(image) for size, image in images.items()}
         grid = (latent.shape[-2], latent.shape[-1])
         yield Drawn(pictures, names, grid, images, shown, seconds)

@@ -54,10 +54,22 @@ def read_held_out_data(folder: Path) -> HeldOutData:
 
 @dataclass(frozen=True)
 class HeldOutCrop:
-    """A square part of a held-out photograph, or a whole one: uint8 (height, width, 3)."""
+    """A square part of a held-out photograph, or a whole one.
+
+    Attributes:
+        photograph: its name.
+        pixels: uint8 (height, width, 3).
+        number: of the part.
+    """
 
     photograph: str
     pixels: NDArray[np.uint8]
+    number: int = 0
+
+    @property
+    def name(self) -> str:
+        """Unique in its data set."""
+        return f"{self.photograph}#{self.number}"
 
 
 def cut_held_out_crops(
@@ -149,10 +161,10 @@ def _cut(
 ) -> list[HeldOutCrop]:
     """The crops of every photograph that is as large as one, at the (top, left) that `corners` gives."""
     return [
-        HeldOutCrop(name, pixels[top : top + crop_px, left : left + crop_px])
+        HeldOutCrop(name, pixels[top : top + crop_px, left : left + crop_px], number)
         for name, pixels in photographs.items()
         if min(pixels.shape[:2]) >= crop_px
-        for top, left in corners(name, pixels)
+        for number, (top, left) in enumerate(corners(name, pixels))
     ]
 
 

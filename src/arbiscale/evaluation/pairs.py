@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -25,13 +25,19 @@ class Pairs:
 
     Attributes:
         photographs: their names.
+        names: of the pictures themselves.
         truth: shape (batch, 3, height, width), in [-1, 1].
         low: shape (batch, 3, low height, low width), in [-1, 1], of 8-bit values.
     """
 
     photographs: list[str]
+    names: list[str]
     truth: Tensor
     low: Tensor
+
+    def to(self, device: torch.device) -> Pairs:
+        """The same on a device."""
+        return replace(self, truth=self.truth.to(device), low=self.low.to(device))
 
 
 def make_pairs(
@@ -56,8 +62,9 @@ def make_pairs(
         yield from made
     elif single := list(made):
         photographs = [name for pair in single for name in pair.photographs]
+        names = [name for pair in single for name in pair.names]
         truth, low = (torch.cat([getattr(pair, part) for pair in single]) for part in ("truth", "low"))
-        yield Pairs(photographs, truth, low)
+        yield Pairs(photographs, names, truth, low)
 
 
 def resized(protocol: Protocol, images: Tensor, size: Size) -> Tensor:
@@ -112,7 +119,7 @@ class _PairMaking(Dataset[Pairs | str]):
             square = _middle_square(whole)
             truth = as_shown(resized(protocol, square, sizes.truth)) * 2 - 1
             low = resized(protocol, square, sizes.low)
-        return Pairs([image.photograph], truth, as_shown(low) * 2 - 1)
+        return Pairs([image.photograph], [image.name], truth, as_shown(low) * 2 - 1)
 
 
 def _too_small(protocol: Protocol, size: Size, sizes: Sizes, scale: float) -> bool:

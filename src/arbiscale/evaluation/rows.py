@@ -6,20 +6,29 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
+from typing import TypedDict, Unpack
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from arbiscale.evaluation.noise import noise_seeds
 from arbiscale.evaluation.pairs import Pairs, resized
 from arbiscale.evaluation.pictures import Draw, in_batches
 from arbiscale.evaluation.protocols import Protocol
 from arbiscale.imaging.coordinates import Size
 from arbiscale.imaging.pixels import to_array, to_tensor
 from arbiscale.imaging.resize import resize
-from arbiscale.inference.model import Model, SamplingOptions
+from arbiscale.inference.model import Model
 from arbiscale.metrics.cost import now_seconds
+
+
+class Chain(TypedDict, total=False):
+    """How latents are sampled where not as the model would: steps, and ddim's eta."""
+
+    steps: int | None
+    eta: float | None
 
 
 @dataclass(frozen=True)
@@ -40,13 +49,15 @@ class Upscalers:
     Attributes:
         models: `autoencoder`, then models of super-resolution in the order of their training.
         extra: further models of super-resolution, under names of their own.
-        seeds: of the sampling noise; the first draws what is compared with the truth, the others show how
-            much pictures differ from seed to seed.
+        seed: of the sampling noise.
+        samples: draws of each picture; the first is compared with the truth, the others show how much
+            pictures differ from draw to draw.
     """
 
     models: Mapping[str, Model]
     extra: Mapping[str, Model]
-    seeds: Sequence[int]
+    seed: int
+    samples: int
 
     def most_rows(self, protocol: Protocol) -> int:
         """The largest number of rows of a table, the control included."""
@@ -63,30 +74,34 @@ def draw_rows(protocol: Protocol, upscalers: Upscalers, pairs: Pairs) -> Iterato
     if protocol.extended:
         yield Row("lanczos", lambda size: _lanczos(low, size), low_size, 0.0)
     for name, model in upscalers.models.items():
-        row, latent = _model_row(name, model, pairs, upscalers.seeds)
+        row, latent = _model_row(name, model, pairs, upscalers)
         yield row
+    seeds = noise_seeds(upscalers.seed, pairs.names)
     if model.has_branch:
-        alone = drawing(model, latent, low, upscalers.seeds[0], fidelity=1.0)
+        alone = drawing(model, latent, low, seeds, fidelity=1.0)
         yield Row("without_latent", alone, row.latent_size, None)
     if shift := shift_to_others(pairs.photographs):
-        other = drawing(model, latent.roll(shift, dims=0), low, upscalers.seeds[0])
+        other = drawing(model, latent.roll(shift, dims=0), low, seeds)
         yield Row("other_latent", other, row.latent_size, None)
     for name, model in upscalers.extra.items():
-        yield _model_row(name, model, pairs, upscalers.seeds)[0]
+        yield _model_row(name, model, pairs, upscalers)[0]
 
 
-def _model_row(name: str, model: Model, pairs: Pairs, seeds: Sequence[int]) -> tuple[Row, Tensor]:
+def _model_row(name: str, model: Model, pairs: Pairs, upscalers: Upscalers) -> tuple[Row, Tensor]:
     """A model's row, its latents sampled, and these."""
+    seeds = noise_seeds(upscalers.seed, pairs.names)
 
-    def redraw(seed: int) -> Draw:
-        return drawing(model, make_latents(model, pairs, {"seed": seed}), pairs.low, seed)
+    def redraw(sample: int) -> Draw:
+        others = noise_seeds(upscalers.seed, pairs.names, sample)
+        return drawing(model, make_latents(model, pairs, others), pairs.low, others)
 
     begun = now_seconds(model.device)
-    latent = make_latents(model, pairs, {"seed": seeds[0]})
+    latent = make_latents(model, pairs, seeds)
     seconds = now_seconds(model.device) - begun
     latent_size = (latent.shape[-2], latent.shape[-1])
-    others = [partial(redraw, seed) for seed in seeds[1:] if model.task != "reconstruction"]
-    draw = drawing(model, latent, pairs.low, seeds[0])
+    further = range(1, upscalers.samples) if model.task != "reconstruction" else ()
+    others = [partial(redraw, sample) for sample in further]
+    draw = drawing(model, latent, pairs.low, seeds)
     return Row(name, draw, latent_size, seconds, others), latent
 
 
@@ -97,21 +112,25 @@ def _lanczos(low: Tensor, size: Size) -> Tensor:
     return torch.cat([to_tensor(np.asarray(picture)) for picture in large]).to(low.device)
 
 
-def make_latents(model: Model, pairs: Pairs, options: SamplingOptions) -> Tensor:
+def make_latents(model: Model, pairs: Pairs, seeds: Sequence[int], **options: Unpack[Chain]) -> Tensor:
     """Latents sampled for the low-resolution images; by an autoencoder alone, encoded from the truth."""
     low = pairs.low
     fine = (low.shape[-2] * model.factor, low.shape[-1] * model.factor)
     if model.task == "reconstruction":
         source = resize(pairs.truth, fine).clamp(-1, 1)
         return in_batches(lambda part: model.encode(source[part]), len(low), fine)
-    return in_batches(lambda part: model.sample_latents(low[part], **options), len(low), fine)
+
+    def sample(part: slice) -> Tensor:
+        return model.sample_latents(low[part], seed=seeds[part], **options)
+
+    return in_batches(sample, len(low), fine)
 
 
 def drawing(
     model: Model,
     latent: Tensor,
     low: Tensor,
-    seed: int,
+    seeds: Sequence[int],
     temperature: float | None = None,
     fidelity: float | None = None,
 ) -> Draw:
@@ -125,7 +144,7 @@ def drawing(
                 low_resolution=low[part],
                 temperature=temperature,
                 fidelity=fidelity,
-                seed=seed,
+                seed=seeds[part],
             )
 
         return in_batches(decode, len(latent), size)

@@ -72,13 +72,13 @@ def evaluate_super_resolution(
     evaluation = Evaluation()
     evaluation.least_px |= networks.least_px
     device = next(iter(models.values())).device
-    upscalers = Upscalers(models, extra or {}, range(seed, seed + max(1, diversity_seeds)))
+    upscalers = Upscalers(models, extra or {}, seed, max(1, diversity_seeds))
     prefix = "" if protocol is SAMPLE else "".join(f"{part}/" for part in (protocol.name, dataset) if part)
     total = len(scales) * len(images) * upscalers.most_rows(protocol)
     with LongTask(prefix.rstrip("/") or protocol.name, total, "pictures") as task:
         for scale in scales:
             for pairs in make_pairs(protocol, images, scale, evaluation.left_out, workers=workers):
-                there = Pairs(pairs.photographs, pairs.truth.to(device), pairs.low.to(device))
+                there = pairs.to(device)
                 group = f"{prefix}x{scale:g}"
                 _evaluate_pairs(evaluation, group, protocol, scale, upscalers, there, networks, task)
     return evaluation

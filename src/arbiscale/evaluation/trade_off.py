@@ -14,12 +14,13 @@ from torch import Tensor
 from arbiscale.config.evaluate import TradeOffSettings
 from arbiscale.evaluation.held_out import HeldOutCrop
 from arbiscale.evaluation.networks import MetricNetworks
+from arbiscale.evaluation.noise import noise_seeds
 from arbiscale.evaluation.pairs import Pairs, make_pairs, resized
 from arbiscale.evaluation.pictures import as_shown, compare
 from arbiscale.evaluation.protocols import SAMPLE
-from arbiscale.evaluation.rows import drawing, make_latents
+from arbiscale.evaluation.rows import Chain, drawing, make_latents
 from arbiscale.evaluation.scores import Evaluation, OperatingPoint, Setting
-from arbiscale.inference.model import Model, SamplingOptions
+from arbiscale.inference.model import Model
 from arbiscale.progress import LongTask
 
 
@@ -54,7 +55,7 @@ def evaluate_trade_off(
     with LongTask("trade-off", len(settings.scales) * len(crops) * count, "pictures") as task:
         for scale in settings.scales:
             for pairs in make_pairs(SAMPLE, crops, scale, evaluation.left_out):
-                there = Pairs(pairs.photographs, pairs.truth.to(device), pairs.low.to(device))
+                there = pairs.to(device)
                 truth = as_shown(there.truth)
                 for row, setting, images in _draw(models, there, settings, seed):
                     metrics = compare(as_shown(images), truth, measuring)
@@ -94,16 +95,14 @@ def _draw(
     models: Mapping[str, Model], pairs: Pairs, settings: TradeOffSettings, seed: int
 ) -> Iterator[tuple[str, Setting, Tensor]]:
     """Bicubic's pictures and every model's at each of its settings, with the row that they belong to."""
-    size = (pairs.truth.shape[-2], pairs.truth.shape[-1])
+    size, seeds = (pairs.truth.shape[-2], pairs.truth.shape[-1]), noise_seeds(seed, pairs.names)
     yield "bicubic", Setting(), resized(SAMPLE, pairs.low, size)
     for row, model in models.items():
         for (steps, eta), alike in groupby(_settings_of(model, settings), attrgetter("steps", "eta")):
-            options: SamplingOptions = {"seed": seed}
-            if steps is not None:
-                options |= {"steps": steps, "eta": eta}
-            latent = make_latents(model, pairs, options)
+            chain: Chain = {} if steps is None else {"steps": steps, "eta": eta}
+            latent = make_latents(model, pairs, seeds, **chain)
             for setting in alike:
-                draw = drawing(model, latent, pairs.low, seed, setting.temperature, setting.fidelity)
+                draw = drawing(model, latent, pairs.low, seeds, setting.temperature, setting.fidelity)
                 yield row, setting, draw(size)
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+Source = torch.Generator | list[torch.Generator]  # of a batch's noise, or of each sample's
+
 
 @dataclass(frozen=True)
 class Share:
@@ -45,8 +47,19 @@ def holding(share: Share) -> Iterator[None]:
         _share.reset(token)
 
 
-def normal_like(tensor: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Standard normal noise of a tensor (batch, ...), on its device; None = the global random state."""
+def normal_like(tensor: Tensor, generator: Source | None = None) -> Tensor:
+    """Standard normal noise of a tensor (batch, ...), on its device.
+
+    Args:
+        tensor: its shape and type are the noise's.
+        generator: None = the global random state.
+    """
+    if isinstance(generator, list):
+        drawn = [
+            torch.randn(sample.shape, generator=own, device=own.device, dtype=tensor.dtype)
+            for sample, own in zip(tensor, generator, strict=True)
+        ]
+        return torch.stack(drawn).to(tensor.device)
     device = generator.device if generator else tensor.device
     shape = (_total(len(tensor)), *tensor.shape[1:])
     whole = torch.randn(shape, generator=generator, device=device, dtype=tensor.dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -116,13 +117,18 @@ def checked_seed(seed: Any) -> int:
     return whole
 
 
-def noise_generator(seed: int) -> torch.Generator:
-    """The source of a seed's noise, the same on every device.
+def checked_seeds(seed: Any, count: int) -> tuple[int, ...]:
+    """The seed of each of some pictures: of one number, its successors; or a sequence of as many.
 
     Raises:
-        UserError: as `checked_seed`.
+        UserError: as `checked_seed`; or there are not as many.
     """
-    return torch.Generator().manual_seed(checked_seed(seed))
+    if not isinstance(seed, Sequence) or isinstance(seed, str):
+        first = checked_seed(seed)
+        return tuple(checked_seed(first + index) for index in range(count))
+    if len(seed) != count:
+        raise UserError(f"seeds: give one, or one a picture ({count}), not {len(seed)}")
+    return tuple(map(checked_seed, seed))
 
 
 _ROUNDING = 1e-3  # by which a tensor may leave [-1, 1]

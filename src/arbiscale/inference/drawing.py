@@ -43,7 +43,7 @@ class LatentDecoder(Protocol):
     def feature_rows(self, latent: Tensor | None, low: Tensor | None, tiling: Tiling | None) -> FeatureRows:
         """What the head reads of one latent, or of the image alone, row by row."""
 
-    def texture(self, temperature: float | None, seed: int) -> Texture:
+    def texture(self, temperature: float | None, seed: int | tuple[int, ...]) -> Texture:
         """How a flow draws at a temperature; None = the model's own."""
 
     def share_of_branch(self, fidelity: float | None) -> float:

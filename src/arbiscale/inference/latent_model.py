@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Unpack
 
 import torch
@@ -11,14 +12,15 @@ from torch.nn import functional
 from arbiscale.config.sampling import Sampler, SamplingSettings
 from arbiscale.errors import UserError
 from arbiscale.imaging.coordinates import Region, Size
+from arbiscale.imaging.draws import normal_like
 from arbiscale.imaging.picture import Picture
 from arbiscale.imaging.pixels import to_tensor
 from arbiscale.imaging.resize import BASE_KERNEL
 from arbiscale.inference.arguments import (
     checked_count,
+    checked_seeds,
     checked_size,
     checked_tensor,
-    noise_generator,
 )
 from arbiscale.inference.drawing import Drawing
 from arbiscale.inference.features import FeatureRows, make_features
@@ -103,7 +105,8 @@ class LatentModel(Model):
         sampled = None
         if latent or not self.has_branch:
             sampled = self.sample_latents(to_tensor(picture.rgb), tiling=tiling, **options)
-        return Drawing(self, sampled, picture, tiling, seed=options.get("seed", 0))
+        (seed,) = checked_seeds(options.get("seed", 0), 1)
+        return Drawing(self, sampled, picture, tiling, seed=seed)
 
     def encode(self, image: Tensor) -> Tensor:
         """Latents (the posterior's mode) of images (batch, 3, height, width) in [-1, 1].
@@ -130,16 +133,15 @@ class LatentModel(Model):
             return torch.zeros(len(low_resolution), self.latent_channels, height, width, device=self.device)
         diffusion, config = self.diffusion_for("super_resolution")
         padded = pad_to_multiple(low_resolution.to(self.device), config.denoiser.downsampling)
-        settings, generator = self._resolve(**options)
+        settings, generators = self._resolve(len(padded), **options)
         with self.computing():
             if tiling is None:
                 condition = diffusion.condition(padded)
                 assert condition is not None
-                shape = (len(condition), diffusion.space.channels, *condition.shape[2:])
-                noise = torch.randn(shape, generator=generator).to(self.device)
-                latent = diffusion.sample(noise, condition, settings, generator=generator)
+                noise = normal_like(condition[:, : diffusion.space.channels].float(), generators)
+                latent = diffusion.sample(noise, condition, settings, generator=generators)
             else:
-                latent = sample_tiled(diffusion, padded, settings, tiling, generator)
+                latent = sample_tiled(diffusion, padded, settings, tiling, generators)
             return diffusion.space.restore(latent)[..., : height * per_pixel, : width * per_pixel]
 
     @property
@@ -173,23 +175,25 @@ class LatentModel(Model):
         diffusion, config = self.diffusion_for("generation")
         multiple = config.denoiser.downsampling
         height, width = (-(-side // multiple) * multiple for side in checked_size(latent_size, "the latent"))
-        settings, generator = self._resolve(**options)
-        shape = (checked_count(count), diffusion.space.channels, height, width)
-        noise = torch.randn(shape, generator=generator).to(self.device)
+        settings, generators = self._resolve(checked_count(count), **options)
+        shape = (len(generators), diffusion.space.channels, height, width)
+        noise = normal_like(torch.empty(shape, device=self.device), generators)
         with self.computing():
-            latent = diffusion.sample(noise, None, settings, generator=generator)
+            latent = diffusion.sample(noise, None, settings, generator=generators)
             return diffusion.space.restore(latent)
 
     def _resolve(
         self,
+        count: int,
         *,
         steps: int | None = None,
         sampler: Sampler | None = None,
-        seed: int = 0,
+        seed: int | Sequence[int] = 0,
         eta: float | None = None,
-    ) -> tuple[SamplingSettings, torch.Generator]:
-        """The model's settings with these replaced, and the source of the noise."""
-        return self.sampling.but(steps=steps, sampler=sampler, eta=eta), noise_generator(seed)
+    ) -> tuple[SamplingSettings, list[torch.Generator]]:
+        """The model's settings with these replaced, and the sources of noise, the same on every device."""
+        generators = [torch.Generator().manual_seed(own) for own in checked_seeds(seed, count)]
+        return self.sampling.but(steps=steps, sampler=sampler, eta=eta), generators
 
     def diffusion_for(self, task: str) -> tuple[LatentDiffusion, DiffusionConfig]:
         """The diffusion model and its configuration; raises UserError where it was made for another task."""

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.imaging.coordinates import Region, crop
+from arbiscale.imaging.draws import normal_like
 from arbiscale.imaging.kernels import resize_region
 from arbiscale.inference.tiles import Tiling, blend
 from arbiscale.models.latent_diffusion import LatentDiffusion
@@ -43,7 +44,7 @@ def sample_tiled(
     low_resolution: Tensor,
     sampling: SamplingSettings,
     tiling: Tiling,
-    generator: torch.Generator,
+    generators: list[torch.Generator],
 ) -> Tensor:
     """A normalised latent of super-resolution, what `LatentDiffusion.sample` draws but for the tiles.
 
@@ -52,12 +53,10 @@ def sample_tiled(
         low_resolution: images (batch, 3, height, width) in [-1, 1], sides multiples of the denoiser's.
         sampling: how to draw.
         tiling: in latent pixels.
-        generator: of the noise; the field is the one that would be drawn without tiles.
+        generators: of the noise, one an image; the field is the one that would be drawn without tiles.
     """
     condition = encode_tiled(diffusion, low_resolution, tiling)
-    batch, _, height, width = condition.shape
-    shape = (batch, diffusion.space.channels, height, width)
-    noise = torch.randn(shape, generator=generator).to(condition)
+    noise = normal_like(condition[:, : diffusion.space.channels], generators)
     large = LatentDiffusion(
         diffusion.space,
         diffusion.process,
@@ -65,7 +64,7 @@ def sample_tiled(
         diffusion.factor,
         diffusion.condition_upsampling,
     )
-    return large.sample(noise, condition, sampling, generator=generator)
+    return large.sample(noise, condition, sampling, generator=generators)
 
 
 def encode_tiled(diffusion: LatentDiffusion, low_resolution: Tensor, tiling: Tiling) -> Tensor:

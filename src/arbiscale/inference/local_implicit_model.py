@@ -12,7 +12,7 @@ from arbiscale.imaging.coordinates import Region, Size, crop
 from arbiscale.imaging.picture import Picture
 from arbiscale.imaging.pixels import to_tensor
 from arbiscale.imaging.resize import resize
-from arbiscale.inference.arguments import checked_tensor
+from arbiscale.inference.arguments import checked_seeds, checked_tensor
 from arbiscale.inference.drawing import Drawing
 from arbiscale.inference.features import FeatureRows
 from arbiscale.inference.memory import bytes_per_encoded_pixel, fit_tiling
@@ -72,7 +72,8 @@ class LocalImplicitModel(Model):
             low_resolution = to_tensor(picture.rgb).to(self.device)
             _, tiling = self.tiling(picture.size, tile)
             features = encode_picture(self.network, low_resolution, tiling).float()
-        return Drawing(self, features, picture, seed=options.get("seed", 0))
+        (seed,) = checked_seeds(options.get("seed", 0), 1)
+        return Drawing(self, features, picture, seed=seed)
 
     def encode(self, image: Tensor) -> Tensor:
         """Features of images (batch, 3, height, width) in [-1, 1], of the images' size.

@@ -23,6 +23,7 @@ from arbiscale.inference.arguments import (
     checked_count,
     checked_region,
     checked_seed,
+    checked_seeds,
     checked_share,
     checked_size,
     checked_tensor,
@@ -47,13 +48,14 @@ class SamplingOptions(TypedDict, total=False):
     Attributes:
         steps: sampling steps; None = the model's own.
         sampler: ddim, ddpm, dpm_solver, unipc or euler; None = the model's own.
-        seed: of the noise; 0 by default.
+        seed: of the noise: of the first picture, those after it have its successors; or one a picture.
+            0 by default.
         eta: noise that ddim adds; None = the model's own.
     """
 
     steps: int | None
     sampler: Sampler | None
-    seed: int
+    seed: int | Sequence[int]
     eta: float | None
 
 
@@ -256,7 +258,7 @@ class Model(ABC):
         low_resolution: Tensor | None = None,
         temperature: float | None = None,
         fidelity: float | None = None,
-        seed: int = 0,
+        seed: int | Sequence[int] = 0,
     ) -> Tensor:
         """Images (batch, 3, *size), not clamped, drawn from latents; see `ImplicitDecoder.forward`.
 
@@ -268,7 +270,7 @@ class Model(ABC):
                 reads them beside (`reads_picture`); others ignore them.
             temperature: of texture, where a flow draws it; None = the model's own.
             fidelity: see `upscale`.
-            seed: of texture.
+            seed: of texture; see `SamplingOptions`.
 
         Raises:
             UserError: no size, region or latents; no images where they are read; a temperature where no
@@ -278,7 +280,8 @@ class Model(ABC):
         size = checked_size(size)
         region = checked_region(region, size) if region else None
         low = self._checked_low(low_resolution)
-        texture, share = self.texture(temperature, seed), self.share_of_branch(fidelity)
+        texture = self.texture(temperature, checked_seeds(seed, len(latent)))
+        share = self.share_of_branch(fidelity)
         with self.computing():
             sources = ([latent] if share < 1 else []) + ([None] if share else [])
             drawn = [self._decode(source, size, region, low, texture).float() for source in sources]
@@ -311,17 +314,18 @@ class Model(ABC):
         """Whether a flow draws, at a temperature."""
         return isinstance(self.head, FlowHead)
 
-    def texture(self, temperature: float | None, seed: int) -> Texture:
+    def texture(self, temperature: float | None, seed: int | tuple[int, ...]) -> Texture:
         """How a flow draws at a temperature; None = the model's own.
 
         Raises:
             UserError: no temperature, or one above 0 where no flow draws; no seed.
         """
+        seed = seed if isinstance(seed, tuple) else checked_seed(seed)
         if temperature is None:
-            return Texture(self.temperature if self.has_texture else 0.0, checked_seed(seed))
+            return Texture(self.temperature if self.has_texture else 0.0, seed)
         if checked_share("temperature", temperature) and not self.has_texture:
             raise UserError("this model has no flow, so no temperature; leave it out or give another --model")
-        return Texture(float(temperature), checked_seed(seed))
+        return Texture(float(temperature), seed)
 
     def _checked_low(self, low_resolution: Tensor | None) -> Tensor | None:
         if not self.reads_picture:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.diffusion.process import Process
 from arbiscale.diffusion.sampling import sample
 from arbiscale.imaging.coordinates import Size
+from arbiscale.imaging.draws import Source
 from arbiscale.imaging.resize import Kernel
 from arbiscale.models.latent_space import ImagePair, LatentSpace, make_pair
 from arbiscale.networks.denoiser import Denoiser
@@ -57,7 +57,7 @@ class LatentDiffusion(nn.Module):
         condition: Tensor | None,
         sampling: SamplingSettings,
         *,
-        generator: torch.Generator | None = None,
+        generator: Source | None = None,
         first_step: int = 0,
         gradient_steps: int | None = None,
     ) -> Tensor:

@@ -186,8 +186,10 @@ class FlowHead(FourierHead):
             if texture.temperature:
                 numbers = range(first[0] + band.at.start, first[0] + band.at.stop)
                 dimensions = self.flow.dimensions
-                one = texture.base_sample(numbers, range(first[1], behind[1]), across, dimensions, grid)
-                sample = one.expand(len(features), -1, -1, -1).flatten(0, 2).to(features.device)
+                drawn_from = texture.base_samples(
+                    numbers, range(first[1], behind[1]), across, dimensions, grid
+                )
+                sample = drawn_from.expand(len(features), -1, -1, -1).flatten(0, 2).to(features.device)
             bands.append(self._at(band, sample, draw).view(*band.shape, -1))
         drawn = self.image(torch.cat(bands, dim=1))
         y, x = top - corner[0], left - corner[1]

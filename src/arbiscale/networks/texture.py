@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -16,13 +17,13 @@ class Texture:
     Attributes:
         temperature: standard deviation of the base samples, 0 to 1; 0 = the deterministic drawing, whose
             PSNR is the best (arXiv 2303.05156, section 3.4).
-        seed: of the base samples.
+        seed: of the base samples: one for all images of a batch, or one an image.
     """
 
     temperature: float = 0.0
-    seed: int = 0
+    seed: int | tuple[int, ...] = 0
 
-    def base_sample(self, rows: range, columns: range, across: int, channels: int, grid: int = 0) -> Tensor:
+    def base_samples(self, rows: range, columns: range, across: int, channels: int, grid: int = 0) -> Tensor:
         """Base samples of some queries of a grid: the same ones in every region that holds them.
 
         Each row of the grid has a counter-based generator of its own.
@@ -35,11 +36,12 @@ class Texture:
             grid: number of the grid, where there are several.
 
         Returns:
-            Shape (rows, columns, channels), standard deviation `temperature`, float32 on the CPU.
+            Shape (seeds, rows, columns, channels), standard deviation `temperature`, float32 on the CPU.
         """
-        samples = np.empty((len(rows), len(columns), channels), np.float32)
-        for place, row in enumerate(rows):
-            generator = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, row, grid]))
+        seeds = self.seed if isinstance(self.seed, tuple) else (self.seed,)
+        samples = np.empty((len(seeds), len(rows), len(columns), channels), np.float32)
+        for (image, seed), (place, row) in product(enumerate(seeds), enumerate(rows)):
+            generator = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, row, grid]))
             whole = generator.standard_normal((across, channels), dtype=np.float32)
-            samples[place] = whole[columns.start : columns.stop]
+            samples[image, place] = whole[columns.start : columns.stop]
         return torch.from_numpy(samples) * self.temperature
