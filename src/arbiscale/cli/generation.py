@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,7 @@ from arbiscale.cli.options import (
     Overwrite,
     Precision,
     PrecisionOption,
+    Provenance,
     Sampler,
     Seed,
     SkipExisting,
@@ -29,8 +30,11 @@ from arbiscale.cli.options import (
 )
 from arbiscale.cli.requests import Target, check_folder, parse_format, parse_size
 from arbiscale.errors import UserError
-from arbiscale.imaging.formats import find_format
+from arbiscale.imaging.formats import Encoding, find_format
 from arbiscale.progress import drawing_progress
+
+if TYPE_CHECKING:
+    from arbiscale.inference.model import SamplingOptions
 
 
 def generate(
@@ -56,6 +60,7 @@ def generate(
             "--format", metavar="png|jpg|tif|webp|avif|gif|dzi", help="Of the files; png by default."
         ),
     ] = None,
+    provenance: Provenance = True,
     overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
 ) -> None:
@@ -88,16 +93,26 @@ def generate(
     with memory_suffices(), drawing_progress(sum(len(job.outputs) for job in jobs)) as progress:
         loaded = open_model(where, device, precision, compiled, threads)
         from arbiscale.inference.drawing import Drawing
+        from arbiscale.inference.provenance import describe
         from arbiscale.inference.writing import write_drawing
 
         loaded.texture(temperature, seed)  # refused before the work
         latent_size = loaded.latent_size_for(sizes[0])
         for job in jobs:
             one = job.outputs[0].seed
-            latent = loaded.generate_latents(1, latent_size, steps=steps, sampler=sampler, seed=one, eta=eta)
+            chosen: SamplingOptions = {"steps": steps, "sampler": sampler, "seed": one, "eta": eta}
+            latent = loaded.generate_latents(1, latent_size, **chosen)
             drawing = Drawing(loaded, latent, None, seed=one)
             for each in job.outputs:
                 wanted = each.target.of((1, 1))
                 progress.begin(each.path.name, wanted[0] * wanted[1])
-                write_drawing(drawing, wanted, each.path, temperature=temperature, advance=progress.advance)
+                record = describe(loaded, latent_size, wanted, Encoding(), chosen, temperature=temperature)
+                write_drawing(
+                    drawing,
+                    wanted,
+                    each.path,
+                    temperature=temperature,
+                    provenance=record if provenance else None,
+                    advance=progress.advance,
+                )
                 print(each.path, flush=True)

@@ -58,6 +58,9 @@ Tile = Annotated[
         metavar="auto|none|PX", help="Longest side of a tile in input pixels; auto = as memory allows."
     ),
 ]
+Provenance = Annotated[
+    bool, typer.Option("--provenance/--no-provenance", help="Write into the file what drew it.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
 SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave outputs that exist alone.")]
 

@@ -32,8 +32,8 @@ from arbiscale.cli.options import (
     Overwrite,
     Precision,
     PrecisionOption,
+    Provenance,
     Sampler,
-    SamplerName,
     SkipExisting,
     Steps,
     Threads,
@@ -47,6 +47,7 @@ from arbiscale.cli.options import (
 )
 from arbiscale.cli.requests import check_input, parse_dpi, parse_format, parse_targets
 from arbiscale.errors import UserError
+from arbiscale.files import sha256_of
 from arbiscale.imaging.formats import Encoding, find_format
 from arbiscale.progress import DrawingProgress, drawing_progress
 
@@ -54,7 +55,8 @@ _PROBE_PX = 64  # side of what is drawn to measure time
 
 if TYPE_CHECKING:
     from arbiscale.imaging.picture import Picture
-    from arbiscale.inference.model import Model
+    from arbiscale.imaging.provenance import Input
+    from arbiscale.inference.model import Model, SamplingOptions
 
 
 def upscale(
@@ -109,6 +111,7 @@ def upscale(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a line of JSON for each picture written.")
     ] = False,
+    provenance: Provenance = True,
     overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
 ) -> None:
@@ -147,7 +150,7 @@ def upscale(
         return
     first = _read(jobs[0].source) if len(jobs) == 1 else None  # refused before torch is loaded
     if first is not None:
-        _sizes(jobs[0].outputs, first, ending)
+        _sizes(jobs[0].outputs, first[0], ending)
 
     failures = 0
     with memory_suffices(), drawing_progress(sum(len(job.outputs) for job in jobs)) as progress:
@@ -158,14 +161,15 @@ def upscale(
             loaded.share_of_branch(value)
         if not compiled:
             watch_networks(loaded, progress)
-        options = _Options(steps, sampler, eta, chosen_tile, ending, encoding, as_json)
+        sampling: SamplingOptions = {"steps": steps, "sampler": sampler, "eta": eta}
+        options = _Options(sampling, chosen_tile, ending, encoding, provenance, as_json)
         for job in jobs:
             try:
-                picture = first or _read(job.source)
+                picture, read = first or _read(job.source)
                 if dry_run:
                     _estimate(loaded, picture, job, options)
                     continue
-                _upscale(loaded, picture, job, options, progress)
+                _upscale(loaded, picture, read, job, options, progress)
             except UserError as error:
                 if len(jobs) == 1:
                     raise
@@ -179,18 +183,20 @@ def upscale(
 class _Options:
     """How every picture of a command is upscaled and written."""
 
-    steps: int | None
-    sampler: SamplerName | None
-    eta: float | None
+    sampling: SamplingOptions
     tile: str | int
     ending: str | None
     encoding: Encoding
+    provenance: bool
     as_json: bool
 
 
-def _upscale(model: Model, picture: Picture, job: Job, options: _Options, progress: DrawingProgress) -> None:
+def _upscale(
+    model: Model, picture: Picture, read: Input, job: Job, options: _Options, progress: DrawingProgress
+) -> None:
     """Draw everything that is asked of one picture; a latent is sampled once for each seed."""
     from arbiscale.inference.drawing import Drawing
+    from arbiscale.inference.provenance import describe
     from arbiscale.inference.writing import write_drawing
 
     sizes = _sizes(job.outputs, picture, options.ending)
@@ -200,29 +206,24 @@ def _upscale(model: Model, picture: Picture, job: Job, options: _Options, progre
         began = time.monotonic()
         own = [each for each in zip(job.outputs, sizes, strict=True) if each[0].seed == seed]
         progress.begin(own[0][0].path.name, own[0][1][0] * own[0][1][1])
+        chosen = options.sampling | {"seed": seed}
         if drawing is None or (latent and model.timesteps):  # what is only encoded is that of every seed
-            drawing = model.sample(
-                picture,
-                steps=options.steps,
-                sampler=options.sampler,
-                seed=seed,
-                eta=options.eta,
-                tile=options.tile,
-                latent=latent,
-            )
+            drawing = model.sample(picture, tile=options.tile, latent=latent, **chosen)
         drawing.seed = seed
         for index, (output, wanted) in enumerate(own):
             if index:
                 progress.begin(output.path.name, wanted[0] * wanted[1])
+            dials = {"temperature": output.temperature, "fidelity": output.fidelity}
+            record = describe(model, read, wanted, options.encoding, chosen, tile=options.tile, **dials)
             write_drawing(
                 drawing,
                 wanted,
                 output.path,
                 suffix=options.ending if output.path == STANDARD else None,
-                temperature=output.temperature,
-                fidelity=output.fidelity,
                 encoding=options.encoding,
+                provenance=record if options.provenance else None,
                 advance=progress.advance,
+                **dials,
             )
             seconds, began = time.monotonic() - began, time.monotonic()
             lost = find_format(_named(output.path, options.ending)).lost(picture.metadata)
@@ -247,9 +248,7 @@ def _estimate(model: Model, picture: Picture, job: Job, options: _Options) -> No
         small = (max(1, wanted[0] * side // height), max(1, wanted[1] * side // width))
         began = time.monotonic()
         latent = model.share_of_branch(output.fidelity) < 1
-        drawing = model.sample(
-            probe, steps=options.steps, sampler=options.sampler, eta=options.eta, latent=latent
-        )
+        drawing = model.sample(probe, latent=latent, **options.sampling)
         drawing.draw(small, temperature=output.temperature, fidelity=output.fidelity)
         seconds = (time.monotonic() - began) / share
         memory = psutil.Process().memory_info().rss + height * width * model.bytes_per_pixel
@@ -291,21 +290,25 @@ def _report(
     print(f"{output.path}: {size[0]}x{size[1]} px in {seconds:.1f} s", file=told, flush=True)
 
 
-def _read(source: Source) -> Picture:
+def _read(source: Source) -> tuple[Picture, Input]:
+    """A picture, and what its outputs say of it."""
+    import hashlib
     import io
 
+    from arbiscale.imaging.provenance import Input
     from arbiscale.imaging.reading import read_picture
 
     if source.path != STANDARD:
         name, picture = str(source.path), read_picture(source.path)
+        digest = sha256_of(source.path) if source.path.is_file() else ""  # a pipe can be read only once
     elif sys.stdin is None:
         raise UserError("standard input: is closed; name a picture file")
     else:
         stream = io.BytesIO(sys.stdin.buffer.read())
         stream.name = name = "standard input"
-        picture = read_picture(stream)
+        picture, digest = read_picture(stream), hashlib.sha256(stream.getvalue()).hexdigest()
     check_input(name, picture.size)
-    return picture
+    return picture, Input(source.path.name, digest, picture.size)
 
 
 def _sizes(outputs: Sequence[Output], picture: Picture, ending: str | None) -> list[tuple[int, int]]:

@@ -15,7 +15,7 @@ from PIL import ExifTags, Image
 from arbiscale.errors import UserError
 from arbiscale.imaging.formats import recognise
 from arbiscale.imaging.formats.exif import kept_exif
-from arbiscale.imaging.formats.loaders import jpeg_header, load
+from arbiscale.imaging.formats.loaders import jpeg_header, load, load_header
 from arbiscale.imaging.formats.profiles import is_srgb, to_srgb
 from arbiscale.imaging.picture import Metadata, Picture, Pixels
 
@@ -69,6 +69,25 @@ def read_image(source: Path | BinaryIO) -> NDArray[np.uint8]:
         UserError: as `read_picture`.
     """
     return as_srgb(read_picture(source))
+
+
+def read_metadata(path: Path) -> Metadata:
+    """The XMP and the texts of a picture file of any size; its pixels are not decoded.
+
+    Raises:
+        UserError: the file is missing or not a picture.
+    """
+    try:
+        with path.open("rb") as stream:
+            name = recognise(stream.read(32))
+        if name is None:
+            raise UserError(f"{path}: is not a picture that can be read")
+        image = load_header(name, str(path))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (pyvips.Error, ValueError) as error:
+        raise UserError(f"{path}: {_first_line(error)}") from None
+    return Metadata(xmp=_blob(image, "xmp-data"), text=_texts(image))
 
 
 def as_srgb(picture: Picture) -> NDArray[np.uint8]:
@@ -155,14 +174,13 @@ def _upright(image: Any, profile: bytes | None, data: bytes, name: str, problems
     pixels: Pixels = image.numpy().reshape(image.height, image.width, image.bands)
     colours = 1 if pixels.shape[2] < 3 else 3
     known = not any(abs(resolution[0] - default) < 0.01 for default in _DEFAULT_RESOLUTIONS)
-    texts = [field for field in image.get_fields() if field.startswith("png-comment-")]
     exif = kept_exif(data, tiff=True) if name == "TIFF" else kept_exif(_blob(image, "exif-data"))
     metadata = Metadata(
         exif=exif,
         icc_profile=profile,
         xmp=_blob(image, "xmp-data") or (_rating(exif) if exif else b""),
         iptc=_iptc(image),
-        text={field.split("-", 3)[3]: image.get(field) for field in texts},
+        text=_texts(image),
         comment=bytes(jpeg_header(data).get("comment", b"")) if name == "JPEG" else b"",
         resolution=resolution if known else None,
     )
@@ -225,6 +243,12 @@ def _without_ink(image: Any) -> Any:
 def _grey(image: Any) -> Any:
     """One channel, and alpha, of three equal ones."""
     return image.extract_band(1).bandjoin(image[3]) if image.bands == 4 else image.extract_band(1)
+
+
+def _texts(image: Any) -> dict[str, str]:
+    """Of a PNG, by their keys."""
+    fields = [field for field in image.get_fields() if field.startswith("png-comment-")]
+    return {field.split("-", 3)[3]: image.get(field) for field in fields}
 
 
 def _iptc(image: Any) -> bytes:

@@ -17,6 +17,7 @@ from arbiscale.inference.latent_model import LatentModel
 from arbiscale.inference.local_implicit_model import LocalImplicitModel
 from arbiscale.inference.memory import configure_malloc
 from arbiscale.inference.model import Model, Precision
+from arbiscale.inference.origin import find_origin
 from arbiscale.models.device import choose_device
 from arbiscale.models.folder import (
     holds_local_implicit,
@@ -26,8 +27,6 @@ from arbiscale.models.folder import (
     read_config,
     read_local_implicit_config,
 )
-from arbiscale.tracking.registry import SCHEME, check_registered
-from arbiscale.workspace import PRETRAINED, SHIPPED_MODEL
 
 
 def load_model(
@@ -54,19 +53,15 @@ def load_model(
     """
     if not isinstance(where, str | Path):
         raise UserError(f"model {where!r}: must be a folder or models:/NAME@ALIAS")
-    if str(where).startswith(SCHEME):
-        check_registered(str(where))
-        from arbiscale.tracking.registry import resolve
-
-        where = resolve(str(where))
-    folder = SHIPPED_MODEL if where == PRETRAINED else Path(where)
-    _refuse_file(folder)
+    origin = find_origin(where)
+    _refuse_file(origin.folder)
     chosen = choose_device(device)
     if precision not in get_args(Precision):
         raise UserError(f"precision {precision!r}: must be one of {', '.join(get_args(Precision))}")
     if chosen.type == "cpu":
         configure_malloc()
-    model = _open(folder, chosen, precision, sampling)
+    model = _open(origin.folder, chosen, precision, sampling)
+    model.origin = origin
     if chosen.type != "mps":  # as its convolutions read
         for network in model.networks():
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -33,6 +33,7 @@ from arbiscale.inference.arguments import (
 )
 from arbiscale.inference.drawing import Drawing
 from arbiscale.inference.features import FeatureRows
+from arbiscale.inference.origin import Origin
 from arbiscale.inference.tiles import Tiling, cut
 from arbiscale.networks.flow_head import FlowHead
 from arbiscale.networks.local_ensemble import LocalEnsembleHead, multiplied_in
@@ -79,6 +80,7 @@ class Model(ABC):
         temperature: that a flow draws texture with where none is asked for.
         has_branch: whether it also draws without a latent, what the picture says for sure.
         fidelity: how much of that drawing is taken where nothing is asked for; see `upscale`.
+        origin: where it was loaded from; None = it was made in memory.
     """
 
     task: str
@@ -94,6 +96,7 @@ class Model(ABC):
     fidelity: float = 0.0
     sampling: SamplingSettings | None = None
     timesteps: int = 0
+    origin: Origin | None = None
 
     def __init__(self, device: torch.device, precision: Precision) -> None:
         self.device = device

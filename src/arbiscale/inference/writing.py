@@ -9,6 +9,7 @@ from arbiscale.files import standard_output
 from arbiscale.imaging.coordinates import Size
 from arbiscale.imaging.formats import Encoding, find_format
 from arbiscale.imaging.picture import Metadata, Pixels
+from arbiscale.imaging.provenance import Record, stamped
 from arbiscale.imaging.writing import Layout, write_bands, write_picture
 from arbiscale.inference.drawing import Drawing
 
@@ -25,6 +26,7 @@ def write_drawing(
     temperature: float | None = None,
     fidelity: float | None = None,
     encoding: Encoding = _USUAL,
+    provenance: Record | None = None,
     advance: Callable[[int], None] = lambda pixels: None,
 ) -> None:
     """Draw a latent at (height, width) pixels into a file; peak memory does not depend on the height.
@@ -40,6 +42,7 @@ def write_drawing(
         temperature: of texture, where a flow draws it; None = the model's own.
         fidelity: see `Drawing.bands`.
         encoding: what may be chosen of the file.
+        provenance: what drew it, which formats with metadata hold; None = nothing of the kind.
         advance: told the pixels of each band.
 
     Raises:
@@ -50,7 +53,7 @@ def write_drawing(
     bits = drawing.bits if form.deep else 8
     channels = drawing.channels if form.alpha else drawing.colours
     metadata = Metadata() if drawing.picture is None else drawing.picture.metadata
-    layout = Layout(size, channels, bits, metadata)
+    layout = Layout(size, channels, bits, stamped(metadata, provenance))
     bands = drawing.bands(size, bits=bits, alpha=form.alpha, temperature=temperature, fidelity=fidelity)
     if path == STANDARD_OUTPUT:
         with standard_output() as stream:

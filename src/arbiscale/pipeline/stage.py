@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class Stage:
     store: Store
     run: StageRun
     scratch: Path  # survives a crash, for the next process with the same fingerprint
+    notes: dict[str, str] = field(default_factory=dict)  # also stand in runs/NAME.json
 
     @property
     def seed(self) -> int:
@@ -73,9 +74,14 @@ class Stage:
             write_json(path, measure())
         return dict(json.loads(path.read_text(encoding="utf-8")))
 
+    def note_model(self, folder: Path) -> None:
+        """Record the hash of the model that was made, by which versions and pictures name it."""
+        self.notes["model_sha256"] = content_hash(folder)
+        self.run.set_tags(self.notes)
+
     def identify(self, folder: Path) -> None:
-        """Record the model that a training made: its hash as a tag, its losses as runs/STAGE.tsv."""
-        self.run.set_tags({"model_sha256": content_hash(folder)})
+        """Record the model that a training made, and its losses as runs/STAGE.tsv."""
+        self.note_model(folder)
         write_curves(self.run.journal, Path("runs") / f"{self.name}.tsv")
 
 
@@ -154,7 +160,8 @@ def _execute(
             state.write_note(run_id=run.id, parameters=parameters, made_with=made_with)
             try:
                 with _device(name, runtime):
-                    body(Stage(name, params_path, runtime, inputs, store, run, state.folder))
+                    stage = Stage(name, params_path, runtime, inputs, store, run, state.folder)
+                    body(stage)
             except StateMismatchError as error:
                 raise UserError(
                     f"{state.folder}: does not fit the networks any more ({error}); "
@@ -162,7 +169,7 @@ def _execute(
                 ) from None
             finally:
                 check_signals()
-            _write_record(name, run, inputs, upstream_ids, tags, time.monotonic() - begun)
+            _write_record(stage, upstream_ids, tags, time.monotonic() - begun)
 
 
 def _sync(store: Store) -> None:
@@ -180,28 +187,22 @@ def _changes(state: State, made_with: dict[str, str]) -> str:
     return ", ".join(f"{key} ({before.get(key)}, now {made_with[key]})" for key in changed)
 
 
-def _write_record(
-    name: str,
-    run: StageRun,
-    inputs: StageInputs,
-    upstream_ids: dict[str, str],
-    tags: dict[str, str],
-    seconds: float,
-) -> None:
+def _write_record(stage: Stage, upstream_ids: dict[str, str], tags: dict[str, str], seconds: float) -> None:
     """Write runs/NAME.json, which says what made a stage's outputs."""
     record = {
-        "stage": name,
-        "run_id": run.id,
-        "experiment_id": run.experiment_id,
+        "stage": stage.name,
+        "run_id": stage.run.id,
+        "experiment_id": stage.run.experiment_id,
         "experiment": tags.get("dvc_experiment"),
-        "fingerprint": inputs.fingerprint,
+        "fingerprint": stage.fingerprint,
         "upstream": upstream_ids,
-        "started": datetime.fromtimestamp(run.started, UTC).isoformat(timespec="seconds"),
+        "started": datetime.fromtimestamp(stage.run.started, UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
         "git_commit": tags.get("git_commit"),
         "git_dirty": tags.get("git_dirty") == "true",
+        **stage.notes,
     }
-    write_json(Path("runs") / f"{name}.json", record)
+    write_json(Path("runs") / f"{stage.name}.json", record)
 
 
 def _recorded_run(stage: str) -> str | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -14,11 +15,13 @@ from arbiscale.errors import UserError
 from arbiscale.files import content_hash, sha256_of_json
 from arbiscale.tracking import address as store_address
 from arbiscale.tracking.store import Store, open_store
+from arbiscale.workspace import repository_root
 
 SCHEME = "models:/"
 CHALLENGER, CHAMPION = "challenger", "champion"
 HASH_TAG = "model_sha256"  # of the model folder: weights and configuration
 CODE_TAG = "code_sha256"
+COMMIT_TAG = "git_commit"
 PACKAGE = Path(__file__).parents[1]
 SERVED_ROOMS = ("diffusion", "imaging", "inference", "models", "networks")  # as `register` in dvc.yaml
 
@@ -31,10 +34,23 @@ def check_registered(name: str) -> None:
     """
     if not re.fullmatch(SCHEME + r"[^/@:]+([/@][^/@:]+)?", name):
         raise UserError(f"{name}: names no model; give models:/NAME@ALIAS or models:/NAME/VERSION")
+    if not has_registry():
+        raise UserError(f"{name}: there is no registry here ({repository_root()}); name a model folder")
+
+
+def has_registry() -> bool:
+    """Whether there is a store: a server is one, a database that does not exist is none."""
     uri = store_address.store_uri(store_address.configured_uri())
     file = store_address.database_file(uri)
-    if file is not None and not file.exists():
-        raise UserError(f"{name}: there is no registry here ({file}); name a model folder")
+    return file is None or file.exists()
+
+
+def find_by_hash(sha256: str) -> str | None:
+    """The URI of the newest version whose model folder has a hash, of whatever registered model."""
+    store = open_store(store_address.configured_uri())
+    found = store.client.search_model_versions(f"tags.`{HASH_TAG}` = '{sha256}'")
+    versions = sorted(found, key=lambda version: int(version.creation_timestamp))
+    return f"{SCHEME}{versions[-1].name}/{versions[-1].version}" if versions else None
 
 
 def served_code(package: Path = PACKAGE) -> str:
@@ -113,8 +129,27 @@ def promote(store: Store, name: str, version: int) -> None:
     store.client.set_registered_model_alias(name, CHAMPION, str(version))
 
 
-def resolve(uri: str) -> Path:
-    """The model folder of a registered model, downloaded where the store is not on this machine.
+@dataclass(frozen=True)
+class Registered:
+    """A version of a registered model, on this machine.
+
+    Attributes:
+        folder: the model folder.
+        name: of the registered model.
+        version: its number.
+        run_id: the run that made it; empty for none.
+        git_commit: of that run; empty where it is not known.
+    """
+
+    folder: Path
+    name: str
+    version: int
+    run_id: str
+    git_commit: str
+
+
+def resolve(uri: str) -> Registered:
+    """The model behind a URI, downloaded where the store is not on this machine.
 
     Args:
         uri: `models:/NAME@ALIAS` or `models:/NAME/VERSION`, of the store that params.yaml names.
@@ -122,7 +157,18 @@ def resolve(uri: str) -> Path:
     Raises:
         UserError: the store cannot be reached or has no such model.
     """
-    return open_store(store_address.configured_uri()).download_model(uri)
+    store = open_store(store_address.configured_uri())
+    name, version = re.split("(?=@)|/", uri.removeprefix(SCHEME) + "/", maxsplit=1)
+    found = store.find_version(name, version.rstrip("/"))
+    if found is None:
+        raise UserError(f"{uri}: no such model in {store_address.shown(store.uri)}")
+    return Registered(
+        store.download_model(found),
+        name,
+        int(found.version),
+        found.run_id or "",
+        found.tags.get(COMMIT_TAG, ""),
+    )
 
 
 def _versions(store: Store, name: str) -> dict[int, dict[str, str]]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import Timeout
 
 from arbiscale.errors import UserError
+from arbiscale.files import atomic_folder
 from arbiscale.tracking import address as store_address
 from arbiscale.tracking.delivery import Delivery, send
 from arbiscale.tracking.environment import accelerator, installed_packages
@@ -28,14 +29,17 @@ if TYPE_CHECKING:
     import numpy as np
     from mlflow import MlflowClient
     from mlflow.entities import Run, RunInfo
+    from mlflow.entities.model_registry import ModelVersion
 
 EXPERIMENT = "arbiscale"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "arbiscale" / "models"
 
 # Quiet and offline, and no minutes of silence where a server is away; MLflow reads these when it is imported.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_DISABLE_AGENT_HINT", "1")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
 def open_store(configured: str = "") -> Store:
@@ -298,24 +302,57 @@ class Store:
             )
         return int(version.version)
 
-    def download_model(self, uri: str) -> Path:
-        """The model folder of a registered model, on this machine.
-
-        Args:
-            uri: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+    def find_version(self, name: str, version: str) -> ModelVersion | None:
+        """A version of a registered model, by its number or by `@ALIAS`; None where there is none.
 
         Raises:
-            UserError: the store has no such model.
+            UserError: the store does not answer.
         """
+        from mlflow.exceptions import MlflowException
+
+        alias = version.removeprefix("@")
+        try:
+            if alias != version:
+                return self.client.get_model_version_by_alias(name, alias)
+            return self.client.get_model_version(name, version)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise UserError(f"{store_address.shown(self.uri)}: {_first_line(error)}") from None
+
+    def download_model(self, version: ModelVersion) -> Path:
+        """The model folder of a version: where the store keeps it on this machine, else a kept copy.
+
+        Raises:
+            UserError: its files are gone, or cannot be kept here.
+        """
+        if store_address.database_file(self.uri):
+            return self._model_files(version, None)
+        kept = CACHE / f"{version.name}-{version.version}-{version.model_id or version.creation_timestamp}"
+        if not kept.is_dir():
+            with atomic_folder(kept) as temporary:
+                self._model_files(version, temporary)
+        (folder,) = kept.glob("data/*")
+        return folder
+
+    def _model_files(self, version: ModelVersion, folder: Path | None) -> Path:
+        """The model folder inside what MLflow keeps of a version; downloaded into `folder`."""
         from mlflow.artifacts import download_artifacts
         from mlflow.exceptions import MlflowException
         from mlflow.models import Model
 
+        uri = f"models:/{version.name}/{version.version}"
+        places: dict[str, Any] = {"tracking_uri": self.uri, "registry_uri": self.uri}
+        if folder:
+            places["dst_path"] = str(folder)
         try:
             with store_address.as_default(self.uri):
-                local = download_artifacts(uri, tracking_uri=self.uri, registry_uri=self.uri)
-            data = Model.load(local).flavors["python_function"]["data"]
-        except (MlflowException, KeyError) as error:
+                described = Path(download_artifacts(f"{uri}/MLmodel", **places))
+                data = Model.load(described).flavors["python_function"]["data"]
+                return Path(download_artifacts(f"{uri}/{data}", **places))
+        except (MlflowException, OSError, KeyError) as error:
             shown = store_address.shown(self.uri)
-            raise UserError(f"{uri}: no such model in {shown} ({_first_line(error)})") from None
-        return Path(local) / str(data)
+            raise UserError(
+                f"{uri}: its files are not in the store {shown} ({_first_line(error)}); "
+                "`arbiscale register` makes a version of the workspace's model"
+            ) from None

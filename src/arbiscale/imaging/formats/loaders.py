@@ -34,6 +34,19 @@ def load(name: str, data: bytes) -> tuple[Any, bytes | None, list[str]]:
     return image, profile, problems
 
 
+def load_header(name: str, path: str) -> Any:
+    """A file of a named format as a libvips image that nothing is decoded of.
+
+    Raises:
+        ValueError: it is of a kind that is not read.
+        pyvips.Error: it is damaged.
+    """
+    if name not in _LOADERS:
+        raise ValueError(f"is {name}, which is not read")
+    loader = f"{'heif' if name == 'AVIF' else name.lower()}load_source"
+    return pyvips.Operation.call(loader, pyvips.Source.new_from_file(path), access="sequential")
+
+
 def _load(loader: str, data: bytes, **options: Any) -> Any:
     """An image of one of libvips's own loaders, its size checked; decoded."""
     image = pyvips.Operation.call(loader, pyvips.Source.new_from_memory(data), access="sequential", **options)

@@ -1,0 +1,84 @@
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from arbiscale.imaging.formats import find_format
+from arbiscale.imaging.picture import Metadata
+from arbiscale.imaging.provenance import read_record, stamped
+from arbiscale.imaging.reading import read_metadata
+from arbiscale.imaging.writing import Layout, write_picture
+
+RECORD = {"model": 'a <"model"> & ümläut', "seed": "3"}
+RATED = (
+    b'<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    b'<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="4"/>'
+    b'</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".avif"])
+def test_every_format_with_metadata_holds_the_record(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"out{suffix}"
+    layout = Layout((16, 16), metadata=stamped(Metadata(), RECORD))
+    write_picture(path, find_format(path), layout, [np.zeros((16, 16, 3), np.uint8)])
+    assert read_record(read_metadata(path)) == RECORD
+
+
+def test_a_png_tells_it_to_programs_that_read_no_xmp(tmp_path: Path) -> None:
+    path = tmp_path / "out.png"
+    layout = Layout((4, 4), metadata=stamped(Metadata(), RECORD))
+    write_picture(path, find_format(path), layout, [np.zeros((4, 4, 3), np.uint8)])
+    with Image.open(path) as image:
+        text = image.info["arbiscale"]
+    assert read_record(Metadata(text={"arbiscale": text})) == RECORD
+
+
+def test_the_inputs_own_xmp_stays_and_its_record_is_replaced() -> None:
+    first = stamped(Metadata(xmp=RATED, text={"Title": "t"}), {"seed": "1", "only": "first"})
+    second = stamped(first, RECORD)
+    assert read_record(second) == RECORD
+    assert b'xmp:Rating="4"' in second.xmp
+    assert second.text["Title"] == "t"
+    assert second.xmp.count(b"<rdf:Description") == 2
+    bare = stamped(second, None)
+    assert read_record(bare) == {}
+    assert bare.text == {"Title": "t"}
+    assert b"arbiscale:" not in bare.xmp
+    assert b'xmp:Rating="4"' in bare.xmp
+
+
+def test_names_may_hold_any_characters() -> None:
+    made = stamped(Metadata(), {"input": "a\udce4\x01\nb.png"})
+    assert read_record(made) == {"input": "a\\udce4\\x01\nb.png"}
+    assert json.loads(made.text["arbiscale"].encode().decode("ascii"))
+
+
+def test_without_records_nothing_changes() -> None:
+    assert stamped(Metadata(xmp=RATED), None) == Metadata(xmp=RATED)
+    assert stamped(Metadata(xmp=b"<broken"), None) == Metadata(xmp=b"<broken")
+
+
+@pytest.mark.parametrize(
+    "xmp",
+    [b"", b"no xml", b"<a/>", b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', RATED.replace(b"/>", b">")],
+    ids=["none", "text", "other", "entities", "broken"],
+)
+def test_xmp_that_is_none_is_replaced(xmp: bytes) -> None:
+    made = stamped(Metadata(xmp=xmp), RECORD)
+    assert read_record(made) == RECORD
+    ElementTree.fromstring(made.xmp)
+
+
+def test_what_other_programs_make_of_it_is_read() -> None:
+    """Such as exiftool, which writes elements in place of attributes."""
+    made = stamped(Metadata(), {"seed": "3"}).xmp.replace(
+        b' arbiscale:seed="3" />', b"><arbiscale:seed>3</arbiscale:seed></rdf:Description>"
+    )
+    assert read_record(Metadata(xmp=made)) == {"seed": "3"}
+    assert read_record(Metadata(text={"arbiscale": "[1]"})) == {}
+    assert read_record(Metadata(text={"arbiscale": "{"})) == {}
