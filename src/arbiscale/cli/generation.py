@@ -34,7 +34,7 @@ from arbiscale.imaging.formats import Encoding, find_format
 from arbiscale.progress import drawing_progress
 
 if TYPE_CHECKING:
-    from arbiscale.inference.model import SamplingOptions
+    from arbiscale.inference.model import SamplerOptions
 
 
 def generate(
@@ -65,6 +65,7 @@ def generate(
     skip_existing: SkipExisting = False,
 ) -> None:
     """Generate pictures of any size; picture i of seed S is that of seed S + i."""
+    sampling: SamplerOptions = {"steps": steps, "sampler": sampler, "eta": eta}
     sizes = list(dict.fromkeys(parse_size(text) for text in size))
     ending = parse_format(suffix) or ".png"
     if folder == STANDARD:
@@ -100,13 +101,14 @@ def generate(
         latent_size = loaded.latent_size_for(sizes[0])
         for job in jobs:
             one = job.outputs[0].seed
-            chosen: SamplingOptions = {"steps": steps, "sampler": sampler, "seed": one, "eta": eta}
-            latent = loaded.generate_latents(1, latent_size, **chosen)
+            latent = loaded.generate_latents(1, latent_size, seed=one, **sampling)
             drawing = Drawing(loaded, latent, None, seed=one)
             for each in job.outputs:
                 wanted = each.target.of((1, 1))
                 progress.begin(each.path.name, wanted[0] * wanted[1])
-                record = describe(loaded, latent_size, wanted, Encoding(), chosen, temperature=temperature)
+                record = describe(
+                    loaded, latent_size, wanted, Encoding(), sampling, seed=one, temperature=temperature
+                )
                 write_drawing(
                     drawing,
                     wanted,

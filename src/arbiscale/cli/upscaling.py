@@ -56,7 +56,7 @@ _PROBE_PX = 64  # side of what is drawn to measure time
 if TYPE_CHECKING:
     from arbiscale.imaging.picture import Picture
     from arbiscale.imaging.provenance import Input
-    from arbiscale.inference.model import Model, SamplingOptions
+    from arbiscale.inference.model import Model, SamplerOptions
 
 
 def upscale(
@@ -161,7 +161,7 @@ def upscale(
             loaded.share_of_branch(value)
         if not compiled:
             watch_networks(loaded, progress)
-        sampling: SamplingOptions = {"steps": steps, "sampler": sampler, "eta": eta}
+        sampling: SamplerOptions = {"steps": steps, "sampler": sampler, "eta": eta}
         options = _Options(sampling, chosen_tile, ending, encoding, provenance, as_json)
         for job in jobs:
             try:
@@ -183,7 +183,7 @@ def upscale(
 class _Options:
     """How every picture of a command is upscaled and written."""
 
-    sampling: SamplingOptions
+    sampling: SamplerOptions
     tile: str | int
     ending: str | None
     encoding: Encoding
@@ -206,15 +206,16 @@ def _upscale(
         began = time.monotonic()
         own = [each for each in zip(job.outputs, sizes, strict=True) if each[0].seed == seed]
         progress.begin(own[0][0].path.name, own[0][1][0] * own[0][1][1])
-        chosen = options.sampling | {"seed": seed}
         if drawing is None or (latent and model.timesteps):  # what is only encoded is that of every seed
-            drawing = model.sample(picture, tile=options.tile, latent=latent, **chosen)
+            drawing = model.sample(picture, tile=options.tile, latent=latent, seed=seed, **options.sampling)
         drawing.seed = seed
         for index, (output, wanted) in enumerate(own):
             if index:
                 progress.begin(output.path.name, wanted[0] * wanted[1])
             dials = {"temperature": output.temperature, "fidelity": output.fidelity}
-            record = describe(model, read, wanted, options.encoding, chosen, tile=options.tile, **dials)
+            record = describe(
+                model, read, wanted, options.encoding, options.sampling, seed=seed, tile=options.tile, **dials
+            )
             write_drawing(
                 drawing,
                 wanted,

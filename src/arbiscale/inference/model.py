@@ -43,21 +43,29 @@ Precision = Literal["float32", "bfloat16", "float16"]
 ImageLike = TypeVar("ImageLike", Image.Image, np.ndarray, Tensor)
 
 
-class SamplingOptions(TypedDict, total=False):
-    """How one latent is sampled.
+class SamplerOptions(TypedDict, total=False):
+    """How latents are sampled.
 
     Attributes:
         steps: sampling steps; None = the model's own.
         sampler: ddim, ddpm, dpm_solver, unipc or euler; None = the model's own.
-        seed: of the noise: of the first picture, those after it have its successors; or one a picture.
-            0 by default.
         eta: noise that ddim adds; None = the model's own.
     """
 
     steps: int | None
     sampler: Sampler | None
-    seed: int | Sequence[int]
     eta: float | None
+
+
+class SamplingOptions(SamplerOptions, total=False):
+    """How latents are sampled, and from which noise.
+
+    Attributes:
+        seed: of the noise: of the first picture, those after it have its successors; or one a picture.
+            0 by default.
+    """
+
+    seed: int | Sequence[int]
 
 
 class Model(ABC):

@@ -9,12 +9,13 @@ from typing import Any, cast
 import torch
 
 from arbiscale import __version__
+from arbiscale.config.sampling import Sampler
 from arbiscale.imaging.coordinates import Size
 from arbiscale.imaging.formats import Encoding
 from arbiscale.imaging.picture import Picture
 from arbiscale.imaging.provenance import Input, Record
 from arbiscale.inference.drawing import Drawing
-from arbiscale.inference.model import Model, SamplingOptions
+from arbiscale.inference.model import Model, SamplerOptions
 from arbiscale.inference.writing import write_drawing
 
 IDENTITY = ("model", "version", "run", "commit")  # of a model, beside its hash
@@ -25,8 +26,9 @@ def describe(
     source: Input | Size,
     size: Size,
     encoding: Encoding,
-    options: SamplingOptions,
+    options: SamplerOptions,
     *,
+    seed: int = 0,
     temperature: float | None = None,
     fidelity: float | None = None,
     tile: str | int = "none",
@@ -39,6 +41,7 @@ def describe(
         size: (height, width) of the output in pixels.
         encoding: of the file.
         options: of sampling; None = the model's own.
+        seed: of the noise, and of texture.
         temperature: of texture; None = the model's own.
         fidelity: None = the model's own.
         tile: as asked for; recorded is what came of it.
@@ -61,11 +64,8 @@ def describe(
         }
     else:
         record["latent"] = shown_size(source)
-    seed = options.get("seed", 0)
     if model.sampling and model.timesteps and share < 1:
-        settings = model.sampling.but(
-            steps=options.get("steps"), sampler=options.get("sampler"), eta=options.get("eta")
-        )
+        settings = model.sampling.but(**options)
         record |= {"steps": str(settings.steps), "sampler": settings.sampler, "eta": f"{settings.eta:g}"}
     record["seed"] = str(seed)
     if model.has_texture:
@@ -94,9 +94,10 @@ def redraw(model: Model, record: Record, original: Picture | None, path: Path) -
         UserError: as `Drawing.bands` and `write_picture`.
     """
     size, seed = _size(record["size"]), int(record["seed"])
-    sampling: dict[str, Any] = {"seed": seed}
+    options: SamplerOptions = {}
     if "steps" in record:
-        sampling |= {"steps": int(record["steps"]), "sampler": record["sampler"], "eta": float(record["eta"])}
+        sampler = cast(Sampler, record["sampler"])  # checked where it is used
+        options = {"steps": int(record["steps"]), "sampler": sampler, "eta": float(record["eta"])}
     dials: dict[str, Any] = {
         name: float(record[name]) for name in ("temperature", "fidelity") if name in record
     }
@@ -109,13 +110,15 @@ def redraw(model: Model, record: Record, original: Picture | None, path: Path) -
     source: Input | Size
     if original is None:
         source = latent_size = _size(record["latent"])
-        drawing = Drawing(model, model.generate_latents(1, latent_size, **sampling), None, seed=seed)
+        drawing = Drawing(
+            model, model.generate_latents(1, latent_size, seed=seed, **options), None, seed=seed
+        )
     else:
         tile = "none" if record["tile"] == "none" else int(record["tile"])
         source = Input(record["input"], record["input_sha256"], original.size)
         latent = model.share_of_branch(dials.get("fidelity")) < 1
-        drawing = model.sample(original, tile=tile, latent=latent, **sampling)
-    own = describe(model, source, size, encoding, cast(SamplingOptions, sampling), tile=tile, **dials)
+        drawing = model.sample(original, tile=tile, latent=latent, seed=seed, **options)
+    own = describe(model, source, size, encoding, options, seed=seed, tile=tile, **dials)
     own |= {name: record[name] for name in IDENTITY if name in record}  # the same model, however found
     write_drawing(drawing, size, path, encoding=encoding, provenance=own, **dials)
 
