@@ -78,6 +78,11 @@ def test_from_scratch(smoke: Project, first_run: str, first_ids: dict[str, str])
     assert {"bicubic", *TRAININGS[1:]} == {point["row"] for point in metrics["trade_off"]}
     tags = smoke.client().get_run(first_ids["register"]).data.tags
     assert tags["git_dirty"] == "false"  # nothing that DVC writes dirties a fresh clone
+    traced = json.loads(smoke.run("arbiscale", "trace", "challenger", "--json"))
+    assert [run["stage"] for run in traced["runs"]] == [
+        *("register", *TRAININGS[::-1], "crop", "download", "evaluate")
+    ]
+    assert (traced["data"]["recorded"], traced["data"]["here"]) == (True, True)
     sheets = [*(smoke.folder / "reports/sheets").glob("*.png")]
     assert len(sheets) >= 2
     assert all(Image.open(sheet).width > 100 for sheet in sheets)

@@ -64,7 +64,7 @@ def test_a_resumed_register_makes_no_second_version(store: Store, folder: Path) 
 def test_a_resolved_model_is_the_folder(store: Store, folder: Path) -> None:
     run_register(store, folder)
     for uri in ("models:/m@challenger", "models:/m/1"):
-        assert content_hash(resolve(uri).folder) == content_hash(folder)
+        assert content_hash(resolve(uri)[0]) == content_hash(folder)
 
 
 def test_temporary_workspaces_register_in_the_repository(
@@ -77,14 +77,14 @@ def test_temporary_workspaces_register_in_the_repository(
     assert run_register(open_store(), folder)[0] == 1
     (folder / "config.json").write_text('{"other": 1}')
     assert challenge(open_store(), folder, "m", serving) == (2, True)
-    assert content_hash(resolve("models:/m@challenger").folder) == content_hash(folder)
+    assert content_hash(resolve("models:/m@challenger")[0]) == content_hash(folder)
     assert alias(store, "challenger") == 2
     assert not [*elsewhere.iterdir()]
 
 
 def test_what_is_registered_can_be_deployed(store: Store, folder: Path) -> None:
     run_register(store, folder)
-    pyfunc = resolve("models:/m/1").folder.parents[1]
+    pyfunc = resolve("models:/m/1")[0].parents[1]
     model = read_yaml(pyfunc / "MLmodel")
     assert model["flavors"]["python_function"]["loader_module"] == "arbiscale.inference.serving"
     assert (pyfunc / "code/arbiscale/inference/serving.py").is_file()
@@ -114,7 +114,7 @@ def test_an_empty_store_gets_the_version_again(store: Store, folder: Path) -> No
     assert challenge(store, folder, "m", serving) == (1, True)
     assert store.client.get_model_version("m", "1").tags["restored"] == "true"
     assert challenge(store, folder, "m", serving) == (1, False)
-    assert content_hash(resolve("models:/m@challenger").folder) == content_hash(folder)
+    assert content_hash(resolve("models:/m@challenger")[0]) == content_hash(folder)
 
 
 def test_promotion_moves_the_champion_only(store: Store, folder: Path) -> None:

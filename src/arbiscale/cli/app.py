@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from arbiscale import __version__
-from arbiscale.cli import film, generation, presets, project, redrawing, registry, resume, upscaling
+from arbiscale.cli import film, generation, presets, project, redrawing, registry, resume, tracing, upscaling
 from arbiscale.cli import published as checkpoints
 from arbiscale.errors import UserError, extras_named
 from arbiscale.pipeline.signals import Interrupted
@@ -30,6 +30,7 @@ app.command()(upscaling.upscale)
 app.command()(generation.generate)
 app.command()(film.zoom)
 app.command()(redrawing.redo)
+app.command()(tracing.trace)
 app.command()(project.check)
 app.add_typer(presets.app, name="preset")
 app.command()(project.weights)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from arbiscale.errors import UserError
 from arbiscale.imaging.formats import FORMATS
-from arbiscale.tracking.registry import SCHEME, check_registered
+from arbiscale.tracking.registry import check_registered
+from arbiscale.tracking.versions import SCHEME
 from arbiscale.workspace import PRETRAINED, repository_root
 
 Size = tuple[int, int]  # (height, width) in pixels

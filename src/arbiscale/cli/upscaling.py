@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -212,7 +212,7 @@ def _upscale(
         for index, (output, wanted) in enumerate(own):
             if index:
                 progress.begin(output.path.name, wanted[0] * wanted[1])
-            dials = {"temperature": output.temperature, "fidelity": output.fidelity}
+            dials: dict[str, Any] = {"temperature": output.temperature, "fidelity": output.fidelity}
             record = describe(
                 model, read, wanted, options.encoding, options.sampling, seed=seed, tile=options.tile, **dials
             )

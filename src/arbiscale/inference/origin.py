@@ -9,8 +9,11 @@ from pathlib import Path
 
 from arbiscale.errors import UserError
 from arbiscale.files import content_hash
-from arbiscale.tracking.registry import SCHEME, check_registered
+from arbiscale.tracking.registry import check_registered
+from arbiscale.tracking.versions import SCHEME
 from arbiscale.workspace import PRETRAINED, SHIPPED_MODEL, repository_root
+
+IDENTITY = ("model", "version", "model_sha256", "run", "commit")  # of a model, as pictures name it
 
 
 @dataclass(frozen=True)
@@ -52,14 +55,9 @@ class Origin:
     def record(self) -> dict[str, str]:
         """What of it stands in a picture; what is not known is left out."""
         run_id, commit = self.run
-        found = {
-            "model": self.name,
-            "version": "" if self.version is None else str(self.version),
-            "model_sha256": self.sha256,
-            "run": run_id,
-            "commit": commit,
-        }
-        return {name: value for name, value in found.items() if value}
+        version = "" if self.version is None else str(self.version)
+        values = (self.name, version, self.sha256, run_id, commit)
+        return {name: value for name, value in zip(IDENTITY, values, strict=True) if value}
 
 
 def find_origin(where: str | Path) -> Origin:
@@ -75,8 +73,8 @@ def find_origin(where: str | Path) -> Origin:
     check_registered(str(where))
     from arbiscale.tracking.registry import resolve
 
-    found = resolve(str(where))
-    return Origin(found.folder, found.name, found.version, (found.run_id, found.git_commit))
+    folder, found = resolve(str(where))
+    return Origin(folder, found.name, found.number, (found.run_id, found.tags.get("git_commit", "")))
 
 
 def find_recorded(sha256: str) -> str:

@@ -16,9 +16,8 @@ from arbiscale.imaging.picture import Picture
 from arbiscale.imaging.provenance import Input, Record
 from arbiscale.inference.drawing import Drawing
 from arbiscale.inference.model import Model, SamplerOptions
+from arbiscale.inference.origin import IDENTITY
 from arbiscale.inference.writing import write_drawing
-
-IDENTITY = ("model", "version", "run", "commit")  # of a model, beside its hash
 
 
 def describe(
@@ -32,6 +31,7 @@ def describe(
     temperature: float | None = None,
     fidelity: float | None = None,
     tile: str | int = "none",
+    identity: Record | None = None,
 ) -> dict[str, str]:
     """What draws a picture: the model, what it is drawn of, and every setting that decides its pixels.
 
@@ -45,11 +45,14 @@ def describe(
         temperature: of texture; None = the model's own.
         fidelity: None = the model's own.
         tile: as asked for; recorded is what came of it.
+        identity: what names the model; None = its origin.
 
     Returns:
         Values by name. The model's own settings stand there by value; what has no effect is left out.
     """
-    record = {"software": f"arbiscale {__version__}"} | (model.origin.record if model.origin else {})
+    if identity is None:
+        identity = model.origin.record if model.origin else {}
+    record = {"software": f"arbiscale {__version__}", **identity}
     record["size"] = shown_size(size)
     share = model.share_of_branch(fidelity)
     if isinstance(source, Input):
@@ -118,8 +121,8 @@ def redraw(model: Model, record: Record, original: Picture | None, path: Path) -
         source = Input(record["input"], record["input_sha256"], original.size)
         latent = model.share_of_branch(dials.get("fidelity")) < 1
         drawing = model.sample(original, tile=tile, latent=latent, seed=seed, **options)
-    own = describe(model, source, size, encoding, options, seed=seed, tile=tile, **dials)
-    own |= {name: record[name] for name in IDENTITY if name in record}  # the same model, however found
+    identity = {name: record[name] for name in IDENTITY if name in record}  # the same, however it was found
+    own = describe(model, source, size, encoding, options, seed=seed, tile=tile, identity=identity, **dials)
     write_drawing(drawing, size, path, encoding=encoding, provenance=own, **dials)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -15,9 +14,17 @@ from arbiscale.errors import UserError
 from arbiscale.files import content_hash, sha256_of_json
 from arbiscale.tracking import address as store_address
 from arbiscale.tracking.store import Store, open_store
+from arbiscale.tracking.versions import (
+    SCHEME,
+    Version,
+    create_version,
+    download_model,
+    find_uri,
+    list_versions,
+    upload_model,
+)
 from arbiscale.workspace import repository_root
 
-SCHEME = "models:/"
 CHALLENGER, CHAMPION = "challenger", "champion"
 HASH_TAG = "model_sha256"  # of the model folder: weights and configuration
 CODE_TAG = "code_sha256"
@@ -45,14 +52,6 @@ def has_registry() -> bool:
     return file is None or file.exists()
 
 
-def find_by_hash(sha256: str) -> str | None:
-    """The URI of the newest version whose model folder has a hash, of whatever registered model."""
-    store = open_store(store_address.configured_uri())
-    found = store.client.search_model_versions(f"tags.`{HASH_TAG}` = '{sha256}'")
-    versions = sorted(found, key=lambda version: int(version.creation_timestamp))
-    return f"{SCHEME}{versions[-1].name}/{versions[-1].version}" if versions else None
-
-
 def served_code(package: Path = PACKAGE) -> str:
     """One hash of the code that decides what a registered model draws; versions ship it."""
     return sha256_of_json({room: content_hash(package / room) for room in SERVED_ROOMS})
@@ -75,25 +74,30 @@ def register(
         store: where to.
         folder: a complete model folder.
         name: of the registered model.
-        loader: the module that MLflow loads it by; see `Store.upload_model`.
+        loader: the module that MLflow loads it by; see `upload_model`.
         tags: recorded with the version, besides the hashes of the folder and of the code.
         run_id: the run that makes it, None for none.
 
     Returns:
         The version's number.
     """
-    made = [number for number, carried in _versions(store, name).items() if carried["run_id"] == run_id]
+    made = [each.number for each in versions_of(store, name) if run_id and each.run_id == run_id]
     if made:
         version = max(made)
     else:
-        model_id = store.upload_model(folder, name, loader, run_id)
-        version = store.create_version(name, model_id, {**tags, **_hashes(folder)}, run_id)
+        model_id = upload_model(store, folder, name, loader, run_id)
+        version = create_version(store, name, model_id, {**tags, **_hashes(folder)}, run_id)
     store.client.set_registered_model_alias(name, CHALLENGER, str(version))
     return version
 
 
 def _hashes(folder: Path) -> dict[str, str]:
     return {HASH_TAG: content_hash(folder), CODE_TAG: served_code()}
+
+
+def versions_of(store: Store, name: str) -> list[Version]:
+    """Every version of a registered model, the oldest first."""
+    return list_versions(store, f"name = '{name}'")
 
 
 def challenge(store: Store, folder: Path, name: str, loader: ModuleType) -> tuple[int, bool]:
@@ -109,7 +113,7 @@ def challenge(store: Store, folder: Path, name: str, loader: ModuleType) -> tupl
         The version's number, and whether it was made now.
     """
     wanted = _hashes(folder).items()
-    same = [number for number, tags in _versions(store, name).items() if wanted <= tags.items()]
+    same = [each.number for each in versions_of(store, name) if wanted <= each.tags.items()]
     if not same:
         return register(store, folder, name, loader, tags={"restored": "true"}), True
     store.client.set_registered_model_alias(name, CHALLENGER, str(max(same)))
@@ -122,34 +126,15 @@ def promote(store: Store, name: str, version: int) -> None:
     Raises:
         UserError: there is no such version.
     """
-    numbers = sorted(_versions(store, name))
+    numbers = [each.number for each in versions_of(store, name)]
     if version not in numbers:
         known = ", ".join(map(str, numbers)) or "none; `arbiscale register` makes one"
         raise UserError(f"{name}: has no version {version}; versions: {known}")
     store.client.set_registered_model_alias(name, CHAMPION, str(version))
 
 
-@dataclass(frozen=True)
-class Registered:
-    """A version of a registered model, on this machine.
-
-    Attributes:
-        folder: the model folder.
-        name: of the registered model.
-        version: its number.
-        run_id: the run that made it; empty for none.
-        git_commit: of that run; empty where it is not known.
-    """
-
-    folder: Path
-    name: str
-    version: int
-    run_id: str
-    git_commit: str
-
-
-def resolve(uri: str) -> Registered:
-    """The model behind a URI, downloaded where the store is not on this machine.
+def resolve(uri: str) -> tuple[Path, Version]:
+    """The model folder behind a URI, downloaded where the store is not on this machine, and the version.
 
     Args:
         uri: `models:/NAME@ALIAS` or `models:/NAME/VERSION`, of the store that params.yaml names.
@@ -158,20 +143,18 @@ def resolve(uri: str) -> Registered:
         UserError: the store cannot be reached or has no such model.
     """
     store = open_store(store_address.configured_uri())
-    name, version = re.split("(?=@)|/", uri.removeprefix(SCHEME) + "/", maxsplit=1)
-    found = store.find_version(name, version.rstrip("/"))
+    found = find_uri(store, uri)
     if found is None:
         raise UserError(f"{uri}: no such model in {store_address.shown(store.uri)}")
-    return Registered(
-        store.download_model(found),
-        name,
-        int(found.version),
-        found.run_id or "",
-        found.tags.get(COMMIT_TAG, ""),
-    )
+    return download_model(store, found), found
 
 
-def _versions(store: Store, name: str) -> dict[int, dict[str, str]]:
-    """The tags of every version, by its number; `run_id` among them."""
-    found = store.client.search_model_versions(f"name = '{name}'")
-    return {int(version.version): {**version.tags, "run_id": version.run_id or ""} for version in found}
+def find_by_hash(sha256: str) -> str | None:
+    """The URI of the newest version whose model folder has a hash, of whatever registered model."""
+    found = with_hash(open_store(store_address.configured_uri()), sha256)
+    return found[-1].uri if found else None
+
+
+def with_hash(store: Store, sha256: str) -> list[Version]:
+    """The versions whose model folder has a hash, of whatever registered models, the oldest first."""
+    return list_versions(store, f"tags.`{HASH_TAG}` = '{sha256}'")

@@ -1,24 +1,19 @@
-"""MLflow: the runs of stages and the versions of models."""
+"""MLflow: the runs of stages."""
 
 from __future__ import annotations
 
 import logging
 import os
 import shutil
-import sys
-import tempfile
-import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from filelock import Timeout
 
 from arbiscale.errors import UserError
-from arbiscale.files import atomic_folder
 from arbiscale.tracking import address as store_address
 from arbiscale.tracking.delivery import Delivery, send
 from arbiscale.tracking.environment import accelerator, installed_packages
@@ -29,10 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
     from mlflow import MlflowClient
     from mlflow.entities import Run, RunInfo
-    from mlflow.entities.model_registry import ModelVersion
 
 EXPERIMENT = "arbiscale"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "arbiscale" / "models"
 
 # Quiet and offline, and no minutes of silence where a server is away; MLflow reads these when it is imported.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -63,7 +56,7 @@ def open_store(configured: str = "") -> Store:
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
             experiment_id = _experiment(client, None if served else artifacts.as_uri())
     except MlflowException as error:
-        raise UserError(f"{store_address.shown(uri)}: {_first_line(error)}") from None
+        raise UserError(f"{store_address.shown(uri)}: {first_line(error)}") from None
     return Store(uri, client, experiment_id)
 
 
@@ -72,7 +65,7 @@ def _experiment(client: MlflowClient, artifacts: str | None) -> str:
     from mlflow.exceptions import MlflowException
 
     if client.get_experiment_by_name(EXPERIMENT) is None:
-        _create_once(client.create_experiment, EXPERIMENT, artifact_location=artifacts)
+        create_once(client.create_experiment, EXPERIMENT, artifact_location=artifacts)
     found = client.get_experiment_by_name(EXPERIMENT)
     if found is None or found.lifecycle_stage != "active":
         raise MlflowException(
@@ -81,7 +74,7 @@ def _experiment(client: MlflowClient, artifacts: str | None) -> str:
     return str(found.experiment_id)
 
 
-def _create_once(create: Callable[..., object], name: str, **arguments: object) -> None:
+def create_once(create: Callable[..., object], name: str, **arguments: object) -> None:
     """Create something named, unless it exists: another process may be first."""
     from mlflow.exceptions import MlflowException
 
@@ -92,7 +85,8 @@ def _create_once(create: Callable[..., object], name: str, **arguments: object) 
             raise
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Of an error's message."""
     return str(error).strip().partition("\n")[0]
 
 
@@ -134,15 +128,9 @@ class StageRun:
         self.journal.log_artifact(name, folder, lambda target: target.write_text(text, encoding="utf-8"))
 
 
-def _package_of(module: ModuleType) -> Path:
-    """The folder of the package that a module belongs to."""
-    (folder,) = sys.modules[module.__name__.partition(".")[0]].__path__
-    return Path(folder)
-
-
 @dataclass(frozen=True)
 class Store:
-    """An MLflow store: runs of the one experiment, and the registry of models."""
+    """An MLflow store: runs of the one experiment; for the registry see `arbiscale.tracking.versions`."""
 
     uri: str
     client: MlflowClient
@@ -190,7 +178,7 @@ class Store:
                 status = "KILLED"
                 raise
             except BaseException as error:
-                run.set_tags({"error": f"{type(error).__name__}: {_first_line(error)}"})
+                run.set_tags({"error": f"{type(error).__name__}: {first_line(error)}"})
                 raise
             finally:
                 monitor.finish()
@@ -236,7 +224,7 @@ class Store:
         except Exception as error:  # as in `Delivery.attempt`
             raise UserError(
                 f"{store_address.shown(self.uri)}: takes no records of run {journal.run_id} "
-                f"({_first_line(error)}); `arbiscale runs sync` sends them later"
+                f"({first_line(error)}); `arbiscale runs sync` sends them later"
             ) from None
 
     def _create(self, stage: str, experiment: str | None) -> RunInfo:
@@ -246,7 +234,7 @@ class Store:
         try:
             return self.client.create_run(self.experiment_id, run_name=name).info
         except MlflowException as error:
-            raise UserError(f"{store_address.shown(self.uri)}: {_first_line(error)}") from None
+            raise UserError(f"{store_address.shown(self.uri)}: {first_line(error)}") from None
 
     def find(self, run_id: str) -> Run | None:
         """A run of whatever state; None if this store has none of that id, or it was deleted.
@@ -261,98 +249,14 @@ class Store:
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
-            raise UserError(f"{store_address.shown(self.uri)}: {_first_line(error)}") from None
+            raise UserError(f"{store_address.shown(self.uri)}: {first_line(error)}") from None
         return found if found.info.lifecycle_stage == "active" else None
 
-    def upload_model(self, folder: Path, name: str, loader: ModuleType, run_id: str | None) -> str:
-        """Upload a model folder as a pyfunc with its code; returns the id of MLflow's logged model.
-
-        The loader is a module with `_load_pyfunc(folder)`, predict's `PARAMETERS` and `requirements()`.
-        """
-        from mlflow.entities import LoggedModelOutput
-        from mlflow.models import Model, ModelSignature
-        from mlflow.pyfunc import save_model
-        from mlflow.types import ParamSchema, ParamSpec
-
-        parameters = ParamSchema([ParamSpec(*entry) for entry in loader.PARAMETERS])
-        logged = self.client.create_logged_model(self.experiment_id, name=name, source_run_id=run_id)
-        with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings(action="ignore"):
-            pyfunc = Path(temporary) / "model"
-            save_model(
-                pyfunc,
-                loader_module=loader.__name__,
-                data_path=str(folder),
-                code_paths=[str(_package_of(loader))],
-                mlflow_model=Model(model_id=logged.model_id, run_id=run_id),
-                signature=ModelSignature(params=parameters),
-                pip_requirements=loader.requirements(),
-            )
-            self.client.log_model_artifacts(logged.model_id, str(pyfunc))
-        self.client.finalize_logged_model(logged.model_id, "READY")
-        if run_id:
-            self.client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
-        return str(logged.model_id)
-
-    def create_version(self, name: str, model_id: str, tags: Mapping[str, str], run_id: str | None) -> int:
-        """Make an uploaded model the next version of a registered one; no bytes are copied."""
-        _create_once(self.client.create_registered_model, name)
-        with store_address.as_default(self.uri):
-            version = self.client.create_model_version(
-                name, f"models:/{model_id}", run_id, tags=dict(tags), model_id=model_id
-            )
-        return int(version.version)
-
-    def find_version(self, name: str, version: str) -> ModelVersion | None:
-        """A version of a registered model, by its number or by `@ALIAS`; None where there is none.
-
-        Raises:
-            UserError: the store does not answer.
-        """
+    def download_artifact(self, run_id: str, name: str, folder: Path) -> Path | None:
+        """A copy of a run's file in a folder; None where the store does not have it any more."""
         from mlflow.exceptions import MlflowException
 
-        alias = version.removeprefix("@")
         try:
-            if alias != version:
-                return self.client.get_model_version_by_alias(name, alias)
-            return self.client.get_model_version(name, version)
-        except MlflowException as error:
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                return None
-            raise UserError(f"{store_address.shown(self.uri)}: {_first_line(error)}") from None
-
-    def download_model(self, version: ModelVersion) -> Path:
-        """The model folder of a version: where the store keeps it on this machine, else a kept copy.
-
-        Raises:
-            UserError: its files are gone, or cannot be kept here.
-        """
-        if store_address.database_file(self.uri):
-            return self._model_files(version, None)
-        kept = CACHE / f"{version.name}-{version.version}-{version.model_id or version.creation_timestamp}"
-        if not kept.is_dir():
-            with atomic_folder(kept) as temporary:
-                self._model_files(version, temporary)
-        (folder,) = kept.glob("data/*")
-        return folder
-
-    def _model_files(self, version: ModelVersion, folder: Path | None) -> Path:
-        """The model folder inside what MLflow keeps of a version; downloaded into `folder`."""
-        from mlflow.artifacts import download_artifacts
-        from mlflow.exceptions import MlflowException
-        from mlflow.models import Model
-
-        uri = f"models:/{version.name}/{version.version}"
-        places: dict[str, Any] = {"tracking_uri": self.uri, "registry_uri": self.uri}
-        if folder:
-            places["dst_path"] = str(folder)
-        try:
-            with store_address.as_default(self.uri):
-                described = Path(download_artifacts(f"{uri}/MLmodel", **places))
-                data = Model.load(described).flavors["python_function"]["data"]
-                return Path(download_artifacts(f"{uri}/{data}", **places))
-        except (MlflowException, OSError, KeyError) as error:
-            shown = store_address.shown(self.uri)
-            raise UserError(
-                f"{uri}: its files are not in the store {shown} ({_first_line(error)}); "
-                "`arbiscale register` makes a version of the workspace's model"
-            ) from None
+            return Path(self.client.download_artifacts(run_id, name, str(folder)))
+        except (MlflowException, OSError):
+            return None
