@@ -2,9 +2,9 @@
 
     python -m benchmarks.soak FOLDER --rounds 100
 
-FOLDER is a checkout in which `dvc repro` has run on the smoke preset; its trainings and its evaluation are
-executed again, recorded on a tracking server of their own. Every round kills or stops them, fills the disk,
-damages the newest checkpoint, or takes the server away for a while.
+FOLDER is a checkout in which `dvc repro` has run on the smoke preset and dvc.lock is committed; its trainings
+and its evaluation are executed again, recorded on a tracking server of their own. Every round kills or stops
+them, fills the disk, damages the newest checkpoint, cuts dvc.lock off, or takes the server away for a while.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import csv
 import json
 import os
 import random
+import re
 import resource
 import signal
 import socket
@@ -31,6 +32,8 @@ from arbiscale.tracking.store import open_store
 TRAININGS = ("autoencoder", "diffusion", "align_timesteps", "align_samples")
 MOMENT_SECONDS, OUTAGE_SECONDS, FULL_DISK_SECONDS, PATIENCE_SECONDS = 8.0, 4.0, 4.0, 600.0
 FULL_DISK_BYTES = 10_000  # of a file: smaller than any checkpoint
+UNTOUCHED = {"download", "crop"}  # stages that do not depend on the code of the trainings
+CUT_OFF = re.compile(r"'\./dvc\.lock' (validation failed|is invalid)|Unable to read RWLock-file")
 
 
 class Server:
@@ -75,9 +78,13 @@ class Soak:
         self.folder = folder
         self.server = Server(folder, environment)
         self.environment = {**environment, "MLFLOW_TRACKING_URI": self.server.uri}
+        self.environment["PYTHONUNBUFFERED"] = "1"  # what a killed DVC has said is not lost
         self.random = random.Random(seed)
         self.done: Counter[str] = Counter()
+        self.cut_off_by_chance = 0
         self.log = ""
+        self._finished = set(UNTOUCHED)
+        self._mended = False
         self._expected = self._results()
 
     def run(self, rounds: int) -> Counter[str]:
@@ -91,6 +98,7 @@ class Soak:
             "stopped": lambda process: self._signal(process, signal.SIGTERM),
             "interrupted": lambda process: self._signal(process, signal.SIGINT),
             "checkpoint damaged": self._damage,
+            "lock torn": self._tear_lock,
             "disk full": self._fill_disk,
             "server away": self._take_server_away,
         }
@@ -102,9 +110,8 @@ class Soak:
             for kind in order:
                 while not self._round(kind, kinds[kind]):
                     pass
-            while self._end(self._start()) != 0:
-                self.done["repeated"] += 1
-                assert self.done["repeated"] < 5, self.log
+            while not self._end(self._start(), disturbed=False):
+                pass
             self._check()
         finally:
             self.server.stop()
@@ -117,9 +124,7 @@ class Soak:
         if disturbed:
             disturb(process)
             self.done[kind] += 1
-        ended = self._end(process)
-        assert disturbed or ended == 0, self.log
-        if ended == 0:
+        if self._end(process, disturbed):
             self._check()
             self._begin_anew()
         return disturbed
@@ -128,6 +133,7 @@ class Soak:
         """Make the trainings run again: their code changes, its result does not."""
         module = self.folder / "src/arbiscale/training/fit.py"
         module.write_text(module.read_text(encoding="utf-8") + f"# soak {time.time_ns()}\n", encoding="utf-8")
+        self._finished = set(UNTOUCHED)
 
     def _start(self) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -151,12 +157,26 @@ class Soak:
             time.sleep(0.05)
         return False
 
-    def _end(self, process: subprocess.Popen[str]) -> int:
+    def _end(self, process: subprocess.Popen[str], disturbed: bool) -> bool:
+        """Wait for its end; whether all stages are done.
+
+        What keeps it from that is the disturbance, or a file that DVC was writing when an earlier one came.
+        """
         output, _ = process.communicate(timeout=PATIENCE_SECONDS)
         self.log += output
         # Python shows where it was, when Ctrl-C comes while a stage is imported.
         assert "Traceback" not in output or "KeyboardInterrupt" in output, output
-        return process.returncode
+        executed = re.findall("^Running stage '(.+)':", output, re.MULTILINE)
+        assert self._finished.isdisjoint(executed), (self._finished, self.log)
+        self._finished.update(executed[:-1])
+        refused = CUT_OFF.search(output) is not None
+        assert not (refused and self._mended), self.log
+        if refused:
+            self.cut_off_by_chance += 1
+            self._mend()
+        self._mended = refused
+        assert disturbed or refused or process.returncode == 0, self.log
+        return process.returncode == 0
 
     def _signal(self, process: subprocess.Popen[str], signum: int) -> None:
         with suppress(ProcessLookupError):
@@ -170,6 +190,22 @@ class Soak:
             content = bytearray(newest.read_bytes())
             content[self.random.randrange(len(content))] ^= 0xFF
             newest.write_bytes(content)
+
+    def _tear_lock(self, process: subprocess.Popen[str]) -> None:
+        """As where DVC is killed while it writes dvc.lock."""
+        self._signal(process, signal.SIGKILL)
+        process.wait()
+        lock = self.folder / "dvc.lock"
+        os.truncate(lock, self.random.randrange(lock.stat().st_size))
+        self._mend()
+
+    def _mend(self) -> None:
+        """What docs/operations.md advises where DVC's own files are cut off."""
+        if self.random.random() < 0.5:
+            subprocess.run(["git", "checkout", "-q", "dvc.lock"], cwd=self.folder, check=True)
+        else:
+            (self.folder / "dvc.lock").unlink()
+        (self.folder / ".dvc/tmp/rwlock").unlink(missing_ok=True)
 
     def _fill_disk(self, process: subprocess.Popen[str]) -> None:
         """The stage cannot write a larger file for a while."""
@@ -227,8 +263,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    done = Soak(options.folder.resolve(), os.environ, options.seed).run(options.rounds)
+    soak = Soak(options.folder.resolve(), os.environ, options.seed)
+    done = soak.run(options.rounds)
     print(", ".join(f"{kind}: {count}" for kind, count in sorted(done.items())))
+    print(f"DVC's files cut off by chance: {soak.cut_off_by_chance}")
 
 
 if __name__ == "__main__":
