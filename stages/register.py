@@ -6,11 +6,11 @@ from pathlib import Path
 
 from arbiscale.config.baselines import BaselinesSettings
 from arbiscale.config.evaluate import EvaluateSettings
-from arbiscale.config.runtime import RegisterSettings
+from arbiscale.config.register import RegisterSettings
 from arbiscale.inference import serving
 from arbiscale.models.folder import load_latent_diffusion, read_config, save_latent_diffusion
 from arbiscale.pipeline.stage import Stage, run_stage
-from arbiscale.tracking.registry import register
+from arbiscale.tracking.registry import EVALUATION_TAG, ROW_TAG, register
 
 MODEL, BASELINES = Path("models/align_samples"), Path("models/baselines")
 PACKED = Path("models/packed")
@@ -27,12 +27,19 @@ def main(stage: Stage) -> None:
     }
     config = read_config(MODEL).model_copy(update=defaults)
     save_latent_diffusion(PACKED, config, load_latent_diffusion(MODEL))
-    tags = {"fingerprint": stage.fingerprint}
-    version = register(stage.store, PACKED, settings.model_name, serving, tags=tags, run_id=stage.run.id)
+    stage.note_model(PACKED)
+    known = {"git_commit": "git_commit", EVALUATION_TAG: "upstream.evaluate"}
+    tags = {tag: stage.tags[name] for tag, name in known.items() if name in stage.tags}
+    tags["fingerprint"] = stage.fingerprint
+
+    def make_version(folder: Path, name: str, row: str) -> int:
+        return register(stage.store, folder, name, serving, tags={**tags, ROW_TAG: row}, run_id=stage.run.id)
+
+    version = make_version(PACKED, settings.model_name, MODEL.name)
     stage.run.set_tags({"model_name": settings.model_name, "model_version": str(version)})
     for baseline in stage.settings("baselines", BaselinesSettings).train:
         name = f"{settings.model_name}-{baseline}"
-        version = register(stage.store, BASELINES / baseline, name, serving, tags=tags, run_id=stage.run.id)
+        version = make_version(BASELINES / baseline, name, baseline)
         stage.run.set_tags({f"{baseline}.model_name": name, f"{baseline}.model_version": str(version)})
 
 

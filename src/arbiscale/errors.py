@@ -15,6 +15,7 @@ EXTRAS = {  # of pyproject.toml, with the modules that their packages bring
         "markupsafe",
         "matplotlib",
         "mlflow",
+        "pandas",
         "pynvml",
         "pytorch_lightning",
         "skimage",

@@ -70,14 +70,12 @@ def test_runs_without_or_with_broken_records(repository: Path) -> None:
         registry.runs()
 
 
-def test_register_then_promote(packed: Path) -> None:
+def test_register(packed: Path) -> None:
     run = CliRunner().invoke
     assert "arbiscale version 1 registered:" in run(app, ["register"], catch_exceptions=False).output
     assert "arbiscale version 1 found" in run(app, ["register"], catch_exceptions=False).output
-    assert "version 1 is the champion" in run(app, ["promote", "1"], catch_exceptions=False).output
-    version = open_store().client.get_model_version_by_alias("arbiscale", "champion")
+    version = open_store().client.get_model_version_by_alias("arbiscale", "challenger")
     assert int(version.version) == 1
-    assert run(app, ["promote", "0"]).exit_code == 2
 
 
 def test_baselines_are_registered_under_their_own_names(packed: Path) -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 from arbiscale.files import content_hash, sha256_of_json
-from arbiscale.tracking.lineage import chain, data_of, named_version, run_of_hash, version_of_hash
+from arbiscale.tracking.lineage import chain, data_of, run_of_hash, version_of_hash
 from arbiscale.tracking.registry import HASH_TAG
 from arbiscale.tracking.store import Store, open_store
-from arbiscale.tracking.versions import create_version
+from arbiscale.tracking.versions import create_version, named_version
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from arbiscale.tracking.registry import (
     HASH_TAG,
     challenge,
     check_registered,
-    promote,
     register,
     resolve,
     served_code,
@@ -115,17 +114,6 @@ def test_an_empty_store_gets_the_version_again(store: Store, folder: Path) -> No
     assert store.client.get_model_version("m", "1").tags["restored"] == "true"
     assert challenge(store, folder, "m", serving) == (1, False)
     assert content_hash(resolve("models:/m@challenger")[0]) == content_hash(folder)
-
-
-def test_promotion_moves_the_champion_only(store: Store, folder: Path) -> None:
-    run_register(store, folder)
-    run_register(store, folder)
-    promote(store, "m", 1)
-    assert (alias(store, "champion"), alias(store, "challenger")) == (1, 2)
-    with pytest.raises(UserError, match=r"m: has no version 3; versions: 1, 2"):
-        promote(store, "m", 3)
-    with pytest.raises(UserError, match=r"none; `arbiscale register`"):
-        promote(store, "other", 1)
 
 
 @pytest.fixture

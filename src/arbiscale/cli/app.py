@@ -12,7 +12,18 @@ from typing import Annotated
 import typer
 
 from arbiscale import __version__
-from arbiscale.cli import film, generation, presets, project, redrawing, registry, resume, tracing, upscaling
+from arbiscale.cli import (
+    film,
+    generation,
+    presets,
+    project,
+    promotion,
+    redrawing,
+    registry,
+    resume,
+    tracing,
+    upscaling,
+)
 from arbiscale.cli import published as checkpoints
 from arbiscale.errors import UserError, extras_named
 from arbiscale.pipeline.signals import Interrupted
@@ -41,7 +52,8 @@ app.add_typer(registry.app, name="runs")
 app.command()(registry.ui)
 app.add_typer(resume.app, name="resume")
 app.command()(registry.register)
-app.command()(registry.promote)
+app.command()(promotion.promote)
+app.command()(promotion.rollback)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

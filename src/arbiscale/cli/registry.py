@@ -1,4 +1,4 @@
-"""Commands about what was recorded: runs, runs sync, ui, register, promote."""
+"""Commands about what was recorded: runs, runs sync, ui, register."""
 
 from __future__ import annotations
 
@@ -113,15 +113,6 @@ def register() -> None:
         print(f"{name} version {version} {'registered' if created else 'found'}: it is the challenger now")
 
 
-def promote(version: Annotated[int, typer.Argument(min=1, help="of the registered model")]) -> None:
-    """Make a version of the registered model the champion."""
-    store, name = _registry()
-    from arbiscale.tracking.registry import promote
-
-    promote(store, name, version)
-    print(f"{name} version {version} is the champion now")
-
-
 def _records() -> list[Path]:
     return list((repository_root() / "runs").glob("*.json"))
 
@@ -136,7 +127,8 @@ def _record(path: Path) -> dict[str, Any]:
 
 def _registry() -> tuple[Any, str]:
     """The store and the name of the registered model."""
-    from arbiscale.config.runtime import RegisterSettings, RuntimeSettings
+    from arbiscale.config.register import RegisterSettings
+    from arbiscale.config.runtime import RuntimeSettings
     from arbiscale.config.section import load_section
     from arbiscale.tracking.store import open_store
 

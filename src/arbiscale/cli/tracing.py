@@ -34,8 +34,9 @@ def trace(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Say where a picture came from: version, runs, commits, parameters, data."""
-    from arbiscale.tracking.lineage import chain, data_of, named_version, run_of_hash, version_of_hash
+    from arbiscale.tracking.lineage import chain, data_of, run_of_hash, version_of_hash
     from arbiscale.tracking.store import open_store
+    from arbiscale.tracking.versions import named_version
 
     uri, name = configured_registry()
     record = recorded(Path(what)) if Path(what).is_file() else {}
@@ -72,7 +73,7 @@ def trace(
 
 def configured_registry() -> tuple[str, str]:
     """The address of the store, and the name of the registered model, of params.yaml, else the usual ones."""
-    from arbiscale.config.runtime import RegisterSettings
+    from arbiscale.config.register import RegisterSettings
     from arbiscale.config.section import load_section
     from arbiscale.tracking.address import configured_uri
     from arbiscale.workspace import repository_root

@@ -12,7 +12,8 @@ from arbiscale.config.baselines import BaselinesSettings
 from arbiscale.config.data import DataSettings
 from arbiscale.config.diffusion import DiffusionSettings
 from arbiscale.config.evaluate import EvaluateSettings, by_name
-from arbiscale.config.runtime import RegisterSettings, RuntimeSettings
+from arbiscale.config.register import RegisterSettings
+from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.config.section import Section, read_yaml, validate
 from arbiscale.errors import UserError
 from arbiscale.workspace import find_folder

@@ -1,4 +1,4 @@
-"""Sections `runtime` and `register`: how to run, and where the model goes. Nothing here changes a result."""
+"""Section `runtime`: how to run. Nothing here changes a result."""
 
 from __future__ import annotations
 
@@ -26,9 +26,3 @@ class RuntimeSettings(Section):
     webhook: str = Field(pattern=r"^(https?://\S+)?$")  # gets that warning too; empty = none
     mlflow_uri: str  # empty = SQLite under the repository; MLFLOW_TRACKING_URI overrides
     weights_dir: str  # pretrained metric networks; empty = environment, ./weights, torch's cache
-
-
-class RegisterSettings(Section):
-    """The name in MLflow's model registry."""
-
-    model_name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$")

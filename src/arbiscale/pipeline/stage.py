@@ -6,7 +6,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -43,6 +43,7 @@ class Stage:
     store: Store
     run: StageRun
     scratch: Path  # survives a crash, for the next process with the same fingerprint
+    tags: Mapping[str, str] = field(default_factory=dict)  # of the run, when it began
     notes: dict[str, str] = field(default_factory=dict)  # also stand in runs/NAME.json
 
     @property
@@ -160,7 +161,7 @@ def _execute(
             state.write_note(run_id=run.id, parameters=parameters, made_with=made_with)
             try:
                 with _device(name, runtime):
-                    stage = Stage(name, params_path, runtime, inputs, store, run, state.folder)
+                    stage = Stage(name, params_path, runtime, inputs, store, run, state.folder, tags)
                     body(stage)
             except StateMismatchError as error:
                 raise UserError(

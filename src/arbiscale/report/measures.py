@@ -57,11 +57,11 @@ class Measure:
         }
         if len(contesting) < 2 or self.better == "neither":
             return set()
-        shown = self.text(min(contesting.values(), key=self._badness))
+        shown = self.text(min(contesting.values(), key=self.badness))
         return {row for row, value in contesting.items() if self.text(value) == shown}
 
-    def _badness(self, value: float) -> float:
-        """Less is better."""
+    def badness(self, value: float) -> float:
+        """A value as a number of which less is better."""
         if self.better == "near one":
             return abs(math.log(value)) if value > 0 else math.inf
         return -value if self.better == "higher" else value

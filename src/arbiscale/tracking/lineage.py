@@ -10,7 +10,7 @@ from arbiscale.data.manifest import MANIFEST
 from arbiscale.files import content_hash, sha256_of_json
 from arbiscale.tracking.registry import HASH_TAG, with_hash
 from arbiscale.tracking.store import Store
-from arbiscale.tracking.versions import Version, find_uri, find_version
+from arbiscale.tracking.versions import Version, find_uri
 
 _UPSTREAM = "upstream."
 _MEASURES = "evaluate"  # a stage that tells of a model and makes nothing of it
@@ -48,19 +48,6 @@ class TracedRun:
             if key.startswith(_UPSTREAM)
         )
         return {} if self.stage == _MEASURES else dict(found)
-
-
-def named_version(store: Store, what: str, default: str) -> Version | None:
-    """The version that is meant by `models:/NAME@ALIAS`, `NAME/3`, `3` or an alias; None where there is none.
-
-    Args:
-        store: of the registry.
-        what: as typed.
-        default: the registered model, where only a number or an alias is given.
-    """
-    if "/" in what or "@" in what:
-        return find_uri(store, what)
-    return find_version(store, default, what if what.isdecimal() else f"@{what}")
 
 
 def version_of_hash(store: Store, sha256: str, uri: str) -> Version | None:

@@ -1,6 +1,6 @@
 """Versions of the registered model, their names, and the aliases that point at them.
 
-The challenger is the version of the latest executed register; promotion makes a champion.
+The challenger is the version of the latest executed register; for champions see `arbiscale.tracking.moves`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from types import ModuleType
 from arbiscale.errors import UserError
 from arbiscale.files import content_hash, sha256_of_json
 from arbiscale.tracking import address as store_address
+from arbiscale.tracking.environment import git_state
 from arbiscale.tracking.store import Store, open_store
 from arbiscale.tracking.versions import (
     SCHEME,
@@ -25,10 +26,10 @@ from arbiscale.tracking.versions import (
 )
 from arbiscale.workspace import repository_root
 
-CHALLENGER, CHAMPION = "challenger", "champion"
+CHALLENGER = "challenger"
 HASH_TAG = "model_sha256"  # of the model folder: weights and configuration
 CODE_TAG = "code_sha256"
-COMMIT_TAG = "git_commit"
+EVALUATION_TAG, ROW_TAG = "evaluation", "row"  # the run that measured it, and its row in that table
 PACKAGE = Path(__file__).parents[1]
 SERVED_ROOMS = ("diffusion", "imaging", "inference", "models", "networks")  # as `register` in dvc.yaml
 
@@ -64,7 +65,7 @@ def register(
     loader: ModuleType,
     *,
     tags: Mapping[str, str],
-    run_id: str | None = None,
+    run_id: str,
 ) -> int:
     """Make a model folder a new version of the registered model `name`, and the challenger.
 
@@ -76,12 +77,12 @@ def register(
         name: of the registered model.
         loader: the module that MLflow loads it by; see `upload_model`.
         tags: recorded with the version, besides the hashes of the folder and of the code.
-        run_id: the run that makes it, None for none.
+        run_id: the run that makes it.
 
     Returns:
         The version's number.
     """
-    made = [each.number for each in versions_of(store, name) if run_id and each.run_id == run_id]
+    made = [each.number for each in versions_of(store, name) if each.run_id == run_id]
     if made:
         version = max(made)
     else:
@@ -115,22 +116,11 @@ def challenge(store: Store, folder: Path, name: str, loader: ModuleType) -> tupl
     wanted = _hashes(folder).items()
     same = [each.number for each in versions_of(store, name) if wanted <= each.tags.items()]
     if not same:
-        return register(store, folder, name, loader, tags={"restored": "true"}), True
+        made_by = {"restored": "true"} | git_state(folder)
+        with store.run("register", tags=made_by, params={}) as run:
+            return register(store, folder, name, loader, tags=made_by, run_id=run.id), True
     store.client.set_registered_model_alias(name, CHALLENGER, str(max(same)))
     return max(same), False
-
-
-def promote(store: Store, name: str, version: int) -> None:
-    """Make a version the champion.
-
-    Raises:
-        UserError: there is no such version.
-    """
-    numbers = [each.number for each in versions_of(store, name)]
-    if version not in numbers:
-        known = ", ".join(map(str, numbers)) or "none; `arbiscale register` makes one"
-        raise UserError(f"{name}: has no version {version}; versions: {known}")
-    store.client.set_registered_model_alias(name, CHAMPION, str(version))
 
 
 def resolve(uri: str) -> tuple[Path, Version]:

@@ -87,6 +87,19 @@ def find_uri(store: Store, uri: str) -> Version | None:
     return find_version(store, name, version.rstrip("/"))
 
 
+def named_version(store: Store, what: str, default: str) -> Version | None:
+    """The version that is meant by `models:/NAME@ALIAS`, `NAME/3`, `3` or an alias; None where there is none.
+
+    Args:
+        store: of the registry.
+        what: as typed.
+        default: the registered model, where only a number or an alias is given.
+    """
+    if "/" in what or "@" in what:
+        return find_uri(store, what)
+    return find_version(store, default, what if what.isdecimal() else f"@{what}")
+
+
 def _version(found: ModelVersion) -> Version:
     return Version(
         found.name,
@@ -98,9 +111,7 @@ def _version(found: ModelVersion) -> Version:
     )
 
 
-def create_version(
-    store: Store, name: str, model_id: str, tags: Mapping[str, str], run_id: str | None
-) -> int:
+def create_version(store: Store, name: str, model_id: str, tags: Mapping[str, str], run_id: str) -> int:
     """Make an uploaded model the next version of a registered one; no bytes are copied."""
     create_once(store.client.create_registered_model, name)
     with store_address.as_default(store.uri):
@@ -110,7 +121,7 @@ def create_version(
     return int(version.version)
 
 
-def upload_model(store: Store, folder: Path, name: str, loader: ModuleType, run_id: str | None) -> str:
+def upload_model(store: Store, folder: Path, name: str, loader: ModuleType, run_id: str) -> str:
     """Upload a model folder as a pyfunc with its code; returns the id of MLflow's logged model.
 
     The loader is a module with `_load_pyfunc(folder)`, predict's `PARAMETERS` and `requirements()`.
@@ -133,12 +144,11 @@ def upload_model(store: Store, folder: Path, name: str, loader: ModuleType, run_
             f"{folder}: cannot be put into {store_address.shown(store.uri)} ({first_line(error)})"
         ) from None
     store.client.finalize_logged_model(logged.model_id, "READY")
-    if run_id:
-        store.client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    store.client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
     return str(logged.model_id)
 
 
-def _save_pyfunc(target: Path, folder: Path, loader: ModuleType, model_id: str, run_id: str | None) -> None:
+def _save_pyfunc(target: Path, folder: Path, loader: ModuleType, model_id: str, run_id: str) -> None:
     from mlflow.models import Model, ModelSignature
     from mlflow.pyfunc import save_model
     from mlflow.types import ParamSchema, ParamSpec

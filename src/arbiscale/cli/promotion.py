@@ -1,0 +1,107 @@
+"""Commands that move the alias `champion`: promote, rollback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from arbiscale.errors import UserError
+from arbiscale.workspace import repository_root
+
+if TYPE_CHECKING:
+    from arbiscale.config.register import RegisterSettings
+    from arbiscale.tracking.store import Store
+    from arbiscale.tracking.versions import Version
+
+
+def promote(
+    version: Annotated[
+        str, typer.Argument(metavar="[VERSION]", help="3, NAME/3 or an alias; otherwise the challenger.")
+    ] = "challenger",
+    force: Annotated[
+        str | None, typer.Option(metavar="REASON", help="Whatever the gate says; the reason is recorded.")
+    ] = None,
+) -> None:
+    """Make a version the champion if it is better than the present one (register.gate)."""
+    from arbiscale.tracking.moves import champion, move
+
+    settings, store = _registry()
+    candidate = _find(store, version, settings.model_name)
+    before = champion(store, candidate.name)
+    if before is not None and before.number == candidate.number:
+        raise UserError(f"{candidate.name} version {candidate.number}: is the champion already")
+    if force is not None and not force.strip():
+        raise UserError("--force: say why")
+    holds, reason, record = _judge(store, settings, before, candidate, forced=force is not None)
+    if not holds and force is None:
+        raise UserError(
+            f"{candidate.name} version {candidate.number}: is not promoted: {reason}; "
+            "--force REASON does it all the same"
+        )
+    why = f"gate: {reason}" if force is None else f"forced: {force} (gate: {reason})"
+    moved = move(store, "promote", candidate, before, why, record)
+    print(f"{candidate.name} version {moved.after} is the champion now: {why}")
+
+
+def _judge(
+    store: Store, settings: RegisterSettings, before: Version | None, candidate: Version, *, forced: bool
+) -> tuple[bool, str, dict[str, Any]]:
+    """Whether the gate holds, why, and what is recorded of it; prints the table."""
+    from arbiscale.pipeline.comparison import BASELINE, scores_of
+    from arbiscale.pipeline.gate import decide, table
+
+    names = (f"version {before.number}" if before else BASELINE, f"version {candidate.number}")
+    try:
+        old, new, source = scores_of(store, before, candidate)
+        decision = decide(old, new, settings.gate)
+    except UserError as error:
+        if not forced:
+            raise
+        print(f"not compared: {error}")
+        return False, f"not compared ({error})", {"compared": str(error)}
+    print(f"{candidate.name}: {names[1]} against {names[0]}, {source}")
+    print(table(decision, *names))
+    gate = settings.gate.model_dump()
+    return decision.holds, decision.reason(), {"gate": gate, "scores": source, **decision.values()}
+
+
+def rollback(
+    why: Annotated[str, typer.Option(help="Recorded with it.")] = "",
+    name: Annotated[
+        str | None,
+        typer.Option("--model-name", help="Of the registered model; otherwise register.model_name."),
+    ] = None,
+) -> None:
+    """Make the version that was champion before the champion again."""
+    from arbiscale.tracking.moves import champion, former_champion, move
+
+    settings, store = _registry()
+    former = former_champion(store, name or settings.model_name)
+    reason = why or "no reason given"
+    moved = move(store, "rollback", former, champion(store, former.name), reason, {"why": reason})
+    print(f"{former.name} version {moved.after} is the champion again, after version {moved.before}")
+
+
+def _find(store: Store, what: str, name: str) -> Version:
+    from arbiscale.tracking.registry import versions_of
+    from arbiscale.tracking.versions import named_version
+
+    found = named_version(store, what, name)
+    if found is None:
+        known = ", ".join(str(each.number) for each in versions_of(store, name))
+        raise UserError(
+            f"{name}: has no version {what}; versions: {known or 'none; `arbiscale register` makes one'}"
+        )
+    return found
+
+
+def _registry() -> tuple[RegisterSettings, Store]:
+    """The section `register` of params.yaml, and the store."""
+    from arbiscale.config.register import RegisterSettings
+    from arbiscale.config.section import load_section
+    from arbiscale.tracking.address import configured_uri
+    from arbiscale.tracking.store import open_store
+
+    settings = load_section(repository_root() / "params.yaml", "register", RegisterSettings)
+    return settings, open_store(configured_uri())

@@ -1,0 +1,43 @@
+"""Section `register`: the name in MLflow's model registry, and what a new champion must show."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from arbiscale.config.evaluate import ProtocolName
+from arbiscale.config.section import Section
+
+Bound = Annotated[
+    str,
+    Field(
+        pattern=r"^(psnr|ssim|lpips|lpips_vgg|dists|consistency|self_ssim|grid_energy|colour_shift)=\d+(\.\d+)?$"
+    ),
+]  # METRIC=AMOUNT
+
+
+class GateSettings(Section):
+    """What `arbiscale promote` asks of a new champion, on the same pictures as the present one's.
+
+    The whole 95 % interval of the paired difference must lie on the right side.
+    """
+
+    protocols: list[ProtocolName] = Field(min_length=1)  # whose pictures count
+    gain: list[Bound] = Field(min_length=1)  # at least one metric is better by more than so much
+    regression: list[Bound]  # none is worse by as much
+
+    @model_validator(mode="after")
+    def _once(self) -> GateSettings:
+        for key in ("gain", "regression"):
+            names = [entry.partition("=")[0] for entry in getattr(self, key)]
+            if len({*names}) < len(names):
+                raise ValueError(f"{key} must name each metric once")
+        return self
+
+
+class RegisterSettings(Section):
+    """The name of the registered model, and the gate of its alias `champion`."""
+
+    model_name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$")
+    gate: GateSettings

@@ -1,0 +1,48 @@
+"""Scores of pictures as a table that is kept, and the pictures that two rows of such tables share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+FILES = "reports/scores.csv"  # among the artifacts of a run of `evaluate`
+_KEYS = ["group", "photograph", "picture"]
+
+
+def read_scores(path: Path) -> pd.DataFrame:
+    """A line a picture, row and group; `picture` tells those of one photograph apart.
+
+    Columns: group, row, photograph, picture, then the metrics; NaN where one is not defined.
+    """
+    scores = pd.read_csv(path)
+    return scores.assign(picture=scores.groupby(["group", "row", "photograph"]).cumcount())
+
+
+def paired(before: pd.DataFrame, after: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """One metric of two rows, picture by picture.
+
+    Args:
+        before: the lines of one row.
+        after: those of another, perhaps of another table.
+        metric: a column.
+
+    Returns:
+        Columns group, photograph, picture, before, after; a picture that only one row has is NaN in the
+        other. Empty where neither row has the metric.
+    """
+    columns = [
+        scores.set_index(_KEYS)[metric].rename(name)
+        for name, scores in (("before", before), ("after", after))
+        if metric in scores
+    ]
+    if not columns:
+        return pd.DataFrame(columns=[*_KEYS, "before", "after"])
+    both = pd.concat(columns, axis=1).reindex(columns=["before", "after"]).reset_index()
+    return both.dropna(how="all", subset=["before", "after"])
+
+
+def protocol_of(group: str) -> str:
+    """The protocol of a group such as `x2.7`, `generation` or `benchmark/set5/x2`."""
+    name = group.partition("/")[0]
+    return "sample" if name.startswith("x") and name[1:2].isdigit() else name

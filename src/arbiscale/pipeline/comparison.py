@@ -1,0 +1,159 @@
+"""Scores of two versions of a model on the same evaluation: the recorded ones, or both evaluated anew."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from arbiscale.config.evaluate import EvaluateSettings
+from arbiscale.config.runtime import RuntimeSettings
+from arbiscale.config.section import flatten, load_section, look_up, read_yaml
+from arbiscale.errors import UserError
+from arbiscale.evaluation.held_out import read_held_out_data
+from arbiscale.evaluation.networks import load_metric_networks
+from arbiscale.evaluation.paired import FILES, read_scores
+from arbiscale.evaluation.suite import evaluate_models
+from arbiscale.files import content_hash, sha256_of_json
+from arbiscale.inference.loading import load_model
+from arbiscale.models.device import use_threads
+from arbiscale.report.files import print_warnings, write_scores
+from arbiscale.tracking.registry import EVALUATION_TAG, ROW_TAG
+from arbiscale.tracking.store import Store
+from arbiscale.tracking.versions import Version, download_model
+from arbiscale.workspace import repository_root
+
+BASELINE = "bicubic"  # what a first model is compared with
+_CROPS = Path("data/crops")
+_HOW_MODELS_DRAW = ("sampling", "temperature", "fidelity", "extra_models", "trade_off", "diversity_seeds")
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What a run of `evaluate` found of a version.
+
+    Attributes:
+        scores: the whole table; see `arbiscale.evaluation.paired`.
+        row: the version's.
+        identity: what the evaluation was of and how: data hash, seed, protocols, sizes.
+    """
+
+    scores: pd.DataFrame
+    row: str
+    identity: dict[str, str]
+
+    def of(self, row: str) -> pd.DataFrame:
+        """The lines of a row."""
+        return self.scores[self.scores["row"] == row]
+
+
+def recorded(store: Store, version: Version) -> Evaluated | None:
+    """What was measured of a version; None where nothing is known, or of another model."""
+    run = store.find(version.tags.get(EVALUATION_TAG, ""))
+    row = version.tags.get(ROW_TAG)
+    if run is None or row is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        file = store.download_artifact(run.info.run_id, FILES, Path(folder))
+        scores = read_scores(file) if file else None
+    if scores is None or row not in {*scores["row"]}:
+        return None
+    identity = {key: value for key, value in run.data.params.items() if _decides(key)}
+    return Evaluated(scores, row, identity | {"data": run.data.tags.get("data_hash", "")})
+
+
+def _decides(key: str) -> bool:
+    """Whether a parameter decides what is measured, beside how each model draws."""
+    section, _, name = key.partition(".")
+    return key == "seed" or (section == "evaluate" and name.partition(".")[0] not in _HOW_MODELS_DRAW)
+
+
+def scores_of(store: Store, before: Version | None, after: Version) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+    """The lines of two versions in one evaluation, each drawn by its own settings.
+
+    Args:
+        store: of the registry.
+        before: the champion; None = bicubic resizing stands in for it.
+        after: the candidate.
+
+    Returns:
+        The lines of either, and in a line where they are from.
+
+    Raises:
+        UserError: they must be evaluated, and the data are not here.
+    """
+    new = recorded(store, after)
+    if new is not None and before is None and not new.of(BASELINE).empty:
+        return new.of(BASELINE), new.of(new.row), f"as evaluated by run {after.tags[EVALUATION_TAG]}"
+    old = recorded(store, before) if before else None
+    if new is not None and old is not None:
+        if old.identity == new.identity:
+            return old.of(old.row), new.of(new.row), "as recorded, of one evaluation"
+        keys = sorted(
+            key
+            for key in old.identity.keys() | new.identity
+            if old.identity.get(key) != new.identity.get(key)
+        )
+        why = f"their evaluations differ in {', '.join(keys)}"
+    else:
+        missing = [each for each, known in ((before, old), (after, new)) if each and known is None]
+        why = f"nothing is recorded of {', '.join(f'version {each.number}' for each in missing)}"
+    scores = evaluate_versions(store, [each for each in (before, after) if each is not None])
+    lines = {row: scores[scores["row"] == row] for row in (_row(before) if before else BASELINE, _row(after))}
+    first, second = lines.values()
+    if first.empty:
+        raise UserError(
+            f"{after.name}: there is no champion, and pictures of this task have no row {BASELINE}"
+        )
+    return first, second, f"evaluated anew: {why}"
+
+
+def _row(version: Version) -> str:
+    return f"{version.name}-{version.number}"
+
+
+def evaluate_versions(store: Store, versions: Sequence[Version]) -> pd.DataFrame:
+    """Measure versions on the workspace's held-out photographs, as `evaluate` does; recorded as a run.
+
+    Raises:
+        UserError: the data are not here, or a model cannot be loaded.
+    """
+    root = repository_root()
+    params, crops = root / "params.yaml", root / _CROPS
+    runtime = load_section(params, "runtime", RuntimeSettings)
+    settings = load_section(params, "evaluate", EvaluateSettings)
+    seed = int(look_up(read_yaml(params), "seed", params))
+    data = read_held_out_data(crops)
+    use_threads(runtime.threads)
+    models = {
+        _row(version): load_model(download_model(store, version), runtime.device) for version in versions
+    }
+    *others, last = models
+    networks = load_metric_networks(settings.perceptual, runtime.weights_dir, models[last].device)
+    print_warnings(networks.unavailable)
+    without_curves = settings.trade_off.model_copy(update={"scales": []})
+    evaluation = evaluate_models(
+        {last: models[last]},
+        data,
+        settings.model_copy(update={"trade_off": without_curves}),
+        seed=seed,
+        networks=networks,
+        extra={row: models[row] for row in others},
+    )
+    values = flatten(read_yaml(params))
+    tags = {"data_hash": sha256_of_json({str(_CROPS): content_hash(crops)}), "compared": ", ".join(models)}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        store.run("evaluate", tags=tags, params={key: values[key] for key in values if _decides(key)}) as run,
+    ):
+        file = Path(folder) / Path(FILES).name
+        write_scores(file, evaluation)
+        run.log_artifact(file, Path(FILES).parent.name)
+        scores = read_scores(file)
+    for version in versions:
+        for tag, value in ((EVALUATION_TAG, run.id), (ROW_TAG, _row(version))):
+            store.client.set_model_version_tag(version.name, str(version.number), tag, value)
+    return scores

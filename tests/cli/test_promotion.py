@@ -1,0 +1,189 @@
+"""Which versions become champion, on real pictures: the shipped model against untrained ones."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from arbiscale.config.data import CropSettings, FolderSettings, SplitSettings
+from arbiscale.config.sampling import SamplingSettings
+from arbiscale.data.crops import make_crops
+from arbiscale.data.manifest import PHOTOGRAPHS, write_record
+from arbiscale.data.sources import folder
+from arbiscale.models.folder import read_config, save_latent_diffusion
+from arbiscale.pipeline.comparison import recorded
+from arbiscale.tracking.moves import champion, moves
+from arbiscale.tracking.registry import EVALUATION_TAG, ROW_TAG
+from arbiscale.tracking.store import Store, open_store
+from arbiscale.tracking.versions import find_version
+from arbiscale.workspace import SHIPPED_MODEL
+from tests.cli.running import run
+
+ROOT = Path(__file__).parents[2]
+SPLIT = SplitSettings(
+    test=["a", "b", "c"], validation=["d"], test_fraction=0.0, validation_fraction=0.0, scene_pattern="^(.*)$"
+)
+
+
+def change(params: Path, **values: object) -> None:
+    """Set values of params.yaml, by `section__key`."""
+    yaml = YAML()
+    content = yaml.load(params)
+    for key, value in values.items():
+        section, name = key.split("__")
+        content[section][name] = value
+    yaml.dump(content, params)
+
+
+@pytest.fixture
+def store(project: Path, photographs: Path) -> Store:
+    """Of a repository with three test photographs, whose evaluation takes a second."""
+    shutil.copy(ROOT / "params.yaml", project)
+    change(
+        project / "params.yaml",
+        evaluate__scales=[2, 3],
+        evaluate__crop_px=48,
+        evaluate__crops_per_photograph=1,
+        evaluate__perceptual=[],
+        register__gate={"protocols": ["sample"], "gain": ["psnr=0"], "regression": ["ssim=0.01"]},
+    )
+    raw = project / "data/raw"
+    (raw / PHOTOGRAPHS).mkdir(parents=True)
+    write_record(raw, folder.fetch(FolderSettings(path=str(photographs)), raw / PHOTOGRAPHS))
+    crop = CropSettings(mode="random", size_px=32, per_photograph=2)
+    make_crops(raw, project / "data/crops", crop=crop, split=SPLIT, seed=0)
+    return open_store()
+
+
+@pytest.fixture
+def register(store: Store, project: Path) -> Callable[[Path], int]:
+    """Makes a model folder the next version."""
+
+    def make(model: Path) -> int:
+        packed = project / "models/packed"
+        shutil.rmtree(packed, ignore_errors=True)
+        shutil.copytree(model, packed)
+        assert run("register") == 0
+        return find_version(store, "arbiscale", "@challenger").number
+
+    return make
+
+
+@pytest.fixture
+def untrained(save_model: Callable[..., Path]) -> Path:
+    return save_model("super_resolution")
+
+
+def test_from_an_empty_registry_to_a_champion_and_back(
+    store: Store,
+    register: Callable[[Path], int],
+    untrained: Path,
+    project: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("promote") == 2
+    assert (
+        "has no version challenger; versions: none; `arbiscale register` makes one" in capsys.readouterr().err
+    )
+    assert register(untrained) == 1
+    assert run("promote") == 2  # worse than bicubic
+    shown = capsys.readouterr()
+    assert (
+        "arbiscale: version 1 against bicubic, evaluated anew: nothing is recorded of version 1" in shown.out
+    )
+    assert "does not hold" in shown.out
+    assert "version 1: is not promoted: ssim: worse than" in shown.err
+    assert champion(store, "arbiscale") is None
+
+    assert register(SHIPPED_MODEL) == 2
+    assert run("promote") == 0  # better than bicubic
+    shown = capsys.readouterr().out
+    assert "version 2 is the champion now: gate: psnr better by" in shown
+    assert champion(store, "arbiscale").number == 2
+
+    assert run("promote", "1") == 2
+    shown = capsys.readouterr()
+    assert "version 1 against version 2, as recorded, of one evaluation" in shown.out
+    assert run("promote", "1", "--force", "shows that the gate can be passed") == 0
+    assert run("promote", "arbiscale/1") == 2
+    assert "is the champion already" in capsys.readouterr().err
+    assert [(move.before, move.after) for move in moves(store, "arbiscale")] == [(None, 2), (2, 1)]
+    assert moves(store, "arbiscale")[1].why.startswith(
+        "forced: shows that the gate can be passed (gate: ssim"
+    )
+
+    assert run("rollback", "--why", "it blurs") == 0
+    assert "version 2 is the champion again, after version 1" in capsys.readouterr().out
+    assert champion(store, "arbiscale").number == 2
+    assert run("rollback") == 2
+    assert "no champion before version 2" in capsys.readouterr().err
+
+
+def test_both_are_evaluated_anew_where_the_evaluations_differ(
+    store: Store,
+    register: Callable[[Path], int],
+    untrained: Path,
+    project: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    register(SHIPPED_MODEL)
+    assert run("promote") == 0
+    first = find_version(store, "arbiscale", "1").tags[EVALUATION_TAG]
+    change(project / "params.yaml", evaluate__scales=[2])
+    register(untrained)
+    assert run("promote") == 2
+    assert "evaluated anew: nothing is recorded of version 2" in capsys.readouterr().out
+    versions = [find_version(store, "arbiscale", number) for number in "12"]
+    assert {version.tags[EVALUATION_TAG] for version in versions} != {first}
+    assert [version.tags[ROW_TAG] for version in versions] == ["arbiscale-1", "arbiscale-2"]
+    store.client.set_model_version_tag("arbiscale", "1", EVALUATION_TAG, first)
+    assert run("promote") == 2
+    assert "evaluated anew: their evaluations differ in evaluate.scales" in capsys.readouterr().out
+
+
+def test_without_data_only_force_helps(
+    store: Store,
+    register: Callable[[Path], int],
+    untrained: Path,
+    project: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    register(untrained)
+    shutil.rmtree(project / "data")
+    assert run("promote") == 2
+    assert "manifest.json: no such file" in capsys.readouterr().err
+    assert run("promote", "--force", " ") == 2
+    assert run("promote", "--force", "there is no other") == 0
+    assert "not compared" in moves(store, "arbiscale")[0].why
+
+
+def test_a_first_generator_has_nothing_to_be_compared_with(
+    register: Callable[[Path], int], save_model: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    register(save_model("generation"))
+    assert run("promote") == 2
+    assert "there is no champion, and pictures of this task have no row bicubic" in capsys.readouterr().err
+
+
+def test_each_version_draws_by_its_own_settings(
+    store: Store,
+    register: Callable[[Path], int],
+    untrained: Path,
+    make_model: Callable[..., object],
+    tmp_path: Path,
+) -> None:
+    """What is registered is compared, not what params.yaml says of sampling."""
+    config = read_config(untrained)
+    sampling = SamplingSettings(steps=2, spacing="trailing", eta=1.0)
+    save_latent_diffusion(
+        tmp_path / "other", config.model_copy(update={"sampling": sampling}), make_model(config)
+    )
+    register(untrained)
+    register(tmp_path / "other")
+    assert run("promote", "1", "--force", "first") == 0
+    run("promote", "2")
+    found = recorded(store, find_version(store, "arbiscale", "2"))
+    rows = [found.of(row).psnr.tolist() for row in ("arbiscale-1", "arbiscale-2")]
+    assert rows[0] != rows[1]

@@ -1,0 +1,139 @@
+"""What the gate lets through."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from arbiscale.config.register import GateSettings
+from arbiscale.errors import UserError
+from arbiscale.pipeline.gate import Decision, decide, table
+
+GATE = GateSettings(protocols=["sample"], gain=["psnr=0.1", "lpips=0"], regression=["psnr=0.2", "ssim=0.01"])
+
+
+def scores(change: float = 0.0, *, noise: float = 0.0, photographs: int = 6, **columns: Any) -> pd.DataFrame:
+    """Four pictures of each photograph; PSNR changed for all of them, noisy from photograph to photograph."""
+    generator = np.random.default_rng(0)
+    drawn = generator.normal(size=photographs) * noise
+    lines = [
+        {
+            "group": f"x{scale}",
+            "photograph": f"p{photograph}",
+            "picture": picture,
+            "psnr": 30.0 + photograph - scale + change + drawn[photograph],
+            "ssim": 0.8,
+            "lpips": 0.3,
+        }
+        for scale in (2, 4)
+        for photograph in range(photographs)
+        for picture in range(2)
+    ]
+    return pd.DataFrame(lines).assign(**columns)
+
+
+def judged(after: pd.DataFrame, gate: GateSettings = GATE, before: pd.DataFrame | None = None) -> Decision:
+    return decide(scores() if before is None else before, after, gate)
+
+
+def test_a_sure_gain_passes() -> None:
+    decision = judged(scores(0.3))
+    assert decision.holds
+    gain = decision.findings[0]
+    assert (gain.difference, gain.low, gain.high) == pytest.approx((0.3, 0.3, 0.3))
+    assert (gain.pictures, gain.photographs, gain.before, gain.after) == (24, 6, 29.5, pytest.approx(29.8))
+    assert decision.reason() == "psnr better by 0.3"
+
+
+def test_no_gain_or_a_gain_within_chance_does_not() -> None:
+    assert not judged(scores()).holds
+    assert not judged(scores(0.05)).holds  # less than the bound
+    noisy = judged(scores(0.3, noise=1.0))
+    assert noisy.findings[0].low < 0.1 < noisy.findings[0].high
+    assert not noisy.holds
+
+
+def test_a_regression_stops_whatever_gains() -> None:
+    decision = judged(scores(0.5, ssim=0.78))
+    assert not decision.holds
+    assert decision.reason().startswith("ssim: worse than")
+    assert judged(scores(0.5, ssim=0.795)).holds  # within the bound
+    assert judged(scores(-0.1, lpips=0.2)).holds
+
+
+def test_a_regression_within_chance_stops_too() -> None:
+    decision = judged(scores(0.0, noise=1.0, lpips=0.2))
+    regression = decision.findings[2]
+    assert regression.low < -0.2
+    assert not decision.holds
+
+
+def test_lower_is_better_where_it_is_and_one_is_where_it_is() -> None:
+    gate = GateSettings(protocols=["sample"], gain=["lpips=0"], regression=["grid_energy=0.1"])
+    before = scores(grid_energy=1.3)
+    assert judged(scores(lpips=0.2, grid_energy=1.0), gate, before).holds
+    assert not judged(scores(lpips=0.4, grid_energy=1.0), gate, before).holds
+    assert not judged(scores(lpips=0.2, grid_energy=0.6), gate, before).holds
+    assert judged(scores(lpips=0.2, grid_energy=1 / 1.3), gate, before).holds
+
+
+def test_pictures_without_a_value_do_not_pass() -> None:
+    broken = scores(0.5)
+    broken.loc[3, "psnr"] = math.nan
+    decision = judged(broken)
+    assert (decision.findings[0].unmatched, decision.holds) == (1, False)
+    assert not judged(scores(0.5).iloc[:-1]).holds
+    assert "1 pictures without a value" in table(decision, "version 1", "version 2")
+
+
+def test_a_metric_that_was_not_measured_is_no_gain_and_no_safety() -> None:
+    before = scores().drop(columns="lpips")
+    assert judged(scores(0.3).drop(columns="lpips"), before=before).holds
+    before = scores().drop(columns="ssim")
+    decision = judged(scores(0.3).drop(columns="ssim"), before=before)
+    assert not decision.holds
+    assert "not measured" in table(decision, "version 1", "version 2")
+    assert not judged(scores(0.3, lpips=math.nan, ssim=math.nan)).holds
+
+
+def test_one_photograph_is_no_evidence() -> None:
+    decision = judged(scores(1.0, photographs=1), before=scores(photographs=1))
+    assert not decision.holds
+    assert "too few photographs" in table(decision, "version 1", "version 2")
+    assert judged(scores(1.0, photographs=2), before=scores(photographs=2)).holds
+
+
+def test_only_the_gates_protocols_count() -> None:
+    other = scores(5.0, group="crops/x4")
+    assert not judged(pd.concat([scores(), other]), before=pd.concat([scores(), other])).holds
+    with pytest.raises(UserError, match=r"register\.gate\.protocols: .* none of sample \(it holds crops\)"):
+        judged(other, before=other)
+
+
+def test_the_table_shows_means_and_interval() -> None:
+    lines = table(judged(scores(0.3)), "version 1", "version 2").splitlines()
+    assert lines[0].split() == [
+        "version",
+        "1",
+        "version",
+        "2",
+        "better",
+        "by",
+        "95",
+        "%",
+        "interval",
+        "must",
+        "be",
+    ]
+    assert lines[1].split() == [
+        *("psnr", "29.50", "dB", "29.80", "dB", "+0.3000", "+0.3000", "to", "+0.3000", ">", "0.1", "holds")
+    ]
+    assert lines[-1] == "pictures: 24, of photographs: 6, the same for both"
+
+
+def test_what_is_recorded() -> None:
+    values = judged(scores(0.3)).values()
+    assert values["holds"] is True
+    assert [each["holds"] for each in values["findings"]] == [True, False, True, True]
