@@ -126,13 +126,15 @@ def test_a_registered_model_draws_with_its_own_code(repository: Path, super_reso
     shutil.copytree(super_resolution_model, repository / "models/packed")
     registry.register()
     script = (
-        "import mlflow, numpy, sys\n"
+        "import base64, io, json, mlflow, sys\nfrom PIL import Image\n"
         f"mlflow.set_tracking_uri('sqlite:///{repository}/mlflow.db')\n"
-        "model = mlflow.pyfunc.load_model('models:/arbiscale@challenger')\n"
-        "picture = model.predict(numpy.zeros((9, 12, 3), 'uint8'), params={'scale': 2.7, 'steps': 2})\n"
-        "print(picture.shape, sys.modules['arbiscale'].__file__)"
+        "uri = 'models:/arbiscale@challenger'\nmodel = mlflow.pyfunc.load_model(uri)\n"
+        "asked = json.loads(mlflow.artifacts.load_text(f'{uri}/serving_input_example.json'))\n"
+        "(picture,) = model.predict(asked['inputs'], params=asked['params'])\n"
+        "size = Image.open(io.BytesIO(base64.b64decode(picture))).size\n"
+        "print(size, sys.modules['arbiscale'].__file__)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("(24, 32, 3)")
+    assert done.stdout.startswith("(60, 40)")
     assert "mlartifacts" in done.stdout
     assert "code/arbiscale/__init__.py" in done.stdout

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -56,7 +56,7 @@ _PROBE_PX = 64  # side of what is drawn to measure time
 if TYPE_CHECKING:
     from arbiscale.imaging.picture import Picture
     from arbiscale.imaging.provenance import Input
-    from arbiscale.inference.model import Model, SamplerOptions
+    from arbiscale.inference.model import Dials, Model, SamplerOptions
 
 
 def upscale(
@@ -212,7 +212,7 @@ def _upscale(
         for index, (output, wanted) in enumerate(own):
             if index:
                 progress.begin(output.path.name, wanted[0] * wanted[1])
-            dials: dict[str, Any] = {"temperature": output.temperature, "fidelity": output.fidelity}
+            dials: Dials = {"temperature": output.temperature, "fidelity": output.fidelity}
             record = describe(
                 model, read, wanted, options.encoding, options.sampling, seed=seed, tile=options.tile, **dials
             )

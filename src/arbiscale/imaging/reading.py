@@ -82,12 +82,22 @@ def read_metadata(path: Path) -> Metadata:
             name = recognise(stream.read(32))
         if name is None:
             raise UserError(f"{path}: is not a picture that can be read")
-        image = load_header(name, str(path))
+        image = load_header(name, pyvips.Source.new_from_file(str(path)))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
     except (pyvips.Error, ValueError) as error:
         raise UserError(f"{path}: {_first_line(error)}") from None
     return Metadata(xmp=_blob(image, "xmp-data"), text=_texts(image))
+
+
+def claimed_pixels(data: bytes) -> int:
+    """How many pixels a file says it holds, before any is decoded; 0 where it says nothing that is known."""
+    name = recognise(data[:32])
+    try:
+        header = load_header(name, pyvips.Source.new_from_memory(data)) if name else None
+    except (pyvips.Error, ValueError):
+        return 0  # the reader says what is wrong
+    return int(header.width * header.height) if header else 0
 
 
 def as_srgb(picture: Picture) -> NDArray[np.uint8]:

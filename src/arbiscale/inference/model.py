@@ -68,6 +68,18 @@ class SamplingOptions(SamplerOptions, total=False):
     seed: int | Sequence[int]
 
 
+class Dials(TypedDict):
+    """How a latent is drawn; None = as the model does by itself.
+
+    Attributes:
+        temperature: of texture.
+        fidelity: see `Model.upscale`.
+    """
+
+    temperature: float | None
+    fidelity: float | None
+
+
 class Model(ABC):
     """A trained model, ready to draw; `arbiscale.load_model` makes one of a folder.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import metadata
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 
@@ -15,7 +15,7 @@ from arbiscale.imaging.formats import Encoding
 from arbiscale.imaging.picture import Picture
 from arbiscale.imaging.provenance import Input, Record
 from arbiscale.inference.drawing import Drawing
-from arbiscale.inference.model import Model, SamplerOptions
+from arbiscale.inference.model import Dials, Model, SamplerOptions
 from arbiscale.inference.origin import IDENTITY
 from arbiscale.inference.writing import write_drawing
 
@@ -101,9 +101,8 @@ def redraw(model: Model, record: Record, original: Picture | None, path: Path) -
     if "steps" in record:
         sampler = cast(Sampler, record["sampler"])  # checked where it is used
         options = {"steps": int(record["steps"]), "sampler": sampler, "eta": float(record["eta"])}
-    dials: dict[str, Any] = {
-        name: float(record[name]) for name in ("temperature", "fidelity") if name in record
-    }
+    known = {name: float(record[name]) for name in ("temperature", "fidelity") if name in record}
+    dials: Dials = {"temperature": known.get("temperature"), "fidelity": known.get("fidelity")}
     encoding = Encoding(
         int(record.get("quality", Encoding.quality)),
         record.get("lossless") == "True",
@@ -119,7 +118,7 @@ def redraw(model: Model, record: Record, original: Picture | None, path: Path) -
     else:
         tile = "none" if record["tile"] == "none" else int(record["tile"])
         source = Input(record["input"], record["input_sha256"], original.size)
-        latent = model.share_of_branch(dials.get("fidelity")) < 1
+        latent = model.share_of_branch(dials["fidelity"]) < 1
         drawing = model.sample(original, tile=tile, latent=latent, seed=seed, **options)
     identity = {name: record[name] for name in IDENTITY if name in record}  # the same, however it was found
     own = describe(model, source, size, encoding, options, seed=seed, tile=tile, identity=identity, **dials)

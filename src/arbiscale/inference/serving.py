@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
-from pydantic import Field
 
-from arbiscale.config.sampling import Sampler
-from arbiscale.config.section import Section, validate
+from arbiscale.config.section import read_yaml, validate
 from arbiscale.errors import UserError
-from arbiscale.imaging.reading import read_image
+from arbiscale.inference.requests import Limits, Request, generate, upscale
+from arbiscale.models.folder import CONFIG
 
 if TYPE_CHECKING:
     from arbiscale.inference.model import Model
@@ -36,8 +35,10 @@ PARAMETERS: tuple[tuple[str, str, int | str | None], ...] = (
     ("temperature", "double", None),
     ("fidelity", "double", None),
 )
+OUTPUT = "string"  # base64 of a PNG
 _PACKAGES = (
     "diffusers",
+    "filelock",
     "mlflow",
     "numpy",
     "pillow",
@@ -48,24 +49,7 @@ _PACKAGES = (
     "ruamel.yaml",
     "safetensors",
     "torch",
-    "torchvision",
 )
-
-
-class _Request(Section):
-    scale: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    height: int | None = Field(default=None, ge=1)
-    width: int | None = Field(default=None, ge=1)
-    steps: int | None = Field(default=None, ge=1, le=10_000)
-    sampler: Sampler | None = None
-    seed: int = Field(default=0, ge=0, le=2**63 - 1)
-    temperature: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
-    fidelity: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
-
-    @property
-    def size(self) -> tuple[int, int] | None:
-        """(height, width) in pixels, if asked for."""
-        return None if self.height is None or self.width is None else (self.height, self.width)
 
 
 def requirements() -> list[str]:
@@ -74,6 +58,17 @@ def requirements() -> list[str]:
     Without a build's local part such as +cpu, which no index knows.
     """
     return [f"{package}=={metadata.version(package).partition('+')[0]}" for package in _PACKAGES]
+
+
+def example(folder: Path) -> tuple[str, list[Any], dict[str, Any]]:
+    """What the model of a folder is asked for: MLflow's type of an item, items, and parameters."""
+    config = read_yaml(folder / CONFIG)
+    if (config.get("diffusion") or {}).get("task") == "generation":
+        return "long", [0], {"height": 128, "width": 160}
+    shades = np.linspace(0, 255, 16 * 24 * 3).astype(np.uint8).reshape(16, 24, 3)
+    stream = io.BytesIO()
+    Image.fromarray(shades).save(stream, "PNG")
+    return "string", [base64.b64encode(stream.getvalue()).decode("ascii")], {"scale": 2.5}
 
 
 def _load_pyfunc(data_path: str) -> PictureModel:
@@ -86,65 +81,38 @@ def _load_pyfunc(data_path: str) -> PictureModel:
 class PictureModel:
     """Upscales pictures, or generates them from seeds, as the model was trained to."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, limits: Limits | None = None) -> None:
         self.model = model
+        self.limits = limits or Limits()
 
-    def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> Any:
+    def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> list[str]:
         """Draw one picture for every item of the input.
 
         Args:
-            model_input: pictures to upscale, as uint8 (height, width, 3) or (batch, height, width, 3), or
-                as base64 of an encoded picture (PNG, JPEG, ...); for a generating model seeds, as integers.
-                One item, a list, or a table of one column.
+            model_input: base64 of encoded pictures (PNG, JPEG, ...) to upscale; for a generating model seeds,
+                as integers. One item, a list, or a table of one column.
             params: `scale`, or `height` and `width` in pixels; `steps` of sampling and its `sampler`; `seed`;
                 `temperature` of texture; `fidelity` to the picture.
 
         Returns:
-            Arrays for an array, else a list: base64 of a PNG for base64 and seeds, an array for an array.
+            base64 of a PNG for each, which says what drew it.
 
         Raises:
             UserError: parameters out of range or contradictory, a temperature where no flow draws, a fidelity
-                where there is no branch, or an item that is no picture.
+                where there is no branch, an item that is no picture, or more than is served.
         """
-        request = validate(_Request, dict(params or {}), Path("params"))
-        if (request.height is None) != (request.width is None):
-            raise UserError("params: height and width must be given together")
-        if isinstance(model_input, np.ndarray) and model_input.ndim in {3, 4}:
-            batch = model_input if model_input.ndim == 4 else model_input[None]
-            drawn = np.stack([self._upscale(_pixels(picture), request) for picture in batch])
-            return drawn if model_input.ndim == 4 else drawn[0]
-        return [self._draw(item, request) for item in _items(model_input)]
+        request = validate(Request, dict(params or {}), "params")
+        items = _items(model_input)
+        if len(items) > self.limits.items:
+            raise UserError(f"the input: at most {self.limits.items} items are served at once")
+        return [base64.b64encode(self._draw(item, request)).decode("ascii") for item in items]
 
-    def _draw(self, item: Any, request: _Request) -> np.ndarray | str:
+    def _draw(self, item: Any, request: Request) -> bytes:
         if isinstance(item, str):
-            return _encode(self._upscale(_decode(item), request))
+            return upscale(self.model, _decode(item), request, self.limits)
         if isinstance(item, int | np.integer) and not isinstance(item, bool):
-            if request.size is None or request.scale is not None:
-                raise UserError("params: generating takes height and width, and no scale")
-            seed = request.seed + int(item)
-            ((drawn,),) = self.model.generate(
-                [request.size],
-                steps=request.steps,
-                sampler=request.sampler,
-                seed=seed,
-                temperature=request.temperature,
-            )
-            return _encode(drawn)
-        return self._upscale(_pixels(item), request)
-
-    def _upscale(self, picture: np.ndarray, request: _Request) -> np.ndarray:
-        return np.asarray(
-            self.model.upscale(
-                picture,
-                scale=request.scale,
-                size=request.size,
-                steps=request.steps,
-                sampler=request.sampler,
-                seed=request.seed,
-                temperature=request.temperature,
-                fidelity=request.fidelity,
-            )
-        )
+            return generate(self.model, request.seed + int(item), request, self.limits)
+        raise UserError("the input: an item must be the base64 of a picture, or a seed")
 
 
 def _items(model_input: Any) -> list[Any]:
@@ -157,31 +125,12 @@ def _items(model_input: Any) -> list[Any]:
         (model_input,) = model_input.values()
     if isinstance(model_input, np.ndarray):
         model_input = model_input.tolist()
-    return model_input if isinstance(model_input, list) else [model_input]
+    items = model_input if isinstance(model_input, list) else [model_input]
+    return [each for item in items for each in (item if isinstance(item, list) else [item])]
 
 
-def _pixels(item: Any) -> np.ndarray:
-    """8-bit RGB of anything shaped (height, width, 3) that holds integers of 0 to 255."""
+def _decode(text: str) -> bytes:
     try:
-        pixels = np.asarray(item)
-    except ValueError:  # rows of unequal length
-        raise UserError("the input: is neither base64 nor an array (height, width, 3)") from None
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
-        raise UserError(f"the input: must be (height, width, 3), not {pixels.shape}")
-    if pixels.dtype.kind not in "iu" or pixels.min() < 0 or pixels.max() > 255:
-        raise UserError("the input: must hold integers of 0 to 255")
-    return pixels.astype(np.uint8)
-
-
-def _decode(text: str) -> np.ndarray:
-    try:
-        encoded = base64.b64decode(text, validate=True)
+        return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise UserError("the input: a text must be the base64 of a picture") from None
-    return read_image(io.BytesIO(encoded))
-
-
-def _encode(pixels: np.ndarray) -> str:
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, format="PNG")
-    return base64.b64encode(stream.getvalue()).decode("ascii")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from arbiscale.files import standard_output
 from arbiscale.imaging.coordinates import Size
-from arbiscale.imaging.formats import Encoding, find_format
+from arbiscale.imaging.formats import Encoding, Format, find_format
 from arbiscale.imaging.picture import Metadata, Pixels
 from arbiscale.imaging.provenance import Record, stamped
 from arbiscale.imaging.writing import Layout, write_bands, write_picture
@@ -50,16 +51,43 @@ def write_drawing(
             `Drawing.bands`.
     """
     form = find_format(Path(f"{path}{suffix or ''}"), size)
-    bits = drawing.bits if form.deep else 8
-    channels = drawing.channels if form.alpha else drawing.colours
-    metadata = Metadata() if drawing.picture is None else drawing.picture.metadata
-    layout = Layout(size, channels, bits, stamped(metadata, provenance))
-    bands = drawing.bands(size, bits=bits, alpha=form.alpha, temperature=temperature, fidelity=fidelity)
+    layout = _layout(drawing, size, form, provenance)
+    bands = drawing.bands(
+        size, bits=layout.bits, alpha=form.alpha, temperature=temperature, fidelity=fidelity
+    )
     if path == STANDARD_OUTPUT:
         with standard_output() as stream:
             write_bands(stream, form, layout, _counted(bands, advance), encoding)
     else:
         write_picture(path, form, layout, _counted(bands, advance), encoding)
+
+
+def encode_drawing(
+    drawing: Drawing,
+    size: Size,
+    suffix: str = ".png",
+    *,
+    temperature: float | None = None,
+    fidelity: float | None = None,
+    encoding: Encoding = _USUAL,
+    provenance: Record | None = None,
+) -> bytes:
+    """The same as the bytes of a file, for pictures that memory holds."""
+    form = find_format(Path(f"picture{suffix}"), size)
+    layout = _layout(drawing, size, form, provenance)
+    bands = drawing.bands(
+        size, bits=layout.bits, alpha=form.alpha, temperature=temperature, fidelity=fidelity
+    )
+    with tempfile.TemporaryFile() as stream:
+        write_bands(stream, form, layout, bands, encoding)
+        stream.seek(0)
+        return stream.read()
+
+
+def _layout(drawing: Drawing, size: Size, form: Format, provenance: Record | None) -> Layout:
+    metadata = Metadata() if drawing.picture is None else drawing.picture.metadata
+    channels = drawing.channels if form.alpha else drawing.colours
+    return Layout(size, channels, drawing.bits if form.deep else 8, stamped(metadata, provenance))
 
 
 def _counted(bands: Iterator[Pixels], advance: Callable[[int], None]) -> Iterator[Pixels]:

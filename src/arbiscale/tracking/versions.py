@@ -124,7 +124,8 @@ def create_version(store: Store, name: str, model_id: str, tags: Mapping[str, st
 def upload_model(store: Store, folder: Path, name: str, loader: ModuleType, run_id: str) -> str:
     """Upload a model folder as a pyfunc with its code; returns the id of MLflow's logged model.
 
-    The loader is a module with `_load_pyfunc(folder)`, predict's `PARAMETERS` and `requirements()`.
+    The loader is a module like `arbiscale.inference.serving`: `_load_pyfunc(folder)`, `PARAMETERS`, `OUTPUT`,
+    `example(folder)` and `requirements()`.
 
     Raises:
         UserError: a disk or store that does not take it; then nothing is left of it.
@@ -151,9 +152,14 @@ def upload_model(store: Store, folder: Path, name: str, loader: ModuleType, run_
 def _save_pyfunc(target: Path, folder: Path, loader: ModuleType, model_id: str, run_id: str) -> None:
     from mlflow.models import Model, ModelSignature
     from mlflow.pyfunc import save_model
-    from mlflow.types import ParamSchema, ParamSpec
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
-    parameters = ParamSchema([ParamSpec(*entry) for entry in loader.PARAMETERS])
+    kind, items, parameters = loader.example(folder)
+    signature = ModelSignature(
+        inputs=Schema([ColSpec(kind)]),
+        outputs=Schema([ColSpec(loader.OUTPUT)]),
+        params=ParamSchema([ParamSpec(*entry) for entry in loader.PARAMETERS]),
+    )
     with warnings.catch_warnings(action="ignore"):
         save_model(
             target,
@@ -161,7 +167,8 @@ def _save_pyfunc(target: Path, folder: Path, loader: ModuleType, model_id: str, 
             data_path=str(folder),
             code_paths=[str(_package_of(loader))],
             mlflow_model=Model(model_id=model_id, run_id=run_id),
-            signature=ModelSignature(params=parameters),
+            signature=signature,
+            input_example=(items, parameters),
             pip_requirements=loader.requirements(),
         )
 

@@ -34,8 +34,8 @@ def load(name: str, data: bytes) -> tuple[Any, bytes | None, list[str]]:
     return image, profile, problems
 
 
-def load_header(name: str, path: str) -> Any:
-    """A file of a named format as a libvips image that nothing is decoded of.
+def load_header(name: str, source: Any) -> Any:
+    """What a libvips source holds, of a named format, as an image that nothing is decoded of.
 
     Raises:
         ValueError: it is of a kind that is not read.
@@ -44,7 +44,7 @@ def load_header(name: str, path: str) -> Any:
     if name not in _LOADERS:
         raise ValueError(f"is {name}, which is not read")
     loader = f"{'heif' if name == 'AVIF' else name.lower()}load_source"
-    return pyvips.Operation.call(loader, pyvips.Source.new_from_file(path), access="sequential")
+    return pyvips.Operation.call(loader, source, access="sequential")
 
 
 def _load(loader: str, data: bytes, **options: Any) -> Any:
