@@ -9,6 +9,7 @@ from arbiscale.config.evaluate import EvaluateSettings
 from arbiscale.config.register import RegisterSettings
 from arbiscale.inference import serving
 from arbiscale.models.folder import load_latent_diffusion, read_config, save_latent_diffusion
+from arbiscale.pipeline.card import write_card
 from arbiscale.pipeline.stage import Stage, run_stage
 from arbiscale.tracking.registry import EVALUATION_TAG, ROW_TAG, register
 
@@ -33,7 +34,10 @@ def main(stage: Stage) -> None:
     tags["fingerprint"] = stage.fingerprint
 
     def make_version(folder: Path, name: str, row: str) -> int:
-        return register(stage.store, folder, name, serving, tags={**tags, ROW_TAG: row}, run_id=stage.run.id)
+        own = {**tags, ROW_TAG: row}
+        number = register(stage.store, folder, name, serving, tags=own, run_id=stage.run.id)
+        write_card(stage.store, name, number, folder)
+        return number
 
     version = make_version(PACKED, settings.model_name, MODEL.name)
     stage.run.set_tags({"model_name": settings.model_name, "model_version": str(version)})

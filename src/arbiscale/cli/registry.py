@@ -98,6 +98,7 @@ def register() -> None:
     from arbiscale.config.baselines import BaselinesSettings
     from arbiscale.config.section import load_section
     from arbiscale.inference import serving
+    from arbiscale.pipeline.card import write_card
     from arbiscale.tracking.registry import challenge
 
     root, (store, name) = repository_root(), _registry()
@@ -110,6 +111,8 @@ def register() -> None:
             )
     for name, folder in models.items():
         version, created = challenge(store, folder, name, serving)
+        if created:
+            write_card(store, name, version, folder)
         print(f"{name} version {version} {'registered' if created else 'found'}: it is the challenger now")
 
 

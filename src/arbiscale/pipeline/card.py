@@ -1,0 +1,174 @@
+"""A version's model card: what it is, what it was measured at, what it learned from, and its limits."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import safe_open
+
+from arbiscale.config.section import read_yaml
+from arbiscale.evaluation.intervals import bootstrap_interval
+from arbiscale.models.folder import CONFIG
+from arbiscale.pipeline.comparison import BASELINE, Evaluated, recorded
+from arbiscale.report.measures import measures
+from arbiscale.report.table import group_of
+from arbiscale.tracking.lineage import TracedData, TracedRun, chain, data_of
+from arbiscale.tracking.registry import EVALUATION_TAG
+from arbiscale.tracking.store import Store
+from arbiscale.tracking.versions import Version, find_version
+
+LONGEST = 5000  # characters that MLflow keeps
+_METRICS = ("psnr", "lpips", "consistency", "self_ssim")
+_UNTRAINED = ("download", "crop", "evaluate", "register")
+_NAMED = 12  # photographs that are named
+_LIMITS = {
+    "super_resolution": (
+        "It learned from clean photographs that were shrunk by the bicubic kernel: JPEG damage, noise and "
+        "blur are kept and sharpened.",
+        "What it adds is plausible, not known: no evidence of what was in front of the camera, no means to "
+        "identify people or to diagnose.",
+        "Beyond the scales that were measured, edges stay sharp and texture is missing.",
+    ),
+    "generation": (
+        "It draws textures like those of its photographs, not scenes that exist.",
+        "Sizes other than those that were measured may repeat structure.",
+    ),
+}
+
+
+def write_card(store: Store, name: str, number: int, folder: Path) -> None:
+    """Make the card of a version its description in the registry.
+
+    Args:
+        store: of the registry.
+        name: of the registered model.
+        number: of the version.
+        folder: its model folder.
+    """
+    version = find_version(store, name, str(number))
+    if version is not None:
+        card = model_card(store, version, folder)
+        store.client.update_model_version(name, str(number), card)
+
+
+def model_card(store: Store, version: Version, folder: Path) -> str:
+    """The card as Markdown, of at most `LONGEST` characters; what is not known is said."""
+    runs = chain(store, version.run_id) if version.run_id else []
+    sections = [
+        _head(version, folder),
+        _measured(version, recorded(store, version)),
+        ("## Limits", "", *(f"- {each}" for each in _LIMITS[_task(read_yaml(folder / CONFIG))])),
+        _data(data_of(store, runs)),
+        _training(runs),
+    ]
+    text = "\n\n".join("\n".join(lines) for lines in sections) + "\n"
+    return text if len(text) <= LONGEST else text[: LONGEST - 4].rpartition("\n")[0] + "\n...\n"
+
+
+def _task(config: Mapping[str, Any]) -> str:
+    return str((config.get("diffusion") or {}).get("task", "super_resolution"))
+
+
+def _head(version: Version, folder: Path) -> Iterator[str]:
+    config = read_yaml(folder / CONFIG)
+    yield f"# {version.name} {version.number}"
+    yield ""
+    what = {
+        "super_resolution": "Upscales pictures by any factor.",
+        "generation": "Draws pictures of any size.",
+    }
+    parameters, size = _size(folder)
+    yield f"{what[_task(config)]} {parameters:,} parameters, {size / 1e6:.1f} MB."
+    sampling = config.get("sampling")
+    if sampling:
+        yield f"Sampled by {sampling['sampler']} in {sampling['steps']} steps unless told otherwise."
+    yield f"Draw with it: `arbiscale upscale photo.jpg large.png --scale 3.7 --model {version.uri}`"
+
+
+def _size(folder: Path) -> tuple[int, int]:
+    """Of the weights: numbers and bytes."""
+    files, numbers = [*folder.glob("*.safetensors")], 0
+    for file in files:
+        with safe_open(file, "np") as tensors:
+            names = tensors.keys()
+            numbers += sum(math.prod(tensors.get_slice(name).get_shape()) for name in names)
+    return numbers, sum(file.stat().st_size for file in files)
+
+
+def _measured(version: Version, found: Evaluated | None) -> Iterator[str]:
+    yield "## Measured"
+    yield ""
+    if found is None:
+        yield "Nothing is recorded."
+        return
+    scores = found.scores
+    known = [each for each in measures(_METRICS) if each.name in scores and scores[each.name].notna().any()]
+    run = version.tags[EVALUATION_TAG]
+    yield f"On held-out photographs, with 95 % intervals over them (run {run}, with pictures):"
+    yield ""
+    yield "| | " + " | ".join(f"{each.words} {each.arrow}" for each in known) + " |"
+    yield "|---" * (len(known) + 1) + "|"
+    for group in scores["group"].unique():
+        for row, label in ((BASELINE, BASELINE), (found.row, "this")):
+            lines = scores[(scores["group"] == group) & (scores["row"] == row)]
+            if lines.empty:
+                continue
+            cells = []
+            for each in known:
+                values = lines[each.name].to_numpy(float)
+                if not np.isfinite(values).all():
+                    cells.append("–")
+                    continue
+                low, high = bootstrap_interval(values, [*lines["photograph"]], 0)
+                mean = float(values.mean())
+                cells.append(f"{each.text(mean)} ({each.text(low)} to {each.text(high)})")
+            yield f"| {group_of(group).full_label} {label} | " + " | ".join(cells) + " |"
+
+
+def _data(data: TracedData | None) -> Iterator[str]:
+    yield "## Data"
+    yield ""
+    if data is None or not data.manifest:
+        yield "Not recorded in this store."
+        return
+    manifest = json.loads(data.manifest)
+    splits: dict[str, set[str]] = {}
+    for each in (*manifest["crops"], *manifest["photographs"]):
+        splits.setdefault(each["split"], set()).add(each["source"])
+    crops = sum(crop["split"] == "train" for crop in manifest["crops"])
+    yield f"{crops} crops of {len(splits.get('train', ()))} photographs, sha256 {data.data_hash}."
+    for split, sources in sorted(splits.items(), key=lambda each: each[0] != "train"):
+        named = [
+            f"{name} ({manifest['credits'].get(name, 'licence not recorded')})" for name in sorted(sources)
+        ]
+        rest = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+        yield f"- {split}: {', '.join(named[:_NAMED])}{rest}"
+
+
+def _training(runs: list[TracedRun]) -> Iterator[str]:
+    yield "## Training"
+    yield ""
+    trained = [
+        run
+        for run in runs
+        if any(key.endswith("training.steps") or key.endswith("timesteps.steps") for key in run.parameters)
+    ]
+    if not trained:
+        yield "Not recorded in this store."
+        return
+    yield "| stage | parameters | commit | run |"
+    yield "|---|---|---|---|"
+    for run in reversed(trained):
+        shown = {
+            key.rpartition(".")[2]: value
+            for key, value in sorted(run.parameters.items())
+            if key.endswith((".steps", ".batch_size", ".lr")) and "sampling" not in key
+        }
+        values = ", ".join(f"{name} {value}" for name, value in shown.items())
+        commit = run.tags.get("git_commit", "unknown")[:10]
+        yield f"| {run.stage} | {values} | {commit} | {run.id} |"
