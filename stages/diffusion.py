@@ -9,8 +9,8 @@ import torch
 
 from arbiscale.config.data import DataSettings
 from arbiscale.config.diffusion import DiffusionSettings
-from arbiscale.data.dataset import training_batches, training_streams
-from arbiscale.models.device import choose_device
+from arbiscale.data.dataset import CropDataset, training_batches, training_streams
+from arbiscale.models.device import choose_device, worker_count
 from arbiscale.models.folder import (
     DENOISER,
     DiffusionConfig,
@@ -24,6 +24,7 @@ from arbiscale.models.latent_space import LatentStatistics, measure_statistics
 from arbiscale.pipeline.stage import Stage, run_stage
 from arbiscale.training.diffusion import DiffusionTraining
 from arbiscale.training.fit import fit
+from arbiscale.training.latent_cache import EncodedStream, encode_stream
 from arbiscale.training.module import derive_seed
 
 CROPS, FIRST_STAGE = Path("data/crops"), Path("models/autoencoder")
@@ -57,9 +58,11 @@ def main(stage: Stage) -> None:
         file=DENOISER,
         missing_allowed=model.denoiser.missing_allowed,
     )
+    encoded = settings.cache_latents > 0
+    training = DiffusionTraining(settings.training, settings.lr, model, settings.loss_norm, encoded=encoded)
     fit(
-        DiffusionTraining(settings.training, settings.lr, model, settings.loss_norm),
-        train,
+        training,
+        _encode_once(stage, training, train, settings.cache_latents) if encoded else train,
         validation,
         runtime=stage.runtime,
         seed=stage.seed,
@@ -68,6 +71,23 @@ def main(stage: Stage) -> None:
     )
     save_latent_diffusion(OUT, config, model)
     stage.identify(OUT)
+
+
+def _encode_once(stage: Stage, training: DiffusionTraining, train: CropDataset, views: int) -> EncodedStream:
+    """A stream of so many samples of every crop, encoded into the folder of the stage's state."""
+    device, batch_size = choose_device(stage.runtime.device), training.training_settings.batch_size
+    folder, count = stage.scratch / "latents", views * len(train)
+    training.to(device)
+
+    def write() -> dict[str, int]:
+        workers = worker_count(stage.runtime.workers, device)
+        encode_stream(
+            lambda images: training.encode(images.to(device)), train, count, batch_size, folder, workers
+        )
+        return {"samples": count}
+
+    stage.remember("latents/index", write)
+    return EncodedStream(folder, count, batch_size, stage.seed)
 
 
 if __name__ == "__main__":

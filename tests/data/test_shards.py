@@ -65,8 +65,9 @@ def test_a_split_may_be_empty(tmp_path: Path, manifest: Manifest) -> None:
     assert not [*StoredCrops(tmp_path, manifest, "validation")]
 
 
-def test_a_damaged_shard_is_named(tmp_path: Path, manifest: Manifest) -> None:
-    (tmp_path / "train/00001.npy").write_bytes(b"damaged")
+@pytest.mark.parametrize("content", [b"damaged", b""])
+def test_a_damaged_shard_is_named(tmp_path: Path, manifest: Manifest, content: bytes) -> None:
+    (tmp_path / "train/00001.npy").write_bytes(content)
     crops = StoredCrops(tmp_path, manifest, "train")
     assert crops[0][0, 0, 0] == 0
     with pytest.raises(UserError, match=r"train/00001\.npy: cannot be read .*; run `dvc repro -f -s crop`"):

@@ -53,14 +53,15 @@ def test_statistics_are_configuration_and_stand_in_no_checkpoint(
     assert space.channels == 4
 
 
-def test_encoding_takes_the_mode_unless_a_draw_is_asked_for(
+def test_encoding_takes_the_mode_and_drawing_the_posterior(
     make_space: Callable[..., LatentSpace], images: Tensor
 ) -> None:
     space = make_space(posterior="gaussian")
-    posterior = space.autoencoder.encode(images)
+    moments = space.autoencoder.encoder(images)
+    posterior = space.autoencoder.posterior(moments)
     assert_close(space.encode(images), space.normalise(posterior.mean))
     torch.manual_seed(5)
-    drawn = space.encode(images, sample=True)
+    drawn = space.draw(moments)
     torch.manual_seed(5)
     assert_close(drawn, space.normalise(posterior.sample()))
     assert not torch.allclose(drawn, space.encode(images))

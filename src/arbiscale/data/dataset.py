@@ -70,7 +70,7 @@ class CropDataset(Dataset[Tensor]):
         if index < 0:
             raise IndexError(f"sample {index}: the stream begins at 0")
         epoch, position = divmod(index, len(self))
-        crop = self._crops[int(_order(len(self), self._seed, epoch)[position])]
+        crop = self._crops[int(pass_order(len(self), self._seed, epoch)[position])]
         if self._augmentation:
             return to_tensor(self._augmentation(crop, index))[0]
         start = (self._stored_px - self._crop_px) // 2
@@ -79,8 +79,8 @@ class CropDataset(Dataset[Tensor]):
 
 
 @lru_cache(maxsize=4)  # loader workers reach into the next pass while others finish this one
-def _order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The order of the crops in one pass."""
+def pass_order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """The order of so many samples in one pass over them."""
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 

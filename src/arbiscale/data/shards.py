@@ -89,7 +89,7 @@ class StoredCrops(Sequence[NDArray[np.uint8]]):
             path = self._files[shard]
             try:
                 self._shards[shard] = np.load(path, mmap_mode="r")
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, EOFError) as error:
                 raise UserError(f"{path}: cannot be read ({error}); run `dvc repro -f -s crop`") from None
         from_end = index - self._ends[shard]  # negative
         return np.asarray(self._shards[shard][from_end])

@@ -44,10 +44,13 @@ class LatentSpace(nn.Module):
         """Channels of a latent."""
         return self.autoencoder.settings.latent_channels
 
-    def encode(self, image: Tensor, *, sample: bool = False) -> Tensor:
-        """Normalised latents of images (batch, 3, height, width): the posterior's mode, or a draw."""
-        posterior = self.autoencoder.encode(image)
-        return self.normalise(posterior.sample() if sample else posterior.mode())
+    def encode(self, image: Tensor) -> Tensor:
+        """Normalised latents of images (batch, 3, height, width): the posterior's mode."""
+        return self.normalise(self.autoencoder.encode(image).mode())
+
+    def draw(self, moments: Tensor) -> Tensor:
+        """Normalised latents, drawn from the posterior that the encoder's output stands for."""
+        return self.normalise(self.autoencoder.posterior(moments).sample())
 
     def normalise(self, latent: Tensor) -> Tensor:
         """An autoencoder's latent as diffusion sees it."""

@@ -153,7 +153,11 @@ class Autoencoder(nn.Module):
 
     def encode(self, image: Tensor) -> Posterior:
         """The posterior of the latent of images (batch, 3, height, width) in [-1, 1]."""
-        return Posterior.from_moments(self.encoder(image), self.settings.posterior == "gaussian")
+        return self.posterior(self.encoder(image))
+
+    def posterior(self, moments: Tensor) -> Posterior:
+        """The distribution that the encoder's output stands for."""
+        return Posterior.from_moments(moments, self.settings.posterior == "gaussian")
 
     def decode(
         self,

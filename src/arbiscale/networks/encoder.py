@@ -35,6 +35,7 @@ class Encoder(nn.Module):
             double_z=False,
             mid_block_add_attention=encoder.attention,
         )
+        self.moments = moments  # channels of what it gives
         self.to_moments = nn.Conv2d(moments, moments, 1)
 
     def forward(self, image: Tensor) -> Tensor:

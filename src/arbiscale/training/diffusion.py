@@ -22,14 +22,29 @@ _PREVIEW_STEPS = 8  # fewer where the process has fewer timesteps
 
 
 class DiffusionTraining(TrainingModule):
-    """The denoiser learns to predict at uniform timesteps; the first stage is frozen."""
+    """The denoiser learns to predict at uniform timesteps; the first stage is frozen.
+
+    Args:
+        settings: steps, batch, schedule.
+        lr: learning rate of the denoiser.
+        model: with a trained first stage.
+        loss_norm: of the prediction's error.
+        encoded: batches are not of crops but of what `encode` made of them.
+    """
 
     def __init__(
-        self, settings: TrainingSettings, lr: float, model: LatentDiffusion, loss_norm: Norm = "l2"
+        self,
+        settings: TrainingSettings,
+        lr: float,
+        model: LatentDiffusion,
+        loss_norm: Norm = "l2",
+        *,
+        encoded: bool = False,
     ) -> None:
         super().__init__("diffusion", settings)
         self.lr = lr
         self.loss_norm: Norm = loss_norm
+        self.encoded = encoded
         self.model = model
         model.space.requires_grad_(False)
 
@@ -37,30 +52,46 @@ class DiffusionTraining(TrainingModule):
         """The denoiser."""
         return {"denoiser": (self.model.denoiser, self.lr)}
 
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> Tensor:
+        """Moments of the latents' posterior of crops, and behind them the condition.
+
+        From (batch, 3, height, width) to (batch, channels, height / f, width / f): what a step learns from,
+        without anything random.
+        """
+        return self._encode(images, self.model.pair(images))
+
     def losses(self, images: Tensor) -> dict[str, Tensor]:
         """Mean error of the prediction."""
-        pair, latent = self._encode(images)
+        latent, condition = self._draw(images if self.encoded else self.encode(images))
         timestep = self.model.process.draw_timesteps(len(latent))
-        return {"loss": self._errors(pair, latent, timestep).mean()}
+        return {"loss": self._errors(condition, latent, timestep).mean()}
 
     def validate(self, images: Tensor) -> Validation:
         """The loss at timesteps spread evenly, and pictures of a short chain."""
-        pair, latent = self._encode(images)
+        pair = self.model.pair(images)
+        latent, condition = self._draw(self._encode(images, pair))
         fractions = (torch.arange(len(latent), device=latent.device) + 0.5) / len(latent)
         timestep = (fractions * self.model.process.timesteps).long()
-        loss = float(self._errors(pair, latent, timestep).mean())
+        loss = float(self._errors(condition, latent, timestep).mean())
         return preview(self.model, pair, preview_sampling(self.model.process), {"loss": loss})
 
-    def _encode(self, images: Tensor) -> tuple[ImagePair, Tensor]:
-        with torch.no_grad():
-            return self.model.pair(images), self.model.space.encode(images, sample=True)
+    def _encode(self, images: Tensor, pair: ImagePair) -> Tensor:
+        moments = self.model.space.autoencoder.encoder(images)
+        return moments if pair.condition is None else torch.cat([moments, pair.condition], 1)
 
-    def _errors(self, pair: ImagePair, latent: Tensor, timestep: Tensor) -> Tensor:
+    def _draw(self, encoded: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Normalised latents, drawn from their posterior, and the condition."""
+        space = self.model.space
+        moments, condition = encoded.tensor_split([space.autoencoder.encoder.moments], dim=1)
+        return space.draw(moments), condition if self.model.factor else None
+
+    def _errors(self, condition: Tensor | None, latent: Tensor, timestep: Tensor) -> Tensor:
         """Mean error of each sample's prediction, shape (batch,)."""
         process = self.model.process
-        start = process.start(normal_like(latent), pair.condition)
+        start = process.start(normal_like(latent), condition)
         noisy = process.add_noise(latent, start, timestep)
-        prediction = self.model.denoiser(noisy, timestep, pair.condition)
+        prediction = self.model.denoiser(noisy, timestep, condition)
         return per_sample(prediction - process.target(latent, start, timestep), self.loss_norm)
 
 
