@@ -16,6 +16,7 @@ from arbiscale.errors import UserError
 from arbiscale.models.device import choose_device
 from arbiscale.pretrained.lpips import load_lpips
 from benchmarks.decode import Case, backward, forward
+from benchmarks.diffusion import diffusion_steps
 from benchmarks.evaluation import evaluation
 from benchmarks.figures import Figure, as_table, write_figures
 from benchmarks.heads import heads
@@ -29,7 +30,7 @@ from benchmarks.upscale import upscaling, upscaling_at_random
 ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "params.yaml"
 PARTS = ("decode", "heads", "backward", "upscale", "training")
-SLOW_PARTS = ("large", "evaluation", "steps")  # minutes; run when asked for
+SLOW_PARTS = ("large", "evaluation", "steps", "diffusion")  # minutes; run when asked for
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -78,6 +79,9 @@ def _measure(options: argparse.Namespace, device: torch.device) -> Iterator[Figu
         yield from evaluation(options.evaluated, sampling, options.crops, device)
     if "steps" in options.only:
         yield from _steps(_trained(options, "steps"), options, device)
+    if "diffusion" in options.only:
+        params = preview_preset(PARAMS, find_preset(options.preset))
+        yield from diffusion_steps(params, options.preset, device, runs)
     if "training" in options.only:
         yield from training_steps(load_params(PARAMS), device, runs)
 

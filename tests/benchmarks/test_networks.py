@@ -8,7 +8,8 @@ import torch
 
 from arbiscale.config.params import Params
 from arbiscale.config.preset import find_preset, preview_preset
-from benchmarks import training, upscale
+from arbiscale.training.diffusion import DiffusionTraining
+from benchmarks import diffusion, training, upscale
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
@@ -35,6 +36,22 @@ def test_a_step_of_every_stage_is_measured(params: Params) -> None:
     figures = list(training.training_steps(params, CPU, runs=1))
     assert [figure.benchmark for figure in figures[::2]] == [f"training step, {s}" for s in training.STAGES]
     assert all(figure.value > 0 for figure in figures)
+
+
+def test_diffusion_is_held_against_the_published_step(params: Params) -> None:
+    figures = list(diffusion.diffusion_steps(params, "smoke", CPU, runs=1))
+    assert [figure.name for figure in figures][-1] == "speedup of the last"
+    assert all(figure.value > 0 for figure in figures)
+
+
+def test_the_published_step_is_transcribed_rightly(params: Params) -> None:
+    published = diffusion.PublishedStep(params, CPU)
+    module = DiffusionTraining(params.diffusion.training, 1e-3, published.model)
+    losses = []
+    for loss in (published.loss, lambda: module.losses(published.images)["loss"]):
+        torch.manual_seed(0)
+        losses.append(loss())
+    torch.testing.assert_close(losses[0], losses[1])
 
 
 def test_upscaling_is_measured_with_random_weights(params: Params) -> None:
