@@ -87,7 +87,7 @@ def test_what_is_frozen_stays_to_the_bit(
     fit(
         module,
         crops(),
-        images,
+        [images],
         runtime=runtime.model_copy(update={"validate_every_steps": 6, "checkpoint_every_steps": 99}),
         seed=0,
         scratch=tmp_path,

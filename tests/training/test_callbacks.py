@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from arbiscale.config.training import TrainingSettings
 from arbiscale.training.averaging import WeightAveraging
 from arbiscale.training.callbacks import StepSeeds, Validations
-from arbiscale.training.module import TrainingModule, Validation
+from arbiscale.training.module import TrainingModule, Validation, derive_seed
 
 
 class Drawer(TrainingModule):
@@ -43,7 +43,8 @@ def at_step(step: int, max_steps: int = 10) -> Any:
     return SimpleNamespace(
         global_step=step,
         max_steps=max_steps,
-        strategy=SimpleNamespace(broadcast=lambda value: value),
+        world_size=1,
+        global_rank=0,
     )
 
 
@@ -69,7 +70,7 @@ def test_a_steps_draws_depend_on_seed_name_and_batch_alone() -> None:
 def test_validation_of_the_averaged_weights(drawer: Drawer, recorder: Any) -> None:
     averaging = WeightAveraging(drawer, 0.5)
     drawer.network.weight.data.fill_(5)  # the average is still 2
-    validations = Validations(torch.zeros(1, 3, 4, 4), averaging, recorder, 4, seed=0)
+    validations = Validations([torch.zeros(1, 3, 4, 4)], averaging, recorder, 4, seed=0)
     drawer.train()
     for step in range(1, 11):
         torch.manual_seed(step)
@@ -81,3 +82,18 @@ def test_validation_of_the_averaged_weights(drawer: Drawer, recorder: Any) -> No
     assert drawer.modes == [(False, False)] * 3
     assert drawer.training
     assert drawer.network.weight.item() == 5
+
+
+def test_validation_is_the_mean_over_all_crops(drawer: Drawer, recorder: Any) -> None:
+    averaging = WeightAveraging(drawer, 0.5)
+    batches = [torch.zeros(12, 3, 4, 4), torch.zeros(12, 3, 4, 4), torch.zeros(1, 3, 4, 4)]
+    validations = Validations(batches, averaging, recorder, 4, seed=0)
+    validations.on_step_end(at_step(4), drawer, None)
+    draws = []
+    for number in range(3):
+        torch.manual_seed(derive_seed(0, "validation", number))
+        draws.append(float(torch.rand(())))
+    ((_, metrics),) = recorder.metrics
+    assert metrics["validation/drawn"] == pytest.approx((12 * draws[0] + 12 * draws[1] + draws[2]) / 25)
+    assert len(recorder.images) == 1  # of the first batch
+    assert len(drawer.modes) == 3

@@ -61,11 +61,39 @@ def test_validation_of_super_resolution_has_a_truth_to_compare_with(
     images: Tensor,
 ) -> None:
     super_resolution = DiffusionTraining(training_settings(), 1e-3, model()).validate(images)
-    assert super_resolution.metrics.keys() == {"loss", "psnr"}
+    bins = {
+        "loss_timesteps_000-024",
+        "loss_timesteps_025-049",
+        "loss_timesteps_050-074",
+        "loss_timesteps_075-099",
+    }
+    assert super_resolution.metrics.keys() == {"loss", "psnr", *bins}
+    mean = sum(super_resolution.metrics[name] for name in bins) / 4
+    assert super_resolution.metrics["loss"] == pytest.approx(mean)
     assert super_resolution.images["samples"].shape == (64, 64, 3)
     generation = DiffusionTraining(training_settings(), 1e-3, model("generation")).validate(images)
-    assert generation.metrics.keys() == {"loss"}
+    assert generation.metrics.keys() == {"loss", *bins}
     assert generation.images["samples"].shape == (32, 64, 3)
+
+
+@torch.no_grad()
+def test_validation_takes_every_bin_at_its_own_timesteps(
+    model: Callable[..., LatentDiffusion],
+    training_settings: Callable[..., TrainingSettings],
+    images: Tensor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = DiffusionTraining(training_settings(), 1e-3, model())
+    seen = []
+
+    def errors(condition: Tensor | None, latent: Tensor, timestep: Tensor) -> Tensor:
+        seen.append(timestep.tolist())
+        return timestep.float()
+
+    monkeypatch.setattr(module, "_errors", errors)
+    metrics = module.validate(images).metrics
+    assert seen == [[6, 18], [31, 43], [56, 68], [81, 93]]
+    assert metrics["loss_timesteps_025-049"] == 37
 
 
 @torch.no_grad()
@@ -117,4 +145,4 @@ def test_a_flows_validation_draws_by_euler(
 ) -> None:
     module = DiffusionTraining(training_settings(), 1e-3, model(kind="flow"))
     assert preview_sampling(module.model.process).sampler == "euler"
-    assert module.validate(images).metrics.keys() == {"loss", "psnr"}
+    assert module.validate(images).metrics.keys() >= {"loss", "psnr"}

@@ -45,7 +45,7 @@ def run(
         fit(
             module,
             train,
-            images,
+            [images],
             runtime=runtime.model_copy(update=changes),
             seed=0,
             scratch=scratch,

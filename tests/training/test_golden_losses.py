@@ -124,7 +124,7 @@ def record_twenty_steps(
         scratch = tmp_path / name
         scratch.mkdir()
         train = crops(side_px=64 if name == "linf" else 32)
-        fit(module, train, images, runtime=runtime, seed=0, scratch=scratch, recorder=recorder)
+        fit(module, train, [images], runtime=runtime, seed=0, scratch=scratch, recorder=recorder)
         for step, values in recorder.metrics:
             lines += [
                 f"{name} {step} {metric} {value!r}"

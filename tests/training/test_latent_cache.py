@@ -53,7 +53,7 @@ def test_a_training_on_what_was_encoded_once_ends_with_the_same_bits(
             train = EncodedStream(folder, count, settings.batch_size, seed=0)
         scratch = tmp_path / str(encoded)
         scratch.mkdir()
-        fit(module, train, images, runtime=runtime, seed=0, scratch=scratch, recorder=recorder)
+        fit(module, train, [images], runtime=runtime, seed=0, scratch=scratch, recorder=recorder)
         weights.append(module.model.denoiser.state_dict())
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 

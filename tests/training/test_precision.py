@@ -129,7 +129,7 @@ def test_every_training_runs_in_every_precision(
     module = make_module(name)
     module.training_settings = module.training_settings.model_copy(update={"precision": precision})
     how = runtime.model_copy(update={"device": device})
-    fit(module, crops(), images, runtime=how, seed=0, scratch=tmp_path, recorder=recorder)
+    fit(module, crops(), [images], runtime=how, seed=0, scratch=tmp_path, recorder=recorder)
     losses = [values["train/loss"] for _, values in recorder.metrics if "train/loss" in values]
     assert len(losses) >= 6
     assert all(torch.isfinite(torch.tensor(losses)))

@@ -79,7 +79,7 @@ def test_one_step_of_each_stage(
         before = deepcopy(network.state_dict())
         kept = deepcopy(frozen.state_dict()) if frozen else {}
         scratch = tmp_path / module.name
-        fit(module, train, images, runtime=runtime, seed=0, scratch=scratch, recorder=recorder)
+        fit(module, train, [images], runtime=runtime, seed=0, scratch=scratch, recorder=recorder)
         moved = [key for key, value in network.state_dict().items() if not torch.equal(value, before[key])]
         assert len(moved) > share * len(before)
         assert frozen is None or all(torch.equal(kept[key], v) for key, v in frozen.state_dict().items())

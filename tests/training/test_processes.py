@@ -28,7 +28,7 @@ import torch
 from arbiscale.training.fit import fit
 
 module, runtime, scratch, end = torch.load(sys.argv[1], weights_only=False)
-losses = []
+losses, validations = [], []
 
 class Crops:
     def __getitem__(self, index):
@@ -39,15 +39,16 @@ class Crops:
 class Recorder:
     def log_metrics(self, metrics, step=None):
         losses.extend(value for name, value in metrics.items() if name == "train/loss")
+        validations.extend(value for name, value in metrics.items() if name.startswith("validation/"))
     def log_image(self, name, image, step=None): ...
     def set_tags(self, tags): ...
 
-images = torch.stack([Crops()[10_000]])
+images = [torch.stack([Crops()[10_000 + batch], Crops()[20_000 + batch]]) for batch in range(3)]
 fit(module, Crops(), images, runtime=runtime, seed=0, scratch=scratch, recorder=Recorder())
-torch.save((module.state_dict(), losses), sys.argv[2])
+torch.save((module.state_dict(), losses, validations), sys.argv[2])
 """
 STEPS = 20
-Result = tuple[dict[str, Tensor], list[float]]
+Result = tuple[dict[str, Tensor], list[float], list[float]]
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def train(
     runtime: RuntimeSettings,
     tmp_path: Path,
 ) -> Callable[..., Result]:
-    """Trains in a process of its own; returns the weights and the losses."""
+    """Trains in a process of its own; returns the weights, the losses and what validations found."""
     (tmp_path / "train.py").write_text(SCRIPT)
 
     def train(name: str, *, end: int | None = None, batch_size: int = 8, **changes: Any) -> Result:
@@ -77,14 +78,15 @@ def train(
             result: Result = torch.load(done, weights_only=False)
             return result
         assert "the power went out" in ended.stderr
-        return {}, []
+        return {}, [], []
 
     return train
 
 
 def assert_same(result: Result, expected: Result) -> None:
-    weights, losses = result
+    weights, losses, validations = result
     assert losses == pytest.approx(expected[1], abs=1e-5)
+    assert validations == pytest.approx(expected[2], rel=1e-4)
     assert max(float((weights[name] - each).abs().max()) for name, each in expected[0].items()) < 1e-5
 
 
@@ -94,6 +96,7 @@ def test_a_batch_in_parts_and_over_processes_trains_alike(
 ) -> None:
     alone = train("alone")
     assert len(alone[1]) == STEPS
+    assert len(alone[2]) == 6  # the loss, that of each bin of timesteps, PSNR
     assert_same(train("parts", accumulate=2), alone)
     assert_same(train("processes", devices=2), alone)
     assert [path.name for path in checkpoints(tmp_path / "processes")] == [
@@ -113,10 +116,10 @@ def test_a_batch_in_parts_and_over_processes_trains_alike(
 def test_a_training_goes_on_in_another_division(
     train: Callable[..., Result], first: dict[str, int], then: dict[str, int]
 ) -> None:
-    weights, losses = train("alone")
+    weights, losses, validations = train("alone")
     train("divided", end=8 * 11 + 7, **first)
-    resumed, rest = train("divided", **then)
-    assert_same((resumed, rest), (weights, losses[-len(rest) :]))
+    resumed, rest, found = train("divided", **then)
+    assert_same((resumed, rest, found), (weights, losses[-len(rest) :], validations))
     assert 8 < len(rest) < 12
 
 
@@ -132,7 +135,7 @@ def test_a_batch_that_cannot_be_divided_is_one_line(
     with pytest.raises(
         UserError, match=r"batch_size: 2 samples do not divide into 1 x 3 equal parts; change it"
     ):
-        fit(make_module("liif"), crops(), images, runtime=how, seed=0, scratch=tmp_path, recorder=recorder)
+        fit(make_module("liif"), crops(), [images], runtime=how, seed=0, scratch=tmp_path, recorder=recorder)
 
 
 def test_ranks(runtime: RuntimeSettings, monkeypatch: pytest.MonkeyPatch) -> None:

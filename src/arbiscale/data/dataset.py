@@ -7,7 +7,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -84,19 +83,19 @@ def pass_order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 
-VALIDATION_CROPS = 12  # fixed, so that curves compare
+VALIDATION_BATCH = 12  # fixed, so that curves compare
 
 
 def training_streams(
     crops: Path, augmentation: AugmentationSettings, seed: int
-) -> tuple[CropDataset, Tensor]:
-    """The stream of augmented training crops, and validation crops (batch, 3, crop_px, crop_px).
+) -> tuple[CropDataset, DataLoader[Tensor]]:
+    """The stream of augmented training crops, and all validation crops (batch, 3, crop_px, crop_px).
 
     Raises:
         UserError: a split has no crops, or they are smaller than what training cuts from them.
     """
     held_out = CropDataset(crops, "validation", None, seed, crop_px=augmentation.crop_px)
-    validation = torch.stack([held_out[index] for index in range(min(VALIDATION_CROPS, len(held_out)))])
+    validation = DataLoader(held_out, VALIDATION_BATCH)
     return CropDataset(crops, "train", augmentation, seed), validation
 
 

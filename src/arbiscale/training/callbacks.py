@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import operator
 import time
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import torch
 from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 
 from arbiscale.progress import LongTask
 from arbiscale.training.averaging import WeightAveraging
-from arbiscale.training.module import Recorder, derive_seed
+from arbiscale.training.module import Recorder, Validation, derive_seed
 from arbiscale.training.step_callback import StepCallback, is_due
 
 
@@ -29,12 +33,20 @@ class StepSeeds(Callback):
 
 
 class Validations(StepCallback):
-    """Validates on held-out crops with averaged weights, and records values and pictures."""
+    """Validates on all held-out crops with averaged weights; records means, and pictures of the first batch.
+
+    Several processes divide the batches among them.
+    """
 
     def __init__(
-        self, images: Tensor, averaging: WeightAveraging, recorder: Recorder, every_steps: int, seed: int
+        self,
+        batches: Iterable[Tensor],
+        averaging: WeightAveraging,
+        recorder: Recorder,
+        every_steps: int,
+        seed: int,
     ) -> None:
-        self.images = images
+        self.batches = batches
         self.averaging = averaging
         self.recorder = recorder
         self.every_steps = every_steps
@@ -49,17 +61,36 @@ class Validations(StepCallback):
         step = trainer.global_step
         pl_module.eval()
         with torch.no_grad(), self.averaging.averaged():
-            torch.manual_seed(derive_seed(self.seed, "validation"))
-            result = pl_module.validate(self.images.to(pl_module.device))
+            result = self._validate(trainer, pl_module)
         pl_module.train()
         self.recorder.log_metrics(
             {f"validation/{name}": value for name, value in result.metrics.items()}, step
         )
         for name, image in result.images.items():
             self.recorder.log_image(f"validation/{name}", image, step)
-        figure = trainer.strategy.broadcast(result.figure)  # all processes agree on which is the best
+        figure = result.figure
         if figure is not None and math.isfinite(figure) and (self.best is None or figure > self.best):
             self.best, self.best_step = figure, step
+
+    def _validate(self, trainer: Trainer, module: Any) -> Validation:
+        """The means over all crops, the same in every process; pictures in the first alone."""
+        parts: list[tuple[int, int, Validation]] = []
+        for number, images in enumerate(self.batches):
+            if number % trainer.world_size == trainer.global_rank:
+                torch.manual_seed(derive_seed(self.seed, "validation", number))
+                parts.append((number, len(images), module.validate(images.to(module.device))))
+        pictures = parts[0][2].images if trainer.global_rank == 0 else {}
+        if trainer.world_size > 1:
+            gathered: list[Any] = [None] * trainer.world_size
+            own = [(number, count, Validation(part.metrics)) for number, count, part in parts]
+            torch.distributed.all_gather_object(gathered, own)
+            parts = sorted(itertools.chain(*gathered), key=operator.itemgetter(0))
+        counts = [count for _, count, _ in parts]
+        means = {
+            name: float(np.average([part.metrics[name] for *_, part in parts], weights=counts))
+            for name in parts[0][2].metrics
+        }
+        return Validation(means, pictures)
 
     def state_dict(self) -> dict[str, Any]:
         """For checkpoints: what later validations are held against."""

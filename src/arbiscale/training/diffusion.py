@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Literal
 
 import torch
@@ -18,6 +19,7 @@ from arbiscale.models.latent_space import ImagePair
 from arbiscale.training.module import TrainingModule, Validation, mean_psnr
 
 Norm = Literal["l1", "l2"]
+_BINS = 4  # of timesteps, whose losses stand apart; fewer where the process has fewer
 _PREVIEW_STEPS = 8  # fewer where the process has fewer timesteps
 
 
@@ -68,13 +70,19 @@ class DiffusionTraining(TrainingModule):
         return {"loss": self._errors(condition, latent, timestep).mean()}
 
     def validate(self, images: Tensor) -> Validation:
-        """The loss at timesteps spread evenly, and pictures of a short chain."""
+        """The loss in each bin of timesteps, every crop in each, and pictures of a short chain."""
         pair = self.model.pair(images)
         latent, condition = self._draw(self._encode(images, pair))
-        fractions = (torch.arange(len(latent), device=latent.device) + 0.5) / len(latent)
-        timestep = (fractions * self.model.process.timesteps).long()
-        loss = float(self._errors(condition, latent, timestep).mean())
-        return preview(self.model, pair, preview_sampling(self.model.process), {"loss": loss})
+        places = (torch.arange(len(latent), device=latent.device) + 0.5) / len(latent)
+        timesteps, bins = self.model.process.timesteps, min(_BINS, self.model.process.timesteps)
+        edges = [timesteps * number // bins for number in range(bins + 1)]
+        losses = {}
+        for first, end in itertools.pairwise(edges):
+            timestep = first + (places * (end - first)).long()  # spread evenly
+            mean = self._errors(condition, latent, timestep).mean()
+            losses[f"loss_timesteps_{first:03d}-{end - 1:03d}"] = float(mean)
+        metrics = {"loss": sum(losses.values()) / bins, **losses}
+        return preview(self.model, pair, preview_sampling(self.model.process), metrics)
 
     def _encode(self, images: Tensor, pair: ImagePair) -> Tensor:
         moments = self.model.space.autoencoder.encoder(images)

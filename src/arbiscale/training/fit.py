@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,7 +46,7 @@ _PRECISIONS: dict[str, LightningPrecision] = {
 def fit(
     module: TrainingModule,
     train: Dataset[torch.Tensor],
-    validation: torch.Tensor,
+    validation: Iterable[torch.Tensor],
     *,
     runtime: RuntimeSettings,
     seed: int,
@@ -57,7 +58,7 @@ def fit(
     Args:
         module: the training.
         train: a stream of crops (3, height, width) in [-1, 1]; sample i is a function of i alone.
-        validation: held-out crops (batch, 3, height, width).
+        validation: held-out crops, in batches (batch, 3, height, width).
         runtime: device, workers, intervals.
         seed: of everything random in a step.
         scratch: folder of the checkpoint; training resumes from one found there.
@@ -79,7 +80,7 @@ def fit(
 def _train(
     module: TrainingModule,
     train: Dataset[torch.Tensor],
-    validation: torch.Tensor,
+    validation: Iterable[torch.Tensor],
     runtime: RuntimeSettings,
     seed: int,
     scratch: Path,
