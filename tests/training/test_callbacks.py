@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from arbiscale.config.training import TrainingSettings
 from arbiscale.training.averaging import WeightAveraging
-from arbiscale.training.callbacks import StepSeeds, Validations
+from arbiscale.training.callbacks import Curves, StepSeeds, Validations
 from arbiscale.training.module import TrainingModule, Validation, derive_seed
 
 
@@ -97,3 +97,20 @@ def test_validation_is_the_mean_over_all_crops(drawer: Drawer, recorder: Any) ->
     assert metrics["validation/drawn"] == pytest.approx((12 * draws[0] + 12 * draws[1] + draws[2]) / 25)
     assert len(recorder.images) == 1  # of the first batch
     assert len(drawer.modes) == 3
+
+
+def test_curves_hold_the_steps_change_as_a_share_of_the_weights(drawer: Drawer, recorder: Any) -> None:
+    curves = Curves(recorder, WeightAveraging(drawer, 0.5), every_steps=3)
+    optimizer = torch.optim.SGD(drawer.network.parameters(), lr=1.0)
+    trainer = at_step(0)
+    trainer.optimizers = [optimizer]
+    curves.on_train_start(trainer)
+    for step in range(6):
+        trainer.global_step = step
+        curves.on_before_optimizer_step(trainer, drawer, optimizer)
+        drawer.network.weight.data.add_(0.5)  # from 2
+        trainer.global_step = step + 1
+        curves.on_step_end(trainer, drawer, None)
+    ratios = [values for _, values in recorder.metrics if "optimization/update_to_weight" in values]
+    found = [values["optimization/update_to_weight"] for values in ratios]
+    assert found == pytest.approx([0.5 / 3.5, 0.5 / 5])

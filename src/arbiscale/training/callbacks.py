@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from arbiscale.progress import LongTask
 from arbiscale.training.averaging import WeightAveraging
-from arbiscale.training.module import Recorder, Validation, derive_seed
+from arbiscale.training.module import Recorder, Validation, derive_seed, parameters_of
 from arbiscale.training.step_callback import StepCallback, is_due
 
 
@@ -112,12 +112,20 @@ class Curves(StepCallback):
     def on_train_start(self, trainer: Trainer, *_: Any) -> None:
         """Start the clock."""
         super().on_train_start(trainer)
+        self._before: list[Tensor] = []
         self._begun = self._idle_since = time.monotonic()
         self._waited = 0.0
 
     def on_train_batch_start(self, *_: Any, **__: Any) -> None:
         """A batch has come."""
         self._waited += time.monotonic() - self._idle_since
+
+    def on_before_optimizer_step(
+        self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Keep the weights where the step's change of them will be recorded."""
+        if (trainer.global_step + 1) % self.every_steps == 0:
+            self._before = [each.detach().clone() for each in parameters_of(optimizer)]
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, *_: Any, **__: Any) -> None:
         """From here on the training waits for the next batch."""
@@ -136,8 +144,16 @@ class Curves(StepCallback):
         rates = {f"lr/{name}": group["lr"] for name, group in zip(names, optimizer.param_groups, strict=True)}
         values = {name: float(value) for name, value in pl_module.step_values.items()}
         values["optimization/average_distance"] = self.averaging.distance()
+        values["optimization/update_to_weight"] = self._update_to_weight(optimizer)
         self.recorder.log_metrics(values | rates, trainer.global_step - 1)
         self.recorder.log_metrics({"throughput/data_wait": waited}, trainer.global_step - 1)
+
+    def _update_to_weight(self, optimizer: torch.optim.Optimizer) -> float:
+        """The norm of the step's change of all weights, as a share of theirs."""
+        weights = [each.detach() for each in parameters_of(optimizer)]
+        change = torch.nn.utils.get_total_norm(torch._foreach_sub(weights, self._before))
+        self._before = []
+        return float(change / torch.nn.utils.get_total_norm(weights))
 
 
 _LOSS_STEPS = 10  # between readings of the loss, which wait for the accelerator

@@ -150,7 +150,7 @@ class TrainingModule(LightningModule):
         if self.trainer.world_size > 1:
             values = self.trainer.strategy.reduce(values, reduce_op="mean")
         terms = dict(zip(self._terms, values.unbind(), strict=True))
-        gradients = [each.grad for each in _parameters(optimizer) if each.grad is not None]
+        gradients = [each.grad for each in parameters_of(optimizer) if each.grad is not None]
         self._norm = torch.nn.utils.get_total_norm(gradients)
         self.step_values = {
             **{f"train/{name}": value for name, value in self.recorded(terms).items()},
@@ -175,7 +175,7 @@ class TrainingModule(LightningModule):
     ) -> None:
         """Clip by the norm that was measured."""
         if gradient_clip_val:
-            torch.nn.utils.clip_grads_with_norm_(_parameters(optimizer), gradient_clip_val, self._norm)
+            torch.nn.utils.clip_grads_with_norm_(parameters_of(optimizer), gradient_clip_val, self._norm)
 
     def configure_optimizers(self) -> dict[str, object]:  # type: ignore[override]
         """AdamW with a learning rate a network, and the schedule over optimizer steps."""
@@ -189,7 +189,8 @@ class TrainingModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    """All that an optimizer moves."""
     return [each for group in optimizer.param_groups for each in group["params"]]
 
 
