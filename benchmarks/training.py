@@ -11,6 +11,7 @@ from arbiscale.config.params import Params
 from arbiscale.training.alignment import SampleAlignment, TimestepAlignment
 from arbiscale.training.autoencoder import AutoencoderTraining
 from arbiscale.training.diffusion import DiffusionTraining
+from arbiscale.training.fit import choose_precision
 from arbiscale.training.module import TrainingModule
 from benchmarks.figures import Figure
 from benchmarks.measure import median_seconds, peak_mib
@@ -29,17 +30,24 @@ def training_steps(params: Params, device: torch.device, runs: int) -> Iterator[
 
 
 def prepare(params: Params, stage: str, device: torch.device) -> Callable[[], None]:
-    """A training with random weights whose next step is ready to be taken."""
+    """A training with random weights whose next step is ready to be taken, in its own precision."""
     module = _module(params, stage).to(device).train()
+    if device.type == "cuda":
+        module.to(memory_format=torch.channels_last)
     optimizer = module.configure_optimizers()["optimizer"]
     assert isinstance(optimizer, torch.optim.Optimizer)
     side_px = params.data.augmentation.crop_px
     images = torch.rand(module.training_settings.batch_size, 3, side_px, side_px, device=device) * 2 - 1
 
+    precision = choose_precision(module.training_settings.precision, device)
+    short = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
+
     def step() -> None:
         torch.manual_seed(0)  # the same target size and timesteps in every run
         optimizer.zero_grad()
-        module.losses(images)["loss"].backward()
+        with torch.autocast(device.type, short or torch.bfloat16, enabled=short is not None):
+            loss = module.losses(images)["loss"]
+        loss.backward()
         optimizer.step()
 
     return step

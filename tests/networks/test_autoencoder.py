@@ -130,17 +130,6 @@ def test_a_branch_draws_without_latent(network_settings: Settings) -> None:
         Autoencoder(network_settings(residual=True)).decode(None, (9, 13), low=low)
 
 
-def test_a_latent_that_is_dropped_is_as_none(network_settings: Settings) -> None:
-    autoencoder = with_branch(network_settings)
-    latent, low, size, region = torch.rand(2, 4, 5, 7), torch.rand(2, 3, 5, 7), (9, 13), (0, 0, 9, 13)
-    drawn, nll = autoencoder.decoder.learn(
-        latent, size, region, torch.zeros(2, 3, 9, 13), low, kept=torch.tensor([1.0, 0.0])
-    )
-    assert nll is None
-    assert_close(drawn[:1], autoencoder.decode(latent, size, low=low)[:1])
-    assert_close(drawn[1:], autoencoder.decode(None, size, low=low)[1:])
-
-
 def test_the_head_reads_the_latents_features_before_the_branchs(network_settings: Settings) -> None:
     decoder, latent, low = (
         with_branch(network_settings).decoder,

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -124,14 +125,35 @@ def test_a_flow_learns_its_likelihood(autoencoder_training: Maker, images: Tenso
 BRANCH = {"branch": {"width": 8, "blocks": 1}}
 
 
-def test_latents_are_dropped_in_a_share_of_the_samples(autoencoder_training: Maker, images: Tensor) -> None:
-    module = autoencoder_training(network=BRANCH, latent_dropout=0.5)
-    torch.manual_seed(0)
-    kept = torch.cat([module._kept(len(images), images.device) for _ in range(200)])
-    assert set(kept.tolist()) == {0.0, 1.0}
-    assert 0.4 < kept.mean() < 0.6
-    module.losses(images)["loss"].backward()
-    assert autoencoder_training(network=BRANCH)._kept(len(images), images.device) is None
+def test_latents_are_dropped_in_a_share_of_the_steps(autoencoder_training: Maker, images: Tensor) -> None:
+    module = autoencoder_training(network=BRANCH, latent_dropout=0.25)
+    steps = []
+    for seed in range(100):
+        torch.manual_seed(seed)
+        steps.append(module.losses(images).keys())
+    without = [terms for terms in steps if "known" in terms]
+    assert 10 < len(without) < 40
+    assert all("image" not in terms and "kl" not in terms for terms in without)
+    assert all("image" in terms for terms in steps if terms not in without)
+
+
+def test_without_latents_the_low_resolution_image_is_made_from_the_target(
+    autoencoder_training: Maker, images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a photograph is enlarged: shrinking low and target from one crop would blur the target too."""
+    module = autoencoder_training(network=BRANCH, latent_dropout=1.0, target_px=[20, 20], decode_px=20)
+    seen: list[Any] = []
+    learn = module.autoencoder.decoder.learn
+    monkeypatch.setattr(module.autoencoder.decoder, "learn", lambda *all: seen.append(all) or learn(*all))
+    module.losses(images)
+    latent, size, region, target, low = seen[0]
+    assert latent is None
+    assert size == (20, 20)
+    assert region == (0, 0, 20, 20)
+    side = images.shape[-1]
+    assert_close(low, resize(target, (side // 4, side // 4)).clamp(-1, 1))
+    cuts = images.unfold(2, 20, 1).unfold(3, 20, 1)  # every place
+    assert (cuts == target[:, :, None, None]).flatten(4).all(-1).flatten(2).any(-1).all()
 
 
 def test_without_latents_only_the_branch_and_the_head_learn(

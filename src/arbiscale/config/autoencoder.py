@@ -111,7 +111,7 @@ class AutoencoderSettings(Section):
     network: AutoencoderNetworkSettings
     target_px: list[int] = Field(min_length=2, max_length=2)  # decoded sizes: one a batch, uniform
     decode_px: int = Field(ge=8)  # side of the region of it that is decoded and compared
-    latent_dropout: float = Field(ge=0, le=1)  # share of samples drawn without latent, from the branch alone
+    latent_dropout: float = Field(ge=0, le=1)  # share of steps that draw from the branch alone
     lr: float = Field(gt=0, le=1)
     kl_weight: float = Field(ge=0)
     nll_weight: float = Field(ge=0)  # of the flow's negative log-likelihood, in nats a patch: head.kind flow

@@ -68,16 +68,15 @@ class ImplicitDecoder(nn.Module):
         drawn: Tensor = self.head(features, size, region, texture=texture)  # (batch, 3, *region size)
         return drawn if base is None else drawn + base
 
-    def features(self, latent: Tensor | None, low: Tensor | None, kept: Tensor | None = None) -> Tensor:
+    def features(self, latent: Tensor | None, low: Tensor | None) -> Tensor:
         """What the head reads: features of the latent, and behind them those of the image.
 
         Args:
             latent: as in `forward`.
             low: as in `forward`.
-            kept: 1 for each sample whose latent is read, 0 for the others, shape (batch,); None = all.
 
         Returns:
-            Shape (batch, features, height, width); those of a latent that is not read are 0.
+            Shape (batch, features, height, width); those of a latent that is missing are 0.
         """
         if self.reads_picture != (low is not None):
             raise ValueError(
@@ -95,8 +94,6 @@ class ImplicitDecoder(nn.Module):
             unread = seen.new_zeros(len(seen), self.feature_decoder.out_channels, *seen.shape[2:])
             return torch.cat([unread, seen], dim=1)
         read = self.feature_decoder(latent)
-        if kept is not None:
-            read = read * kept[:, None, None, None]
         return torch.cat([read, seen.to(read)], dim=1)
 
     def learn(
@@ -106,7 +103,6 @@ class ImplicitDecoder(nn.Module):
         region: Region,
         target: Tensor,
         low: Tensor | None = None,
-        kept: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """What trainings compare: a region, drawn at temperature 0, and the target's negative log-density.
 
@@ -116,13 +112,12 @@ class ImplicitDecoder(nn.Module):
             region: as in `forward`; its sides are multiples of the head's patches.
             target: the region of the image, shape (batch, 3, *region size).
             low: as in `forward`.
-            kept: as in `features`.
 
         Returns:
             The drawing, shape (batch, 3, *region size), and each sample's mean over its patches in nats,
             shape (batch,); None where no flow draws.
         """
-        features = self.features(latent, low, kept)
+        features = self.features(latent, low)
         base = self._base(low, size, check_region(region, size))
         if not isinstance(self.head, FlowHead):
             drawn = self.head(features, size, region)

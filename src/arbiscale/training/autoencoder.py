@@ -6,13 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from arbiscale.config.autoencoder import AutoencoderSettings
-from arbiscale.imaging.coordinates import crop, random_region
-from arbiscale.imaging.draws import uniform
+from arbiscale.imaging.coordinates import Region, Size, crop, random_region
 from arbiscale.imaging.resize import resize, shrink
 from arbiscale.imaging.sheets import comparison
 from arbiscale.losses.adversarial import PatchDiscriminator, discriminator_loss, generator_loss
 from arbiscale.losses.grid import grid_loss
 from arbiscale.losses.image import ImageLoss
+from arbiscale.losses.reduction import per_sample
 from arbiscale.networks.autoencoder import Autoencoder
 from arbiscale.training.module import TrainingModule, Validation, mean_psnr
 
@@ -42,28 +42,19 @@ class AutoencoderTraining(TrainingModule):
         return self.image_loss.left_out
 
     def losses(self, images: Tensor) -> dict[str, Tensor]:
-        """All terms; the target is antialiased, and only a region of it is decoded and compared."""
+        """All terms of a reconstruction, or, in a share of the steps, of a drawing without latents."""
         least, most = self.settings.target_px
         side = int(torch.randint(least, most + 1, ()))
-        patch_px = self.autoencoder.decoder.head.patch_px
-        region = random_region((side, side), self.settings.decode_px, multiple=patch_px)
-        target = crop(resize(images, (side, side)), region)
-        size, decoder, low = (side, side), self.autoencoder.decoder, self._low(images)
-        posterior = None if self.settings.latent_dropout == 1 else self.autoencoder.encode(images)
-        latent = None if posterior is None else posterior.sample()
-        kept = self._kept(len(images), images.device)
-        drawn, nll = decoder.learn(latent, size, region, target, low, kept)
-        losses = {"image": self.image_loss(drawn, target).mean()}
-        loss = losses["image"]
-        if nll is not None:
-            losses["nll"] = nll.mean()
-            loss = loss + self.settings.nll_weight * losses["nll"]
-        if self.settings.grid_weight:
-            downsampling = self.autoencoder.downsampling
-            latent_size = (images.shape[-2] // downsampling, images.shape[-1] // downsampling)
-            losses["grid"] = grid_loss(drawn, latent_size, size, region).mean()
-            loss = loss + self.settings.grid_weight * losses["grid"]
-        if self.settings.kl_weight and posterior is not None:
+        share = self.settings.latent_dropout
+        if share and float(torch.rand(())) < share:
+            return self._known(images, side)
+        fine = resize(images, (side, side))  # antialiased
+        region = self._region(fine)
+        target, posterior = crop(fine, region), self.autoencoder.encode(images)
+        drawn, losses = self._drawn((side, side), region, target, posterior.sample(), self._low(images))
+        losses["image"] = self.image_loss(drawn, target).mean()
+        loss = losses.pop("loss") + losses["image"]
+        if self.settings.kl_weight:
             losses["kl"] = posterior.kl().mean()
             loss = loss + self.settings.kl_weight * losses["kl"]
         if self.discriminator is not None and self.global_step >= self.settings.discriminator.start_step:
@@ -71,6 +62,41 @@ class AutoencoderTraining(TrainingModule):
             losses["discriminator"] = discriminator_loss(self.discriminator, target, drawn)
             loss = loss + self.settings.adversarial_weight * losses["generator"] + losses["discriminator"]
         return {"loss": loss, **losses}
+
+    def _known(self, images: Tensor, side: int) -> dict[str, Tensor]:
+        """Terms of drawings from the branch alone, learned as LIIF is (arXiv 2012.09161, section 4).
+
+        The low-resolution images are made from the target, as a photograph is from what its enlargement
+        should be. Shrinking both from one crop would blur the target as well.
+        """
+        height, width = images.shape[-2:]
+        fine = crop(images, random_region((height, width), side))
+        low = resize(fine, (height // self.factor, width // self.factor)).clamp(-1, 1)
+        region = self._region(fine)
+        target = crop(fine, region)
+        drawn, losses = self._drawn((fine.shape[-2], fine.shape[-1]), region, target, None, low)
+        losses["known"] = per_sample(drawn - target, "l1").mean()
+        return {"loss": losses.pop("loss") + losses["known"], **losses}
+
+    def _region(self, fine: Tensor) -> Region:
+        """What is decoded and compared."""
+        size, patch_px = (fine.shape[-2], fine.shape[-1]), self.autoencoder.decoder.head.patch_px
+        return random_region(size, self.settings.decode_px, multiple=patch_px)
+
+    def _drawn(
+        self, size: Size, region: Region, target: Tensor, latent: Tensor | None, low: Tensor | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """A region drawn, and the terms that every drawing has; `loss` is their weighted sum."""
+        drawn, nll = self.autoencoder.decoder.learn(latent, size, region, target, low)
+        losses = {"loss": drawn.new_zeros(())}
+        if nll is not None:
+            losses["nll"] = nll.mean()
+            losses["loss"] = losses["loss"] + self.settings.nll_weight * losses["nll"]
+        read = low if latent is None else latent
+        if self.settings.grid_weight and read is not None:
+            losses["grid"] = grid_loss(drawn, (read.shape[-2], read.shape[-1]), size, region).mean()
+            losses["loss"] = losses["loss"] + self.settings.grid_weight * losses["grid"]
+        return drawn, losses
 
     def validate(self, images: Tensor) -> Validation:
         """Reconstruction at the images' own size."""
@@ -87,8 +113,3 @@ class AutoencoderTraining(TrainingModule):
     def _low(self, images: Tensor) -> Tensor | None:
         """The low-resolution images, where the decoder reads them."""
         return shrink(images, self.factor) if self.settings.network.reads_picture else None
-
-    def _kept(self, count: int, device: torch.device) -> Tensor | None:
-        """1 for samples whose latent is read, 0 for the others, shape (count,); None = all are."""
-        share = self.settings.latent_dropout
-        return (uniform(count, device) >= share).float() if share else None
