@@ -15,6 +15,7 @@ from arbiscale.config.data import AugmentationSettings
 from arbiscale.data.augmentation import Augmentation
 from arbiscale.data.manifest import read_manifest
 from arbiscale.data.shards import StoredCrops
+from arbiscale.data.workers import worker_context
 from arbiscale.errors import UserError
 from arbiscale.imaging.draws import Share
 from arbiscale.imaging.pixels import to_tensor
@@ -120,6 +121,6 @@ def training_batches(
         batch_sampler=(list(range(start, start + count)) for start, count in starts),
         num_workers=workers,
         persistent_workers=workers > 0,
-        multiprocessing_context="forkserver" if workers else None,  # a fork would copy threads' locks
+        multiprocessing_context=worker_context(workers),
         pin_memory=pinned,
     )

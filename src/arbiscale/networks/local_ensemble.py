@@ -19,6 +19,7 @@ from arbiscale.networks.texture import Texture
 _CHUNK_BYTES = 1 << 20  # activations of one layer for each thread of a CPU: they stay in its caches
 _CHUNK_QUERIES = 1 << 16  # on an accelerator
 _BAND_QUERIES = 1 << 16  # per pass without gradients: bounds memory
+_ACCELERATOR_TIMES = 16  # more queries learn at once there: each pass costs launches, and memory is larger
 _TABLE_ROWS = 64  # products of a few rows take other kernels, with other last bits
 _DISTANCE_FLOOR = 1e-9  # equal weights for two neighbours that are the same pixel
 
@@ -111,6 +112,8 @@ class LocalEnsembleHead(nn.Module, ABC):
             tensor.requires_grad for tensor in (features, *self.parameters())
         )
         queries = self.learning_queries if learning else _BAND_QUERIES
+        if queries and learning and features.device.type != "cpu":
+            queries *= _ACCELERATOR_TIMES
         count = height if queries is None else max(1, queries // width)
         for start in range(0, height, count):
             at = slice(start, min(start + count, height))
