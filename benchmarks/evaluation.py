@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cProfile
 import pstats
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -13,15 +14,18 @@ from arbiscale.config.sampling import SamplingSettings
 from arbiscale.evaluation.held_out import cut_random_crops
 from arbiscale.evaluation.networks import load_metric_networks
 from arbiscale.evaluation.protocols import CROPS
-from arbiscale.evaluation.super_resolution import evaluate_super_resolution
+from arbiscale.evaluation.rows import Upscalers
+from arbiscale.evaluation.store import Scratch, measure
+from arbiscale.evaluation.super_resolution import SuperResolution
 from arbiscale.inference.latent_model import LatentModel
 from arbiscale.inference.loading import load_model
 from arbiscale.metrics.quality import psnr, ssim
 from arbiscale.metrics.spectrum import grid_energy
 from arbiscale.pretrained.lpips import LPIPS
 from benchmarks.figures import Figure
+from benchmarks.photographs import bundled_photographs
 
-SIDE_PX = 192
+SIDE_PX, SCENES = 192, ("astronaut", "coffee")
 SCALES = (2, 2.7, 4, 6, 8, 12)
 LEAST_SHARE = 50.0  # percent of the time in the model: the bar
 PARTS: dict[str, Sequence[Callable[..., object]]] = {  # none of them calls another
@@ -44,15 +48,15 @@ def evaluation(
         images: crops, an even number.
         device: where they run.
     """
-    from skimage.data import astronaut, coffee
-
     loaded = {path.name: load_model(path, str(device), sampling=sampling) for path in models}
-    crops = cut_random_crops({"astronaut": astronaut(), "coffee": coffee()}, SIDE_PX, images // 2, seed=0)
     networks = load_metric_networks(["lpips"], "", device)
     profile = cProfile.Profile()
-    profile.runcall(
-        evaluate_super_resolution, loaded, crops, SCALES, seed=0, networks=networks, protocol=CROPS
-    )
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        crops = cut_random_crops(bundled_photographs(SCENES, folder / "photographs"), SIDE_PX, images // 2, 0)
+        scratch, upscalers = Scratch(folder / "scratch"), Upscalers(loaded, {}, 0, 1)
+        work = SuperResolution(CROPS, "", crops, SCALES, upscalers, networks, scratch.album)
+        profile.runcall(measure, [work], scratch)
     found = pstats.Stats(profile)
     whole: float = found.total_tt  # type: ignore[attr-defined]
     title = f"evaluation of {images} crops of {SIDE_PX} px at {len(SCALES)} scales"

@@ -13,19 +13,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from arbiscale.config.sampling import Sampler, SamplingSettings
-from arbiscale.data.sources import bundled
 from arbiscale.evaluation.held_out import cut_held_out_crops
 from arbiscale.evaluation.intervals import bootstrap_interval
-from arbiscale.evaluation.pairs import Pairs, make_pairs
+from arbiscale.evaluation.pairs import Pairs, Preparation
 from arbiscale.evaluation.pictures import as_shown
 from arbiscale.evaluation.protocols import SAMPLE
-from arbiscale.imaging.reading import read_image
 from arbiscale.inference.loading import load_model
 from arbiscale.inference.model import Model
 from arbiscale.metrics.cost import now_seconds
 from arbiscale.metrics.quality import psnr
 from arbiscale.pretrained.lpips import LPIPS
 from benchmarks.figures import Figure
+from benchmarks.photographs import bundled_photographs
 
 SCENES = ("astronaut", "coffee", "china")  # of the bundled source; presets hold them out
 CROP_PX, CROPS_PER_PHOTOGRAPH, SCALE = 256, 2, 4
@@ -89,7 +88,7 @@ def few_steps(
     pairs = held_out_pairs(device)
     _score(model, pairs, "ddim", 1, 1, perceptual)  # loads what is loaded once
     reference = _score(model, pairs, "ddim", max(counts), seeds, perceptual)
-    photographs = pairs.photographs * seeds
+    photographs = [picture.photograph for picture in pairs.pictures] * seeds
     for sampler, steps in _ways(counts):
         is_reference = (sampler, steps) == ("ddim", max(counts))
         scores = reference if is_reference else _score(model, pairs, sampler, steps, seeds, perceptual)
@@ -127,11 +126,10 @@ def fewest(outcomes: Sequence[Outcome], name: str) -> Iterator[Figure]:
 def held_out_pairs(device: torch.device) -> Pairs:
     """Crops of the bundled photographs that no preset trains on, shrunk as the protocol `sample` does."""
     with tempfile.TemporaryDirectory() as folder:
-        fetched = [each for each in bundled.fetch(Path(folder)) if each.scene in SCENES]
-        photographs = {str(each.scene): read_image(Path(folder, each.name)) for each in fetched}
-    crops = cut_held_out_crops(photographs, CROP_PX, CROPS_PER_PHOTOGRAPH)
-    (pairs,) = make_pairs(SAMPLE, crops, SCALE, left_out=[])
-    return pairs.to(device)
+        photographs = bundled_photographs(SCENES, Path(folder))
+        crops = cut_held_out_crops(photographs, CROP_PX, CROPS_PER_PHOTOGRAPH)
+        preparation = Preparation(SAMPLE, crops, [SCALE])
+        return preparation.together([*preparation.load(range(len(crops)), 0)], SCALE, device)
 
 
 def _ways(counts: Sequence[int]) -> Iterator[tuple[Sampler, int]]:

@@ -8,6 +8,8 @@ from arbiscale.config.baselines import BaselineName, BaselinesSettings
 from arbiscale.config.evaluate import EvaluateSettings, by_name
 from arbiscale.evaluation.held_out import read_held_out_data
 from arbiscale.evaluation.networks import load_metric_networks
+from arbiscale.evaluation.plan import Subject
+from arbiscale.evaluation.store import Scratch
 from arbiscale.evaluation.suite import evaluate_models
 from arbiscale.evaluation.summary import summary
 from arbiscale.files import write_json
@@ -45,9 +47,8 @@ def main(stage: Stage) -> None:
     print_warnings(networks.unavailable)
     run.set_tags(dict.fromkeys(networks.left_out, "missing"))
 
-    evaluation = evaluate_models(
-        models, data, settings, seed=stage.seed, networks=networks, extra=extra, workers=workers
-    )
+    subject = Subject(models, data, settings, stage.seed, networks, extra, workers)
+    evaluation = evaluate_models(subject, Scratch(stage.scratch / stage.inputs.code[:12]))
     means, memory, last = evaluation.means(), {"peak_memory_mib": peak_memory_mib(device)}, NAMES[-1]
     trainings = (*NAMES, *baselines)
     print(as_text(means))

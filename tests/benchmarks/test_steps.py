@@ -16,6 +16,7 @@ from arbiscale.models.latent_diffusion import LatentDiffusion
 from benchmarks import steps
 from benchmarks.steps import Compared, Outcome, as_figures, few_steps, fewest
 from benchmarks.steps_plot import write_curve
+from tests.stand_ins import still, texture
 
 CPU = torch.device("cpu")
 
@@ -68,7 +69,7 @@ def test_the_curve_is_drawn(tmp_path: Path, suffix: str) -> None:
 
 def test_the_crops_are_those_of_held_out_photographs() -> None:
     pairs = steps.held_out_pairs(CPU)
-    assert pairs.photographs == [scene for scene in steps.SCENES for _ in range(2)]
+    assert sorted(picture.photograph for picture in pairs.pictures) == sorted(2 * steps.SCENES)
     assert (pairs.truth.shape, pairs.low.shape) == ((6, 3, 256, 256), (6, 3, 64, 64))
 
 
@@ -91,7 +92,8 @@ def measured(
     save_latent_diffusion(tmp_path / "model", config, make_model(config))
     generator = torch.Generator().manual_seed(0)
     truth = torch.rand((2, 3, 48, 48), generator=generator) * 2 - 1
-    pairs = Pairs(["a", "b"], ["a", "b"], truth, torch.nn.functional.avg_pool2d(truth, 4))
+    pictures = [still(name, texture(1, 0)) for name in "ab"]
+    pairs = Pairs(pictures, truth, torch.nn.functional.avg_pool2d(truth, 4))
     monkeypatch.setattr(steps, "held_out_pairs", lambda device: pairs)
     outcomes = few_steps(tmp_path / "model", [5, 1, 2], 2, Distance(), CPU)
     return tmp_path / "model", pairs, list(outcomes)

@@ -4,53 +4,46 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from arbiscale.evaluation.comparisons import (
-    BEST,
-    BEST_PX,
+    EXTREME_PX,
+    EXTREMES,
     KEPT_PX,
-    BestAndWorst,
-    Comparison,
+    Album,
     ComparisonBuilder,
+    extremes,
     kept_part,
 )
-from arbiscale.evaluation.held_out import HeldOutCrop
 from arbiscale.evaluation.pairs import Pairs
-from arbiscale.evaluation.super_resolution import evaluate_super_resolution
 from arbiscale.imaging.detail import busiest_square
 from arbiscale.imaging.pixels import to_array, to_tensor
 from arbiscale.imaging.resize import resize
-from tests.stand_ins import NO_NETWORKS, texture
+from tests.stand_ins import Still, still, texture, upscaled
 
 Make = Callable[..., Any]
 
 
-def offered(gains_db: Iterable[float]) -> tuple[BestAndWorst, list[int]]:
-    """The extremes of pictures with these gains, and the numbers of those that were made."""
-    extremes, made = BestAndWorst("diffusion", over="bicubic"), []
-
-    def make(number: int) -> Comparison:
-        made.append(number)
-        return Comparison(str(number), {}, {})
-
-    for number, gain_db in enumerate(gains_db):
-        extremes.offer(gain_db, lambda number=number: make(number))
-    return extremes, made
+def extremes_of(gains_db: Iterable[float]) -> tuple[list[str], list[str]]:
+    """The extremes of pictures with these gains over bicubic."""
+    gains = [*gains_db]
+    names = [str(number) for number in range(len(gains))]
+    rows = {"bicubic": [20.0] * len(gains), "diffusion": [20 + gain for gain in gains]}
+    lines = [pd.DataFrame({"row": row, "picture": names, "psnr": psnr}) for row, psnr in rows.items()]
+    return extremes(pd.concat(lines), "diffusion", "bicubic")
 
 
 def test_extremes_are_those_of_sorting_everything() -> None:
     gains = np.random.default_rng(0).normal(size=200)
-    extremes, made = offered(gains)
-    order = np.argsort(gains)
-    assert [each.number for each in extremes.worst()] == order[:BEST].tolist()
-    assert [each.number for each in extremes.best()] == order[::-1][:BEST].tolist()
-    assert [each.gain_db for each in extremes.best()] == sorted(gains)[::-1][:BEST]
-    assert len(made) < 50, "few pictures are made"
+    best, worst = extremes_of(gains)
+    order = [str(number) for number in np.argsort(gains)]
+    assert (best, worst) == (order[::-1][:EXTREMES], order[:EXTREMES])
 
 
 @pytest.mark.parametrize(
@@ -61,21 +54,18 @@ def test_extremes_are_those_of_sorting_everything() -> None:
         ([1.0, 2.0], ["1"], ["0"]),
         ([1.0, 3.0, 2.0], ["1", "2"], ["0"]),
         ([math.nan, 1.0, math.nan], ["1"], []),
-        ([1.0, 1.0, 1.0, 1.0], ["1"], ["0"]),  # the first are held
     ],
 )
 def test_no_picture_is_best_and_worst(gains: list[float], best: list[str], worst: list[str]) -> None:
-    extremes, _ = offered(gains)
-    assert [each.comparison.title for each in extremes.best()] == best
-    assert [each.comparison.title for each in extremes.worst()] == worst
+    assert extremes_of(gains) == (best, worst)
 
 
 def test_small_pictures_are_kept_whole_and_of_large_ones_the_busiest_part() -> None:
-    assert kept_part(np.zeros((100, BEST_PX, 3), np.uint8)) == (0, 0, BEST_PX, 100)
+    assert kept_part(np.zeros((100, EXTREME_PX, 3), np.uint8)) == (0, 0, EXTREME_PX, 100)
     large = np.zeros((500, 1000, 3), np.uint8)
     large[100:400, 600:900] = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
     left, top, right, bottom = kept_part(large)
-    assert (right - left, bottom - top) == (BEST_PX, BEST_PX)
+    assert (right - left, bottom - top) == (EXTREME_PX, EXTREME_PX)
     assert left <= 600
     assert right >= 900
     assert top <= 100
@@ -87,39 +77,42 @@ def test_the_busiest_square_may_be_the_whole() -> None:
     assert busiest_square(pixels, 9) == (0, 0, 9, 9)
 
 
-def test_an_evaluation_keeps_the_last_models_extremes(stand_in: Make, crops: list[HeldOutCrop]) -> None:
+def test_an_evaluation_shows_the_last_models_extremes(stand_in: Make, crops: list[Still]) -> None:
     models = {"autoencoder": stand_in("reconstruction"), "diffusion": stand_in("super_resolution", 0.1)}
-    evaluation = evaluate_super_resolution(models, crops, [4], seed=0, networks=NO_NETWORKS)
-    extremes = evaluation.best_and_worst["x4"]
-    psnr = {
-        row: [score.metrics["psnr"] for score in evaluation.scores if score.row == row]
-        for row in ("bicubic", "diffusion")
-    }
-    gains = np.subtract(psnr["diffusion"], psnr["bicubic"])
-    (first, *_), order = extremes.best(), np.argsort(gains)
-    assert [each.number for each in (*extremes.best(), *extremes.worst()[::-1])] == order[::-1].tolist()
-    assert first.gain_db == pytest.approx(gains.max())
-    assert list(first.comparison.pictures) == ["bicubic", "diffusion", "ground truth"]
-    assert np.array_equal(first.comparison.pictures["ground truth"], crops[first.number].pixels)
-    assert first.comparison.metrics["diffusion"]["psnr"] == psnr["diffusion"][first.number]
+    evaluation = upscaled(models, crops, [4])
+    psnr = evaluation.scores.pivot(index="picture", columns="row", values="psnr")
+    gains = (psnr.diffusion - psnr.bicubic).sort_values()
+    shown = [*evaluation.best["x4"], *evaluation.worst["x4"][::-1]]
+    found = [each.metrics["diffusion"]["psnr"] - each.metrics["bicubic"]["psnr"] for each in shown]
+    assert found == pytest.approx(gains[::-1].tolist())
+    assert list(shown[0].pictures) == ["bicubic", "diffusion", "ground truth"]
+    truth = next(crop.pixels for crop in crops if crop.name == gains.index[-1])
+    assert np.array_equal(shown[0].pictures["ground truth"], truth)
 
 
-def test_pictures_of_nothing_but_nan_are_no_extremes(stand_in: Make, crops: list[HeldOutCrop]) -> None:
+def test_pictures_of_nothing_but_nan_are_no_extremes(stand_in: Make, crops: list[Still]) -> None:
     models = {"autoencoder": stand_in("reconstruction"), "diffusion": stand_in("super_resolution", torch.nan)}
-    evaluation = evaluate_super_resolution(models, crops, [4], seed=0, networks=NO_NETWORKS)
-    extremes = evaluation.best_and_worst["x4"]
-    assert (extremes.best(), extremes.worst()) == ([], [])
+    evaluation = upscaled(models, crops, [4])
+    assert (evaluation.best, evaluation.worst) == ({"x4": []}, {"x4": []})
 
 
 def compared(side_px: int) -> tuple[torch.Tensor, dict[str, np.ndarray]]:
     """A truth of this side, and what is kept of it and of its negative, the only row."""
     truth = to_tensor(texture(side_px, 0))
-    pairs = Pairs(["p"], ["p"], truth, resize(truth, (side_px // 4, side_px // 4)))
+    pairs = Pairs([still("p", texture(1, 0))], truth, resize(truth, (side_px // 4, side_px // 4)))
     builder = ComparisonBuilder(pairs, 0)
-    builder.add("negative", -truth, {"psnr": [12.0]})
-    comparison = builder.finish()
-    assert comparison.metrics == {"negative": {"psnr": 12.0}}
-    return truth, comparison.pictures
+    builder.add("negative", -truth)
+    return truth, builder.finish()
+
+
+def test_kept_pictures_are_found_as_they_were(tmp_path: Path) -> None:
+    _, pictures = compared(64)
+    album = Album(tmp_path)
+    album.keep("benchmark/set5/x4", "more/b", pictures)
+    found = album.find("benchmark/set5/x4", "more/b")
+    assert [*found] == [*pictures]
+    assert all(np.array_equal(found[row], pictures[row]) for row in pictures)
+    assert album.find("x4", "more/b") == {}
 
 
 def test_small_pictures_of_a_batch_are_kept_whole() -> None:

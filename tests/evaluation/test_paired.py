@@ -1,3 +1,4 @@
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -6,19 +7,20 @@ import pytest
 
 from arbiscale.evaluation.paired import paired, protocol_of, read_scores
 
-CSV = """group,row,photograph,psnr,lpips
-x2,bicubic,a,30,0.3
-x2,bicubic,a,31,
-x2,model,a,32,0.2
-x2,model,a,30,0.1
-x4,model,b,20,0.4
+CSV = """group,row,photograph,picture,psnr,lpips
+x2,bicubic,a,a-0,30,0.3
+x2,bicubic,a,a-1,31,
+x2,model,a,a-0,32,0.2
+x2,model,a,a-1,30,0.1
+x4,model,b,b-0,20,0.4
+,,c,c-0,,
 """
 
 
 @pytest.fixture
 def scores(tmp_path: Path) -> pd.DataFrame:
-    path = tmp_path / "scores.csv"
-    path.write_text(CSV)
+    path = tmp_path / "scores.parquet"
+    pd.read_csv(StringIO(CSV)).to_parquet(path)
     return read_scores(path)
 
 

@@ -11,34 +11,41 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from arbiscale.evaluation import pictures
-from arbiscale.evaluation.held_out import HeldOutCrop
+from arbiscale.evaluation import pairs
 from arbiscale.evaluation.networks import MetricNetworks
-from arbiscale.evaluation.rows import shift_to_others
+from arbiscale.evaluation.rows import of_other_scenes
 from arbiscale.evaluation.scores import Evaluation
-from arbiscale.evaluation.super_resolution import evaluate_super_resolution
 from arbiscale.metrics.structure_texture import DISTS
-from tests.stand_ins import NO_NETWORKS, MeanDifference, StandIn, noise_of, texture
+from tests.stand_ins import (
+    NO_NETWORKS,
+    MeanDifference,
+    StandIn,
+    Still,
+    noise_of,
+    still,
+    texture,
+    upscaled,
+)
 
 Make = Callable[..., Any]
 
 
-def evaluate(make: Make, crops: list[HeldOutCrop], scales: list[float], error: float = 0.0) -> Evaluation:
+def evaluate(make: Make, crops: list[Still], scales: list[float], error: float = 0.0) -> Evaluation:
     models = {"autoencoder": make("reconstruction"), "diffusion": make("super_resolution", error)}
-    return evaluate_super_resolution(models, crops, scales, seed=0, networks=NO_NETWORKS)
+    return upscaled(models, crops, scales, seed=0, networks=NO_NETWORKS)
 
 
-def test_what_a_branch_draws_alone_has_a_row(stand_in: Make, crops: list[HeldOutCrop]) -> None:
+def test_what_a_branch_draws_alone_has_a_row(stand_in: Make, crops: list[Still]) -> None:
     model = stand_in("super_resolution", 0.1)
     model.has_branch = True
     models = {"autoencoder": stand_in("reconstruction"), "diffusion": model}
-    evaluation = evaluate_super_resolution(models, crops, [4], seed=0, networks=NO_NETWORKS)
+    evaluation = upscaled(models, crops, [4], seed=0, networks=NO_NETWORKS)
     rows = evaluation.means()["x4"]
     assert list(rows) == ["bicubic", "autoencoder", "diffusion", "without_latent", "other_latent"]
     assert "fps" not in rows["without_latent"]
 
 
-def test_known_pictures_have_known_scores(stand_in: Make, crops: list[HeldOutCrop]) -> None:
+def test_known_pictures_have_known_scores(stand_in: Make, crops: list[Still]) -> None:
     evaluation = evaluate(stand_in, crops, [4])
     rows = evaluation.means()["x4"]
     assert list(rows) == ["bicubic", "autoencoder", "diffusion", "other_latent"]
@@ -48,47 +55,37 @@ def test_known_pictures_have_known_scores(stand_in: Make, crops: list[HeldOutCro
     assert rows["other_latent"]["psnr"] < rows["diffusion"]["psnr"] - 10
     assert rows["other_latent"]["consistency"] < rows["diffusion"]["consistency"] - 5
     assert rows["bicubic"]["self_ssim"] == pytest.approx(1, abs=0.01)
-    assert rows["bicubic"]["lpips"] is None
+    assert "lpips" not in rows["bicubic"]
     assert "fps" in rows["diffusion"]
     assert "fps" not in rows["other_latent"]
-    assert [score.photograph for score in evaluation.scores if score.row == "bicubic"] == list("aabb")
+    scores = evaluation.scores
+    assert scores[scores.row == "bicubic"].picture.tolist() == ["a-0", "b-0", "a-1", "b-1"]
+    assert scores[scores.row == "bicubic"].scene.tolist() == list("abab")
 
 
-def test_the_bicubic_row_is_pils(stand_in: Make, crops: list[HeldOutCrop]) -> None:
-    evaluation = evaluate(stand_in, crops, [4])
-    for crop, score in zip(crops, evaluation.scores[:4], strict=True):
+def test_the_bicubic_row_is_pils(stand_in: Make, crops: list[Still]) -> None:
+    scores = evaluate(stand_in, crops, [4]).scores
+    for crop, found in zip(crops, scores[scores.row == "bicubic"].psnr, strict=True):
         small = Image.fromarray(crop.pixels).resize((16, 16), Image.Resampling.BICUBIC)
         large = np.asarray(small.resize((64, 64), Image.Resampling.BICUBIC), dtype=float)
         expected = 10 * np.log10(255**2 / np.square(large - crop.pixels).mean())
-        assert score.metrics["psnr"] == pytest.approx(expected, abs=0.1)
+        assert found == pytest.approx(expected, abs=0.1)
 
 
-def test_scales_need_not_be_whole_nor_divide_the_crop(stand_in: Make, crops: list[HeldOutCrop]) -> None:
+def test_scales_need_not_be_whole_nor_divide_the_crop(stand_in: Make, crops: list[Still]) -> None:
     means = evaluate(stand_in, crops, [2.7, 1, 6.4]).means()
     assert list(means) == ["x2.7", "x1", "x6.4"]
     assert means["x1"]["bicubic"]["psnr"] == 100
     bicubic = [means[group]["bicubic"]["psnr"] for group in ("x1", "x2.7", "x6.4")]
     assert bicubic == sorted(bicubic, reverse=True)
-    assert means["x6.4"]["bicubic"]["grid_energy"] is not None
-    assert means["x1"]["bicubic"]["grid_energy"] is None
+    assert "grid_energy" in means["x6.4"]["bicubic"]
+    assert "grid_energy" not in means["x1"]["bicubic"]
 
 
-def test_batches_change_nothing(
-    stand_in: Make, crops: list[HeldOutCrop], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    at_once = evaluate(stand_in, crops, [4])
-    monkeypatch.setattr(pictures, "BATCH_PIXELS", 1)
-    one_by_one = evaluate(stand_in, crops, [4])
-    for first, second in zip(at_once.scores, one_by_one.scores, strict=True):
-        assert first.metrics == pytest.approx(second.metrics, rel=1e-4, nan_ok=True)
-
-
-def test_pictures_with_nan_leave_the_rest_of_the_table_intact(
-    stand_in: Make, crops: list[HeldOutCrop]
-) -> None:
+def test_pictures_with_nan_leave_the_rest_of_the_table_intact(stand_in: Make, crops: list[Still]) -> None:
     evaluation = evaluate(stand_in, crops, [4], error=torch.nan)
     means = evaluation.means()["x4"]
-    assert means["diffusion"]["psnr"] is None
+    assert "psnr" not in means["diffusion"]
     assert means["autoencoder"]["psnr"] == 100
     assert evaluation.problems() == [
         "x4/diffusion: 4 of 4 pictures hold NaN or infinity",
@@ -96,13 +93,13 @@ def test_pictures_with_nan_leave_the_rest_of_the_table_intact(
     ]
 
 
-def test_a_constant_output_is_measured_like_any_other(stand_in: Make, crops: list[HeldOutCrop]) -> None:
+def test_a_constant_output_is_measured_like_any_other(stand_in: Make, crops: list[Still]) -> None:
     evaluation = evaluate(stand_in, crops, [4], error=-10.0)  # black
     black = evaluation.means()["x4"]["diffusion"]
     expected = [10 * np.log10(255**2 / np.square(crop.pixels.astype(float)).mean()) for crop in crops]
     assert black["psnr"] == pytest.approx(np.mean(expected), abs=1e-3)
     assert black["self_ssim"] == pytest.approx(1)
-    assert [name for name, value in black.items() if value is None] == ["lpips"]
+    assert "lpips" not in black
     assert evaluation.problems() == []
 
 
@@ -110,51 +107,47 @@ def test_pictures_too_small_for_a_metric_are_said_and_the_rest_stands(
     stand_in: Make, vgg16: dict[str, Tensor]
 ) -> None:
     models = {"autoencoder": stand_in("reconstruction"), "diffusion": stand_in("super_resolution")}
-    small = [HeldOutCrop("small", np.zeros((12, 12, 3), np.uint8))]
+    small = [still("small", np.zeros((12, 12, 3), np.uint8))]
     networks = MetricNetworks({"dists": DISTS(vgg16)})
-    evaluation = evaluate_super_resolution(models, small, [2], seed=0, networks=networks)
+    evaluation = upscaled(models, small, [2], seed=0, networks=networks)
     means = evaluation.means()["x2"]["bicubic"]
-    assert (means["dists"], means["ssim"]) == (None, pytest.approx(1))
+    assert ("dists" in means, means["ssim"]) == (False, pytest.approx(1))
     assert "x2/bicubic: 1 of 1 pictures are too small for dists (16 px)" in evaluation.problems()
 
 
 def test_comparisons_hold_one_crop_a_photograph_from_input_to_truth(
-    stand_in: Make, crops: list[HeldOutCrop]
+    stand_in: Make, crops: list[Still]
 ) -> None:
     comparisons = evaluate(stand_in, crops, [4]).comparisons["x4"]
     assert [comparison.title for comparison in comparisons] == ["a", "b"]
     assert list(comparisons[1].pictures) == [
         "low resolution", "bicubic", "autoencoder", "diffusion", "other_latent", "ground truth",
     ]  # fmt: skip
-    assert np.array_equal(comparisons[1].pictures["ground truth"], crops[2].pixels)
-    assert np.array_equal(comparisons[1].pictures["autoencoder"], crops[2].pixels)
+    assert np.array_equal(comparisons[1].pictures["ground truth"], crops[1].pixels)
+    assert np.array_equal(comparisons[1].pictures["autoencoder"], crops[1].pixels)
     low = comparisons[0].pictures["low resolution"]
     assert np.array_equal(low, low[::4, ::4].repeat(4, 0).repeat(4, 1))
     assert comparisons[0].metrics["autoencoder"]["psnr"] == 100
 
 
 @pytest.mark.parametrize(
-    ("photographs", "shift"),
-    [("aabb", 2), ("abc", 1), ("aaabbb", 3), ("aa", 0), ("a", 0)],
+    ("scenes", "others"),
+    [
+        ("abab", [3, 0, 1, 2]),
+        ("aabb", [3, 3, 1, 1]),
+        ("abbb", [3, 0, 0, 0]),
+        ("abc", [2, 0, 1]),
+        ("aa", [None, None]),
+        ("a", [None]),
+    ],
 )
-def test_the_control_takes_the_latent_of_another_photograph(photographs: str, shift: int) -> None:
-    assert shift_to_others(photographs) == shift
-    shifted = torch.arange(len(photographs)).roll(shift)
-    if shift:
-        assert all(photographs[other] != own for other, own in zip(shifted, photographs, strict=True))
+def test_the_control_takes_the_latent_of_another_scene(scenes: str, others: list[int | None]) -> None:
+    pictures = [still(str(number), texture(1, 0), scene) for number, scene in enumerate(scenes)]
+    assert of_other_scenes(pictures) == others
 
 
-@pytest.mark.parametrize(("photographs", "shift"), [("aaab", 1), ("abbbb", 1), ("aaaabbc", 3)])
-def test_of_mostly_one_photograph_all_others_take_another(photographs: str, shift: int) -> None:
-    assert shift_to_others(photographs) == shift
-    shifted = torch.arange(len(photographs)).roll(shift)
-    same = [own for other, own in zip(shifted, photographs, strict=True) if photographs[other] == own]
-    assert len({*same}) == 1
-    assert len(same) == 2 * photographs.count(same[0]) - len(photographs)
-
-
-def test_without_another_photograph_there_is_no_control(stand_in: Make, crops: list[HeldOutCrop]) -> None:
-    assert "other_latent" not in evaluate(stand_in, crops[:2], [4]).means()["x4"]
+def test_without_another_photograph_there_is_no_control(stand_in: Make, crops: list[Still]) -> None:
+    assert "other_latent" not in evaluate(stand_in, crops[::2], [4]).means()["x4"]
 
 
 class Noisy(StandIn):
@@ -171,27 +164,25 @@ def test_equal_inputs_get_noise_of_their_own_whatever_lies_beside_them(
     monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
     """A19: every batch drew the same noise, so pictures 0, 2, 4 of batches of 2 were equal."""
-    monkeypatch.setattr(pictures, "BATCH_PIXELS", batch * 64**2)
+    monkeypatch.setattr(pairs, "BATCH_PIXELS", batch * 64**2)
     models = {"autoencoder": StandIn("reconstruction"), "diffusion": Noisy("super_resolution")}
-    alike = [HeldOutCrop("a", texture(64, 0), number) for number in range(8)]
+    alike = [still(f"a-{number}", texture(64, 0), "a") for number in range(8)]
 
-    def scores(crops: list[HeldOutCrop]) -> list[float]:
-        found = evaluate_super_resolution(models, crops, [4], seed=7, networks=NO_NETWORKS).scores
-        return [score.metrics["psnr"] for score in found if score.row == "diffusion"]
+    def scores(crops: list[Still]) -> list[float]:
+        found = upscaled(models, crops, [4], seed=7).scores
+        return found[found.row == "diffusion"].psnr.tolist()
 
     every = scores(alike)
     assert len({*every}) == len(every)
     assert scores(alike[3:5]) == pytest.approx(every[3:5], rel=1e-6)
 
 
-def test_diversity_over_seeds_is_that_of_the_noise_and_changes_nothing_else(crops: list[HeldOutCrop]) -> None:
-    models = {"autoencoder": StandIn("reconstruction"), "diffusion": Noisy("super_resolution")}
+def test_diversity_over_seeds_is_that_of_the_noise_and_changes_nothing_else(crops: list[Still]) -> None:
+    models = {"autoencoder": StandIn("reconstruction"), "diffusion": Noisy("super_resolution", timesteps=1)}
     networks = MetricNetworks({"lpips": MeanDifference()})
     plain, diverse = (
-        evaluate_super_resolution(
-            models, crops, [4], seed=7, networks=networks, diversity_seeds=seeds
-        ).means()["x4"]
-        for seeds in (0, 6)
+        upscaled(models, crops, [4], seed=7, networks=networks, samples=seeds).means()["x4"]
+        for seeds in (1, 6)
     )
     drawn = diverse["diffusion"]
     assert drawn["diversity_std"] == pytest.approx(5.1, rel=0.05)
@@ -203,9 +194,13 @@ def test_diversity_over_seeds_is_that_of_the_noise_and_changes_nothing_else(crop
         assert {name: diverse[row][name] for name in shared} == {name: plain[row][name] for name in shared}
 
 
-def test_diversity_without_its_network_keeps_the_pixels(crops: list[HeldOutCrop]) -> None:
+def test_diversity_without_its_network_keeps_the_pixels(crops: list[Still]) -> None:
+    models = {"autoencoder": StandIn("reconstruction"), "diffusion": Noisy("super_resolution", timesteps=1)}
+    rows = upscaled(models, crops, [4], seed=0, networks=NO_NETWORKS, samples=2).means()["x4"]
+    assert rows["diffusion"]["diversity_std"] > 0
+    assert "diversity_lpips" not in rows["diffusion"]
+
+
+def test_what_draws_no_noise_is_drawn_once(crops: list[Still]) -> None:
     models = {"autoencoder": StandIn("reconstruction"), "diffusion": StandIn("super_resolution")}
-    rows = evaluate_super_resolution(
-        models, crops, [4], seed=0, networks=NO_NETWORKS, diversity_seeds=2
-    ).means()["x4"]
-    assert (rows["diffusion"]["diversity_std"], rows["diffusion"]["diversity_lpips"]) == (0, None)
+    assert "diversity_std" not in upscaled(models, crops, [4], samples=2).means()["x4"]["diffusion"]

@@ -13,19 +13,17 @@ from torch import Tensor
 
 from arbiscale.config.evaluate import TradeOffSettings
 from arbiscale.config.sampling import SamplingSettings
-from arbiscale.evaluation.held_out import HeldOutCrop
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.noise import noise_seeds
 from arbiscale.evaluation.scores import Evaluation, OperatingPoint
-from arbiscale.evaluation.super_resolution import evaluate_super_resolution
-from arbiscale.evaluation.trade_off import evaluate_trade_off
+from arbiscale.evaluation.trade_off import TradeOff
 from arbiscale.imaging.coordinates import Size
 from arbiscale.inference.latent_model import LatentModel
 from arbiscale.models.folder import ModelConfig
 from arbiscale.models.latent_diffusion import LatentDiffusion
-from tests.stand_ins import NO_NETWORKS, MeanDifference, StandIn
+from tests.stand_ins import MeanDifference, StandIn, Still, evaluated, still, upscaled
 
-GREY = [HeldOutCrop(name, np.full((64, 64, 3), 100, np.uint8)) for name in "ab"]
+GREY = [still(name, np.full((64, 64, 3), 100, np.uint8)) for name in "ab"]
 LPIPS = MetricNetworks({"lpips": MeanDifference()})
 
 
@@ -53,7 +51,7 @@ class Levels(StandIn):
     def decode(
         self, latent: Tensor, size: Size, *, temperature: float | None, seed: Sequence[int], **others: Any
     ) -> Tensor:
-        assert seed == noise_seeds(0, ["a#0", "b#0"])
+        assert seed in [noise_seeds(0, [each.name]) for each in GREY]
         return super().decode(latent, size, **others) + 100 * (temperature or 0) * 2 / 255
 
 
@@ -64,8 +62,14 @@ def levels(sampler: str = "ddim", timesteps: int = 100) -> Levels:
     return Levels("super_resolution", sampling=sampling, timesteps=timesteps)
 
 
-def evaluate(models: dict[str, Any], **changes: Any) -> Evaluation:
-    return evaluate_trade_off(models, GREY, settings(**changes), seed=0, networks=LPIPS)
+def evaluate(
+    models: dict[str, Any],
+    pictures: Sequence[Still] = GREY,
+    seed: int = 0,
+    networks: MetricNetworks = LPIPS,
+    **changes: Any,
+) -> Evaluation:
+    return evaluated(lambda album: TradeOff(models, pictures, settings(**changes), seed, networks), networks)
 
 
 def test_every_number_of_steps_and_every_eta_has_its_point() -> None:
@@ -100,7 +104,7 @@ def test_a_flow_draws_one_latent_at_every_temperature() -> None:
     found = evaluate({"linf": flow}, temperatures=[0, 0.5, 0.25]).trade_off[1:]
     assert [(each.setting.temperature, off_by(each)) for each in found] == [(0, 0), (0.5, 50), (0.25, 25)]
     assert {(each.setting.varied, each.setting.steps) for each in found} == {("temperature", None)}
-    assert flow.latents == 1
+    assert flow.latents == len(GREY)
 
 
 def test_a_diffusion_model_with_a_flow_has_both() -> None:
@@ -114,7 +118,7 @@ def test_a_diffusion_model_with_a_flow_has_both() -> None:
         ("temperature", 4, 0, 0, 4),
         ("temperature", 4, 0, 0.5, 54),
     ]
-    assert flow.latents == 3
+    assert flow.latents == 3 * len(GREY)
     nothing_varies = evaluate({"both": flow}, temperatures=[], steps=[]).trade_off[1]
     assert (nothing_varies.setting.varied, off_by(nothing_varies)) == (None, 29)
 
@@ -132,16 +136,16 @@ def test_at_its_own_setting_a_model_has_the_tables_numbers(
     kind: str,
     model_config: Callable[..., ModelConfig],
     make_model: Callable[[ModelConfig], LatentDiffusion],
-    crops: list[HeldOutCrop],
+    crops: list[Still],
 ) -> None:
     config = model_config(head={"kind": kind, "width": 8, "layers": 1})
     sampling = SamplingSettings(steps=2, spacing="trailing", eta=0.0)
     model = LatentModel(config, make_model(config), torch.device("cpu"), "float32", sampling)
     model.temperature = 0.5
     models = {"autoencoder": StandIn("reconstruction"), "diffusion": model}
-    table = evaluate_super_resolution(models, crops, [2.7], seed=5, networks=LPIPS).means()["x2.7"]
-    wanted = settings(scales=[2.7], steps=[2, 500], etas=[0], temperatures=[0.5, 0])
-    curve = evaluate_trade_off({"diffusion": model}, crops, wanted, seed=5, networks=LPIPS).trade_off
+    table = upscaled(models, crops, [2.7], seed=5, networks=LPIPS).means()["x2.7"]
+    wanted = {"scales": [2.7], "steps": [2, 500], "etas": [0], "temperatures": [0.5, 0]}
+    curve = evaluate({"diffusion": model}, crops, 5, **wanted).trade_off
     own = {"steps": 2, "eta": 0} | ({"temperature": 0.5} if kind == "flow" else {})
     points = {each.setting.varied: each for each in curve if each.setting.values in ({}, own)}
     assert list(points) == ([None, "steps", "temperature"] if kind == "flow" else [None, "steps"])
@@ -158,22 +162,12 @@ def test_points_without_a_value_are_left_out_with_the_reason() -> None:
     assert [each.row for each in evaluation.trade_off] == ["bicubic", "diffusion"]
     assert evaluation.problems() == ["evaluate.trade_off: x4/broken: pictures hold NaN or infinity"]
     small = MetricNetworks({"lpips": MeanDifference(least_px=65)})
-    evaluation = evaluate_trade_off(
-        {"diffusion": levels()}, GREY, settings(steps=[1], etas=[0]), seed=0, networks=small
-    )
+    evaluation = evaluate({"diffusion": levels()}, networks=small, steps=[1], etas=[0])
     assert evaluation.trade_off == []
     assert evaluation.left_out == [
         "evaluate.trade_off: x4/bicubic: pictures are too small for lpips",
         "evaluate.trade_off: x4/diffusion steps 1, eta 0: pictures are too small for lpips",
     ]
-
-
-@pytest.mark.parametrize("networks", [NO_NETWORKS, MetricNetworks()])
-def test_without_lpips_nothing_is_drawn(networks: MetricNetworks) -> None:
-    evaluation = evaluate_trade_off({}, GREY, settings(), seed=0, networks=networks)
-    assert evaluation.trade_off == []
-    (line,) = evaluation.left_out
-    assert line == "evaluate.trade_off: left out, as it needs lpips, which is not measured"
 
 
 def test_a_model_with_a_branch_draws_one_latent_at_every_fidelity() -> None:
@@ -185,4 +179,4 @@ def test_a_model_with_a_branch_draws_one_latent_at_every_fidelity() -> None:
         ("fidelity", 0.5),
         ("fidelity", 1),
     ]
-    assert model.latents == 1
+    assert model.latents == len(GREY)

@@ -1,8 +1,10 @@
 """What a version says of itself in the registry."""
 
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from arbiscale.files import content_hash, sha256_of_json, write_json
@@ -47,7 +49,7 @@ def test_a_card_says_what_is_known(store: Store, model: Path, tmp_path: Path) ->
     manifest = {"crops": [crop, crop], "photographs": [held_out], "credits": {"a.png": "Ann (CC0-1.0)"}}
     write_json(tmp_path / "manifest.json", manifest)
     (tmp_path / "reports").mkdir()
-    (tmp_path / "reports/scores.csv").write_text(SCORES)
+    pd.read_csv(StringIO(SCORES)).to_parquet(tmp_path / "reports/scores.parquet")
     data_hash = sha256_of_json({"data/crops": content_hash(tmp_path / "manifest.json")})
     with store.run("crop", tags={}, params={}) as crops:
         crops.log_artifact(tmp_path / "manifest.json")

@@ -7,26 +7,25 @@ from typing import Any
 
 import pytest
 
-from arbiscale.evaluation.held_out import HeldOutCrop
 from arbiscale.evaluation.intervals import intervals
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.scores import Evaluation, OperatingPoint, Setting
-from arbiscale.evaluation.super_resolution import evaluate_super_resolution
 from arbiscale.report.document import render
 from arbiscale.report.facts import Facts, StageRecord, Training
+from tests.stand_ins import Still, still, upscaled
 
 HOSTILE = """</script><img src=x onerror=alert(1)> '"&{{ 7 * 7 }}"""
 
 
 @pytest.fixture
-def make_evaluation(stand_in: Callable[..., Any], crops: list[HeldOutCrop]) -> Callable[..., Evaluation]:
+def make_evaluation(stand_in: Callable[..., Any], crops: list[Still]) -> Callable[..., Evaluation]:
     """Makes evaluations of 64-px crops; `error` spoils the model, `named` renames the photographs."""
 
     def make(scales: tuple[float, ...] = (2, 4), error: float = 0.02, named: str = "") -> Evaluation:
         models = {"autoencoder": stand_in("reconstruction"), "diffusion": stand_in("super_resolution", error)}
-        shown = [HeldOutCrop(named + crop.photograph, crop.pixels) for crop in crops]
+        shown = [still(f"{named}{crop.name}", crop.pixels, named + crop.photograph) for crop in crops]
         networks = MetricNetworks({"lpips": None})
-        return evaluate_super_resolution(models, shown, scales, seed=0, networks=networks)
+        return upscaled(models, shown, scales, networks=networks)
 
     return make
 
@@ -81,6 +80,6 @@ def draw(facts: Facts) -> Callable[..., str]:
     """Renders an evaluation as a page."""
 
     def page(evaluation: Evaluation, about: Facts = facts, last: str = "diffusion") -> str:
-        return render(evaluation, [*intervals(evaluation, about.seed)], about, last)
+        return render(evaluation, [*intervals(evaluation, last, about.seed)], about, last)
 
     return page

@@ -12,15 +12,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
-from arbiscale.evaluation.generation import evaluate_generation
-from arbiscale.evaluation.held_out import HeldOutCrop
-from arbiscale.evaluation.networks import MetricNetworks
+from arbiscale.evaluation.generation import Generation
 from arbiscale.evaluation.scores import Evaluation, OperatingPoint
 from arbiscale.report.document import write_page
 from arbiscale.report.facts import Facts
+from tests.stand_ins import evaluated, scored
 
 from .conftest import HOSTILE
 
@@ -113,7 +113,7 @@ def test_the_same_evaluation_gives_the_same_page(
     make_evaluation: Callable[..., Evaluation], draw: Draw
 ) -> None:
     first, second = make_evaluation(), make_evaluation()
-    second.times = first.times
+    second.scores.seconds = first.scores.seconds
     assert draw(first) == draw(second)
 
 
@@ -143,10 +143,8 @@ def test_names_are_shown_as_they_are(
 
 def test_rows_named_by_users_are_escaped(make_evaluation: Callable[..., Evaluation], draw: Draw) -> None:
     evaluation = make_evaluation(scales=(2, 4))
-    rows = [
-        dataclasses.replace(score, row=HOSTILE) for score in evaluation.scores if score.row == "diffusion"
-    ]
-    evaluation.scores += [dataclasses.replace(row, metrics=row.metrics | {HOSTILE: 1.0}) for row in rows]
+    drawn = evaluation.scores[evaluation.scores.row == "diffusion"]
+    evaluation.scores = pd.concat([evaluation.scores, drawn.assign(row=HOSTILE, **{HOSTILE: 1.0})])
     page = Page(draw(evaluation))
     assert not [found for _, found in page.elements if "onerror" in found]
 
@@ -197,24 +195,19 @@ def test_trade_off_curves_have_their_chart(
     )  # and curves, times
 
 
-def test_generation_has_a_page(
-    stand_in: Callable[..., Any], crops: list[HeldOutCrop], draw: Draw, facts: Facts
-) -> None:
-    models = {"autoencoder": stand_in("reconstruction"), "align_samples": stand_in("generation")}
-    sizes = [(64, 64), (48, 80)]
-    networks = MetricNetworks({"lpips": None})
-    evaluation = evaluate_generation(models, crops, sizes, count=3, seed=0, networks=networks)
+def test_generation_has_a_page(stand_in: Callable[..., Any], draw: Draw, facts: Facts) -> None:
+    model, sizes = stand_in("generation"), [(64, 64), (48, 80)]
+    evaluation = evaluated(lambda album: Generation("align_samples", model, sizes, 3, 0, album))
     page = Page(draw(evaluation, facts, "align_samples"))
     assert "align samples" in page.said
     assert "SelfSSIM" in page.said
     strips = json.loads(page.embedded["content"])["strips"]
-    generated = next(strip for strip in strips if strip["group"] == "align samples")
+    generated = next(strip for strip in strips if strip["group"] == "generation/align samples")
     assert [(tile["width"], tile["height"]) for tile in generated["tiles"]] == [(64, 64), (80, 48)]
 
 
 def test_scores_without_pictures_have_a_page(draw: Draw, facts: Facts) -> None:
-    evaluation = Evaluation()
-    evaluation.add("x4", "bicubic", ["a"], torch.zeros(1, 3, 4, 4), {"psnr": [20.0]})
+    evaluation = scored({"x4": {"bicubic": {"psnr": [20.0]}}})
     bare = dataclasses.replace(facts, tags={}, upstream=[], trainings=[], credits={}, parameters={})
     page = Page(draw(evaluation, bare))
     assert page.headings() == ["table", "curves", "times", "parameters"]

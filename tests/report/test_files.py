@@ -7,8 +7,9 @@ import json
 import math
 from pathlib import Path
 
+import pandas as pd
 import pytest
-import torch
+from pandas.testing import assert_frame_equal
 
 from arbiscale.evaluation.intervals import Interval
 from arbiscale.evaluation.scores import Evaluation, OperatingPoint
@@ -22,38 +23,34 @@ from arbiscale.report.files import (
     write_intervals,
     write_plots,
     write_report,
-    write_scores,
-    write_trade_off,
 )
+from tests.stand_ins import scored
 
 
 @pytest.fixture
 def evaluation() -> Evaluation:
-    found = Evaluation()
-    whole = torch.zeros(2, 3, 4, 4)
-    broken = whole.clone()
-    broken[1, 0, 0, 0] = torch.nan
-    for group, offset in (("x2.7", 0.0), ("x4", -2.0)):
-        metrics = {"psnr": [30 + offset, 20 + offset], "lpips": [math.nan, 0.5]}
-        found.add(group, "bicubic", ["a", "b"], whole, metrics)
-    found.add("x4", "diffusion", ["a", "b"], broken, {"psnr": [25.0, math.nan], "lpips": [0.25, 0.5]})
-    found.add_time("x4", "diffusion", 2, 0.5)
-    found.add_time("x4", "diffusion", 3, 1.5)
+    bicubic = {"lpips": [math.nan, 0.5]}
+    diffusion = {"psnr": [25.0, math.nan], "lpips": [0.25, 0.5]}
+    found = scored(
+        {
+            "x2.7": {"bicubic": {"psnr": [30.0, 20.0], **bicubic}},
+            "x4": {"bicubic": {"psnr": [28.0, 18.0], **bicubic}, "diffusion": diffusion},
+        },
+        seconds=0.8,
+    )
+    found.scores.loc[found.scores.row == "bicubic", "seconds"] = math.nan
     return found
 
 
 def test_means_are_missing_where_any_picture_has_no_value(evaluation: Evaluation) -> None:
     assert evaluation.means() == {
-        "x2.7": {"bicubic": {"psnr": 25.0, "lpips": None}},
-        "x4": {
-            "bicubic": {"psnr": 23.0, "lpips": None},
-            "diffusion": {"psnr": None, "lpips": 0.375, "fps": 2.5},
-        },
+        "x2.7": {"bicubic": {"psnr": 25.0}},
+        "x4": {"bicubic": {"psnr": 23.0}, "diffusion": {"lpips": 0.375, "fps": 2.5}},
     }
     assert evaluation.problems() == ["x4/diffusion: 1 of 2 pictures hold NaN or infinity"]
 
 
-def test_flat_metrics_leave_out_what_is_missing(evaluation: Evaluation) -> None:
+def test_flat_metrics_are_all_there_are(evaluation: Evaluation) -> None:
     assert flat_metrics(evaluation.means()) == {
         "x2.7/bicubic/psnr": 25.0,
         "x4/bicubic/psnr": 23.0,
@@ -79,7 +76,7 @@ def test_generation_has_a_line_a_row(tmp_path: Path) -> None:
 
 def test_sizes_have_a_line_each_and_a_file_for_every_metric(tmp_path: Path) -> None:
     means = {
-        f"generation/{size}": {"diffusion": {"fid": fid}} for size, fid in (("64x64", 9.5), ("64x96", None))
+        f"generation/{size}": {"diffusion": found} for size, found in (("64x64", {"fid": 9.5}), ("64x96", {}))
     }
     write_plots(tmp_path, means | {"generation": {"diffusion": {"self_ssim": 0.5}}})
     assert (tmp_path / "generation/fid.csv").read_text() == "size,diffusion\n64x64,9.5\n64x96,\n"
@@ -103,8 +100,8 @@ def test_a_protocols_plots_lie_in_a_folder_of_its_own(tmp_path: Path) -> None:
     assert (tmp_path / "benchmark/set5/psnr.csv").read_text() == "scale,bicubic\n2,33.5\n"
 
 
-def test_trade_off_points_have_a_line_each(points: list[OperatingPoint], tmp_path: Path) -> None:
-    values = points_of(Evaluation(trade_off=points[:2]))
+def test_trade_off_points_have_a_line_each(points: list[OperatingPoint]) -> None:
+    values = points_of(Evaluation(pd.DataFrame(), trade_off=points[:2]))
     assert values == [
         {
             "row": "bicubic",
@@ -127,12 +124,6 @@ def test_trade_off_points_have_a_line_each(points: list[OperatingPoint], tmp_pat
             "lpips": 0.3125,
         },
     ]
-    write_trade_off(tmp_path / "trade_off.csv", values)
-    head = "row,scale,steps,eta,temperature,fidelity,psnr,lpips\n"
-    lines = "bicubic,4,,,,,23,0.5\ndiffusion,4,4,0,,,24.25,0.3125\n"
-    assert (tmp_path / "trade_off.csv").read_text() == head + lines
-    write_trade_off(tmp_path / "trade_off.csv", [])  # dvc.yaml plots it: it is always there
-    assert (tmp_path / "trade_off.csv").read_text() == head
     assert flat_trade_off(points[:2]) == {
         "trade_off/x4/bicubic/psnr": 23,
         "trade_off/x4/bicubic/lpips": 0.5,
@@ -151,25 +142,21 @@ def test_a_report_holds_the_points_where_there_are_some(
     assert written == json.loads(json.dumps(evaluation.means())) | {"memory": 1.0} | (
         {"trade_off": points_of(evaluation)} if evaluation.trade_off else {}
     )
-    lines = (tmp_path / "plots/trade_off.csv").read_text().splitlines()
-    assert len(lines) == 1 + len(evaluation.trade_off)
+    head, *lines = (tmp_path / "plots/trade_off.csv").read_text().splitlines()
+    assert head == "row,scale,steps,eta,temperature,fidelity,psnr,lpips"  # dvc.yaml plots it
+    assert lines[:2] == (["bicubic,4,,,,,23,0.5", "diffusion,4,4,0,,,24.25,0.3125"] if lines else [])
+    assert len(lines) == len(evaluation.trade_off)
+    assert_frame_equal(pd.read_parquet(tmp_path / "reports/scores.parquet"), evaluation.scores)
 
 
 def test_intervals_hold_mean_bounds_and_sample_size(tmp_path: Path) -> None:
-    found = [Interval("x4", "bicubic", "psnr", 25.0, 24.5, 25.25, 10, 5)]
+    found = [Interval("x4", "diffusion", "bicubic", "psnr", 25.0, 24.5, 25.25, 10, 5)]
     write_intervals(tmp_path / "intervals.csv", found)
     (line,) = csv.DictReader((tmp_path / "intervals.csv").open())
     assert line == {
-        "group": "x4", "row": "bicubic", "metric": "psnr",
-        "mean": "25", "low": "24.5", "high": "25.25", "pictures": "10", "photographs": "5",
+        "group": "x4", "row": "diffusion", "over": "bicubic", "metric": "psnr",
+        "mean": "25", "low": "24.5", "high": "25.25", "pictures": "10", "scenes": "5",
     }  # fmt: skip
-
-
-def test_scores_hold_every_picture(evaluation: Evaluation, tmp_path: Path) -> None:
-    write_scores(tmp_path / "scores.csv", evaluation)
-    lines = list(csv.DictReader((tmp_path / "scores.csv").open()))
-    assert len(lines) == 6
-    assert lines[5] == {"group": "x4", "row": "diffusion", "photograph": "b", "psnr": "", "lpips": "0.5"}
 
 
 def test_the_table_shows_missing_values_as_dashes(evaluation: Evaluation) -> None:

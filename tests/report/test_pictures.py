@@ -7,10 +7,12 @@ import io
 from zlib import crc32
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from arbiscale.evaluation.comparisons import BEST_PX, BestAndWorst, Comparison
+from arbiscale.evaluation.comparisons import EXTREME_PX, Comparison
+from arbiscale.evaluation.scores import Evaluation
 from arbiscale.report.pictures import EmbeddedPictures, select_pictures
 
 
@@ -28,6 +30,10 @@ def comparison(title: str, side_px: int = 32, **metrics: dict[str, float]) -> Co
     rows = ("bicubic", "diffusion", "ground truth")
     pictures = {row: noise(side_px, side_px, crc32(f"{title}{row}".encode())) for row in rows}
     return Comparison(title, pictures, metrics)
+
+
+def of(comparisons: dict[str, list[Comparison]]) -> Evaluation:
+    return Evaluation(pd.DataFrame(), comparisons=comparisons)
 
 
 def test_pictures_are_held_to_the_bit_and_once() -> None:
@@ -62,7 +68,7 @@ def test_what_does_not_fit_is_left_out_whole() -> None:
 
 def test_every_group_gets_its_first_picture_before_others_get_more() -> None:
     groups = {group: [comparison(f"{group} {index}") for index in range(3)] for group in ("x2", "x4", "x8")}
-    page = select_pictures(groups, {}, {}, "diffusion", EmbeddedPictures(budget_bytes=30_000))
+    page = select_pictures(of(groups), {}, "diffusion", EmbeddedPictures(budget_bytes=30_000))
     assert [len(strips) for strips in page.sheets.values()] == [1, 1, 1]
     assert page.left_out == 6
 
@@ -70,7 +76,7 @@ def test_every_group_gets_its_first_picture_before_others_get_more() -> None:
 def test_strips_compare_the_last_model_with_bicubic_at_first() -> None:
     numbers = {"psnr": 25.0, "lpips": float("nan")}
     shown = comparison("a", bicubic=numbers)
-    (strip,) = select_pictures({"x4": [shown]}, {}, {"a": "Zoë"}, "diffusion", EmbeddedPictures()).sheets[
+    (strip,) = select_pictures(of({"x4": [shown]}), {"a": "Zoë"}, "diffusion", EmbeddedPictures()).sheets[
         "x4"
     ]
     assert (strip.group, strip.title, strip.left, strip.right) == ("×4", "a", "bicubic", "diffusion")
@@ -80,33 +86,32 @@ def test_strips_compare_the_last_model_with_bicubic_at_first() -> None:
 
 
 def test_large_pictures_are_cut_to_the_same_part_which_is_said() -> None:
-    shown = comparison("a", side_px=BEST_PX + 100)
+    shown = comparison("a", side_px=EXTREME_PX + 100)
     embedded = EmbeddedPictures()
-    (strip,) = select_pictures({"x4": [shown]}, {}, {}, "diffusion", embedded).sheets["x4"]
-    side = f"{BEST_PX} × {BEST_PX} px"
-    assert strip.note == f"{side} of {BEST_PX + 100} × {BEST_PX + 100}"
+    (strip,) = select_pictures(of({"x4": [shown]}), {}, "diffusion", embedded).sheets["x4"]
+    side = f"{EXTREME_PX} × {EXTREME_PX} px"
+    assert strip.note == f"{side} of {EXTREME_PX + 100} × {EXTREME_PX + 100}"
     parts = {tile.row: decoded(embedded.uris[tile.picture]) for tile in strip.tiles}
     whole = shown.pictures["bicubic"]
     rows, columns = np.nonzero((whole == parts["bicubic"][0, 0]).all(axis=-1))
     places = [
         (top, left)
         for top, left in zip(rows, columns, strict=True)
-        if np.array_equal(whole[top : top + BEST_PX, left : left + BEST_PX], parts["bicubic"])
+        if np.array_equal(whole[top : top + EXTREME_PX, left : left + EXTREME_PX], parts["bicubic"])
     ]
     ((top, left),) = places
-    truth = shown.pictures["ground truth"][top : top + BEST_PX, left : left + BEST_PX]
+    truth = shown.pictures["ground truth"][top : top + EXTREME_PX, left : left + EXTREME_PX]
     assert np.array_equal(parts["ground truth"], truth)
 
 
 def test_extremes_say_what_was_gained() -> None:
-    extremes = BestAndWorst("diffusion", over="bicubic")
-    for title, gain_db in (("a", -0.5), ("b", 1.25)):
-        metrics = {
-            "bicubic": {"psnr": 20.0, "lpips": 0.5},
-            "diffusion": {"psnr": 20 + gain_db, "lpips": 0.25},
-        }
-        extremes.offer(gain_db, lambda title=title, metrics=metrics: comparison(title, **metrics))
-    page = select_pictures({}, {"x4": extremes}, {}, "diffusion", EmbeddedPictures())
+    found = []
+    for title, gain_db in (("b", 1.25), ("a", -0.5)):
+        bicubic = {"psnr": 20.0, "lpips": 0.5}
+        found.append(comparison(title, bicubic=bicubic, diffusion={"psnr": 20 + gain_db, "lpips": 0.25}))
+    evaluation = of({})
+    evaluation.best, evaluation.worst = {"x4": found[:1]}, {"x4": found[1:]}
+    page = select_pictures(evaluation, {}, "diffusion", EmbeddedPictures())
     assert [(strip.title, strip.note) for strip in (*page.best["x4"], *page.worst["x4"])] == [
         ("b", "+1.25 dB PSNR, −0.250 LPIPS"),
         ("a", "−0.50 dB PSNR, −0.250 LPIPS"),
@@ -116,7 +121,7 @@ def test_extremes_say_what_was_gained() -> None:
 def test_pictures_of_several_sizes_without_truth_are_shown_whole() -> None:
     pictures = {"64x64": noise(64, 64, 0), "48x80": noise(48, 80, 1)}
     shown = Comparison("seed 0", pictures, {})
-    (strip,) = select_pictures({"diffusion": [shown]}, {}, {}, "align_samples", EmbeddedPictures()).sheets[
+    (strip,) = select_pictures(of({"diffusion": [shown]}), {}, "align_samples", EmbeddedPictures()).sheets[
         "diffusion"
     ]
     assert strip.group == "diffusion"

@@ -1,136 +1,126 @@
-"""Pictures that are kept to look at: some of every group, and those that a model improved most and least."""
+"""Pictures to look at: some of every group, and those that a model improved most and least."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+import io
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
+from arbiscale.evaluation.held_out import HeldOutPicture
 from arbiscale.evaluation.pairs import Pairs
+from arbiscale.files import atomic_file
 from arbiscale.imaging.detail import Box, busiest_square
 from arbiscale.imaging.pixels import to_array
 from arbiscale.imaging.resize import resize
 
-PER_ROW = 6  # pictures of different photographs, in each group
-KEPT_PX = 512  # side of the part of them that is kept of larger pictures
-BEST, BEST_PX = 2, 384  # the same for the best pictures, and for the worst
+PER_GROUP = 6  # pictures of different photographs
+KEPT_PX = 512  # side of the part that is kept of larger pictures
+EXTREMES, EXTREME_PX = 2, 384  # the same for the best pictures, and for the worst
+LOW, TRUTH = "low resolution", "ground truth"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Pictures of one subject, uint8 (height, width, 3), by their label."""
+    """Pictures of one subject, uint8 (height, width, 3), by their label.
+
+    Attributes:
+        title: the photograph.
+        pictures: by label, which is the row of those that a row drew.
+        metrics: of the pictures that have some.
+    """
 
     title: str
     pictures: dict[str, NDArray[np.uint8]]
-    metrics: dict[str, dict[str, float]]  # of the pictures that have some
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 class ComparisonBuilder:
-    """Collects what every row draws of one picture of a batch; of a large one, of its busiest part."""
+    """Collects what every row draws of one picture of a batch; of a large one, of its busiest part.
 
-    def __init__(self, pairs: Pairs, index: int) -> None:
-        """Begin with the low resolution, each of its pixels a square.
+    Args:
+        pairs: the batch.
+        index: of the picture in it.
+        most_px: side of the part that is kept.
+    """
 
-        Args:
-            pairs: the batch.
-            index: of the picture in it.
-        """
+    def __init__(self, pairs: Pairs, index: int, most_px: int = KEPT_PX) -> None:
         truth = pairs.truth[index]
+        self.picture = pairs.pictures[index]
         self._index = index
-        self._box = kept_part(to_array(truth), KEPT_PX)
-        self._truth = self._part(truth)
-        low = resize(pairs.low[[index]], (truth.shape[-2], truth.shape[-1]), "nearest")[0]
-        self._comparison = Comparison(pairs.photographs[index], {"low resolution": self._part(low)}, {})
+        self._box = kept_part(to_array(truth), most_px)
+        low = resize(pairs.low[[index]], pairs.size, "nearest")[0]  # each of its pixels a square
+        self._pictures, self._truth = {LOW: self._part(low)}, self._part(truth)
 
-    def add(self, row: str, images: Tensor, metrics: Mapping[str, Sequence[float]]) -> None:
-        """Take what a row drew of the batch, (batch, 3, height, width) in [-1, 1], and its metrics."""
-        self._comparison.pictures[row] = self._part(images[self._index].nan_to_num(0))
-        self._comparison.metrics[row] = of_one(metrics, self._index)
+    def add(self, row: str, images: Tensor) -> None:
+        """Take what a row drew of the batch, (batch, 3, height, width) in [-1, 1]."""
+        self._pictures[row] = self._part(images[self._index].nan_to_num(0))
 
-    def finish(self) -> Comparison:
-        """The comparison, with the truth as its last picture."""
-        self._comparison.pictures["ground truth"] = self._truth
-        return self._comparison
+    def finish(self) -> dict[str, NDArray[np.uint8]]:
+        """The pictures, the truth last."""
+        return self._pictures | {TRUTH: self._truth}
 
     def _part(self, image: Tensor) -> NDArray[np.uint8]:
         left, top, right, bottom = self._box
         return to_array(image[:, top:bottom, left:right])
 
 
-@dataclass(frozen=True)
-class Improvement:
-    """One picture, and the gain in PSNR on it, in dB."""
+class Album:
+    """Pictures to look at, in a folder until the evaluation is complete."""
 
-    gain_db: float
-    number: int  # of the picture, in the order of offering
-    comparison: Comparison
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def keep(self, group: str, name: str, pictures: dict[str, NDArray[np.uint8]]) -> None:
+        """Keep the pictures of one subject, by label."""
+        with atomic_file(self._file(group, name)) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, **pictures)  # type: ignore[arg-type]
+
+    def find(self, group: str, name: str) -> dict[str, NDArray[np.uint8]]:
+        """What was kept; empty where nothing was."""
+        try:
+            stored = self._file(group, name).read_bytes()
+        except FileNotFoundError:
+            return {}
+        with np.load(io.BytesIO(stored)) as pictures:
+            return {label: pictures[label] for label in pictures.files}
+
+    def _file(self, group: str, name: str) -> Path:
+        return self._folder / group / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.npz"
 
 
-@dataclass
-class BestAndWorst:
-    """The pictures on which a row gained most and least PSNR over another; few are held at any time.
+def to_show(pictures: Sequence[HeldOutPicture]) -> list[str]:
+    """The names of a data set's pictures that are shown: the first of each of its first photographs."""
+    firsts: dict[str, str] = {}
+    for picture in pictures:
+        if len(firsts) == PER_GROUP:
+            break
+        firsts.setdefault(picture.photograph, picture.name)
+    return [*firsts.values()]
 
-    Attributes:
-        row: the row whose gain is measured.
-        over: the row that it is measured against.
+
+def extremes(scores: pd.DataFrame, row: str, over: str) -> tuple[list[str], list[str]]:
+    """The pictures of a group on which a row gained most, and least, PSNR over another.
+
+    The largest gain, and the smallest, come first; no picture is both, and of very few the better half is
+    best. Pictures without a gain (NaN) are passed over.
     """
-
-    row: str
-    over: str
-    _least: list[Improvement] = field(default_factory=list)
-    _most: list[Improvement] = field(default_factory=list)
-    _offered: int = 0
-
-    def offer(self, gain_db: float, make: Callable[[], Comparison]) -> None:
-        """Keep a picture if it is among the best or worst so far; only then is `make` called.
-
-        A picture without a gain (NaN) is passed over. Of equal gains the picture offered first is kept.
-        """
-        number, self._offered = self._offered, self._offered + 1
-        if not math.isfinite(gain_db):
-            return
-        least = len(self._least) < BEST or gain_db < self._least[-1].gain_db
-        most = len(self._most) < BEST or gain_db > self._most[-1].gain_db
-        if least or most:
-            improvement = Improvement(gain_db, number, make())
-            if least:
-                self._least = sorted([*self._least, improvement], key=lambda each: each.gain_db)[:BEST]
-            if most:
-                self._most = sorted([*self._most, improvement], key=lambda each: -each.gain_db)[:BEST]
-
-    def best(self) -> list[Improvement]:
-        """At most BEST pictures, the largest gain first; of very few pictures the better half."""
-        kept = self._by_gain()
-        return kept[len(self.worst()) :][::-1][:BEST]
-
-    def worst(self) -> list[Improvement]:
-        """At most BEST pictures, the smallest gain first; of very few pictures the worse half."""
-        kept = self._by_gain()
-        return kept[: min(BEST, len(kept) // 2)]
-
-    def _by_gain(self) -> list[Improvement]:
-        """Every kept picture once, the smallest gain first."""
-        kept = {each.number: each for each in (*self._least, *self._most)}
-        return sorted(kept.values(), key=lambda each: (each.gain_db, each.number))
+    psnr = {name: scores[scores.row == name].set_index("picture").psnr for name in (row, over)}
+    gains = (psnr[row] - psnr[over]).reindex(psnr[row].index).dropna().sort_values(kind="stable")
+    least = [*gains.index[: min(EXTREMES, len(gains) // 2)]]
+    most = [*gains.index[len(least) :][::-1][:EXTREMES]]
+    return most, least
 
 
-def kept_part(truth: NDArray[np.uint8], most_px: int = BEST_PX) -> Box:
+def kept_part(truth: NDArray[np.uint8], most_px: int = EXTREME_PX) -> Box:
     """(left, top, right, bottom) of the part that is kept: the whole picture, or its busiest square."""
     height, width = truth.shape[:2]
     if max(height, width) <= most_px:
         return 0, 0, width, height
     return busiest_square(truth, min(most_px, height, width))
-
-
-def one_per_photograph(photographs: Sequence[str], count: int = PER_ROW) -> list[int]:
-    """The first picture of each photograph, at most `count` of them."""
-    return [photographs.index(name) for name in dict.fromkeys(photographs)][:count]
-
-
-def of_one(metrics: Mapping[str, Sequence[float]], index: int) -> dict[str, float]:
-    """The metrics of one picture of a batch."""
-    return {name: values[index] for name, values in metrics.items()}

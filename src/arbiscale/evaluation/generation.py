@@ -1,19 +1,24 @@
-"""The protocol `sample` of generation: one latent at several sizes, and the autoencoder's reconstruction."""
+"""Evaluating generation: one latent at several sizes, and the autoencoder's reconstruction."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import combinations
 
 import torch
 from torch import Tensor
 
-from arbiscale.evaluation.comparisons import PER_ROW, Comparison, of_one, one_per_photograph
-from arbiscale.evaluation.drawn import draw
-from arbiscale.evaluation.held_out import HeldOutCrop, stack
+from arbiscale.evaluation.comparisons import PER_GROUP, TRUTH, Album, to_show
+from arbiscale.evaluation.held_out import HeldOutPicture
 from arbiscale.evaluation.networks import MetricNetworks
-from arbiscale.evaluation.pictures import agreement_with_half_size, as_shown, compare, in_batches
-from arbiscale.evaluation.scores import Evaluation
+from arbiscale.evaluation.noise import noise_seeds
+from arbiscale.evaluation.pairs import Preparation, batch_size, in_batches
+from arbiscale.evaluation.pictures import agreement_with_half_size, as_shown, compare
+from arbiscale.evaluation.protocols import SAMPLE
+from arbiscale.evaluation.scores import Score, problem_lines, score_lines
+from arbiscale.evaluation.sets import Features
 from arbiscale.imaging.coordinates import Size
 from arbiscale.imaging.pixels import to_array
 from arbiscale.inference.model import Model
@@ -21,82 +26,176 @@ from arbiscale.metrics.cost import now_seconds
 from arbiscale.metrics.self_similarity import self_similarity
 from arbiscale.metrics.spectrum import grid_energy
 
-GROUP = "generation"
+PROTOCOL, RECONSTRUCTION = "generation", "reconstruction"
 
 
-def evaluate_generation(
-    models: Mapping[str, Model],
-    crops: Sequence[HeldOutCrop],
-    sizes: Sequence[Size],
-    *,
-    count: int,
-    seed: int,
-    networks: MetricNetworks,
-) -> Evaluation:
-    """Measure the autoencoder's reconstruction, and each model's pictures across sizes.
+@dataclass(frozen=True)
+class Reconstruction:
+    """Held-out crops encoded and decoded at their own size.
 
-    Args:
-        models: `autoencoder`, then models of generation in the order of their training.
-        crops: of photographs, all of one size, for the reconstruction.
-        sizes: (height, width) at which every latent is drawn; the first sets the latents' proportions.
-        count: pictures per model.
-        seed: of the noise.
+    Attributes:
+        row: of the table.
+        model: an autoencoder.
+        pictures: of one size.
         networks: behind metrics.
+        album: gets pictures to look at.
+        workers: processes that prepare pictures ahead; 0 = none. Results are the same.
     """
-    evaluation = Evaluation()
-    evaluation.least_px |= networks.least_px
-    for name, model in models.items():
-        if model.task == "reconstruction":
-            _reconstruct(evaluation, name, model, crops, networks)
-        else:
-            _generate(evaluation, name, model, sizes, count, seed)
-    return evaluation
+
+    row: str
+    model: Model
+    pictures: Sequence[HeldOutPicture]
+    networks: MetricNetworks
+    album: Album
+    workers: int = 0
+    place: str = RECONSTRUCTION
+
+    @property
+    def names(self) -> list[str]:
+        """Of the pictures."""
+        return [picture.name for picture in self.pictures]
+
+    @property
+    def shown(self) -> list[str]:
+        """The names of those that are shown."""
+        return to_show(self.pictures)
+
+    @property
+    def albums(self) -> list[str]:
+        """The only group."""
+        return [self.place]
+
+    def measure(self, numbers: Sequence[int]) -> Iterator[tuple[list[int], list[Score]]]:
+        """Some pictures; see `Work`."""
+        preparation, shown = Preparation(SAMPLE, self.pictures, [1.0]), {*self.shown}
+        for batch in in_batches(preparation.load(numbers, self.workers), self.model.device):
+            keys = [self.pictures[each.number].key(self.place) for each in batch]
+            lines = problem_lines(keys, (each.problems for each in batch))
+            if batch[0].pairs:
+                pairs = preparation.together(batch, 1.0, self.model.device)
+                begun = now_seconds(self.model.device)
+                latent = self.model.encode(pairs.truth)
+                images = self.model.decode(latent, pairs.size)
+                seconds = now_seconds(self.model.device) - begun
+                metrics = compare(as_shown(images), as_shown(pairs.truth), self.networks)
+                draw = partial(self.model.decode, latent)
+                metrics["self_ssim"] = agreement_with_half_size(as_shown(images), draw)
+                grid = (latent.shape[-2], latent.shape[-1])
+                metrics["grid_energy"] = grid_energy((images + 1) / 2, grid)
+                lines += score_lines(self.place, self.row, keys, images, metrics, seconds=seconds)
+                for name, image, truth in zip(pairs.names, images, pairs.truth, strict=True):
+                    if name in shown:
+                        both = {self.row: to_array(image.nan_to_num(0)), TRUTH: to_array(truth)}
+                        self.album.keep(self.place, name, both)
+            yield [each.number for each in batch], lines
 
 
-def _reconstruct(
-    evaluation: Evaluation, name: str, model: Model, crops: Sequence[HeldOutCrop], networks: MetricNetworks
-) -> None:
-    """Add the pictures encoded and decoded at their own size."""
-    truth = stack(list(crops)).to(model.device)
-    size = (truth.shape[-2], truth.shape[-1])
-    begun = now_seconds(model.device)
-    latent = in_batches(lambda part: model.encode(truth[part]), len(truth), size)
+@dataclass(frozen=True)
+class Generation:
+    """Pictures that a model draws from noise, each latent at every size.
 
-    def decode(size: Size) -> Tensor:
-        return in_batches(lambda part: model.decode(latent[part], size), len(latent), size)
+    Every picture is compared with itself at the other sizes.
 
-    images = decode(size)
-    evaluation.add_time(GROUP, name, len(crops), now_seconds(model.device) - begun)
-    shown = as_shown(images)
-    metrics = compare(shown, as_shown(truth), networks)
-    metrics["self_ssim"] = agreement_with_half_size(shown, decode).tolist()
-    metrics["grid_energy"] = grid_energy((images + 1) / 2, (latent.shape[-2], latent.shape[-1])).tolist()
-    photographs = [crop.photograph for crop in crops]
-    evaluation.add(GROUP, name, photographs, images, metrics)
-    evaluation.comparisons[name] = [
-        Comparison(
-            photographs[index],
-            {name: to_array(images[index].nan_to_num(0)), "ground truth": to_array(truth[index])},
-            {name: of_one(metrics, index)},
-        )
-        for index in one_per_photograph(photographs)
-    ]
+    Attributes:
+        row: of the table.
+        model: of generation.
+        sizes: (height, width); the first sets the latents' proportions.
+        count: of latents.
+        seed: of the noise.
+        album: gets pictures to look at.
+        features: by size, gets what sets of pictures are compared by.
+    """
+
+    row: str
+    model: Model
+    sizes: Sequence[Size]
+    count: int
+    seed: int
+    album: Album
+    features: Mapping[Size, Features] = field(default_factory=dict)
+
+    @property
+    def place(self) -> str:
+        """Of the row's pictures."""
+        return f"{PROTOCOL}/{self.row}"
+
+    @property
+    def names(self) -> list[str]:
+        """Of the pictures, which are the same noise in every row."""
+        return [f"picture {number}" for number in range(self.count)]
+
+    @property
+    def shown(self) -> list[str]:
+        """The names of those that are shown."""
+        return self.names[:PER_GROUP]
+
+    @property
+    def albums(self) -> list[str]:
+        """The row's pictures, at all sizes."""
+        return [self.place]
+
+    def measure(self, numbers: Sequence[int]) -> Iterator[tuple[list[int], list[Score]]]:
+        """Some pictures; see `Work`."""
+        model, names = self.model, self.names
+        step = batch_size(model.device, max(self.sizes, key=lambda size: size[0] * size[1]))
+        latent_size = model.latent_size_for(self.sizes[0])
+        for start in range(0, len(numbers), step):
+            here = [*numbers[start : start + step]]
+            seeds = noise_seeds(self.seed, [names[number] for number in here])
+            begun = now_seconds(model.device)
+            latent = model.generate_latents(len(here), latent_size, seed=seeds)
+            sampled = now_seconds(model.device) - begun
+            images, seconds = {}, {}
+            for size in self.sizes:
+                begun = now_seconds(model.device)
+                images[size] = model.decode(latent, size, seed=seeds)
+                seconds[size] = sampled + now_seconds(model.device) - begun
+            shown = {size: as_shown(image) for size, image in images.items()}
+            agreement = _agreement(shown)
+            keys = [
+                {"place": self.place, "picture": name, "photograph": name, "scene": name}
+                for name in (names[number] for number in here)
+            ]
+            lines = []
+            for size in self.sizes:
+                metrics = {"grid_energy": grid_energy((images[size] + 1) / 2, latent_size)}
+                if agreement[size]:
+                    metrics["self_ssim"] = torch.stack(agreement[size]).mean(dim=0)
+                lines += score_lines(
+                    group_of_size(size), self.row, keys, images[size], metrics, seconds=seconds[size]
+                )
+                if size in self.features:
+                    self.features[size].add(here, shown[size])
+            for index, number in enumerate(here):
+                if number < PER_GROUP:
+                    pictures = {
+                        size_name(size): to_array(of[index].nan_to_num(0)) for size, of in images.items()
+                    }
+                    self.album.keep(self.place, names[number], pictures)
+            yield here, lines
 
 
-def _generate(
-    evaluation: Evaluation, name: str, model: Model, sizes: Sequence[Size], count: int, seed: int
-) -> None:
-    """Add pictures drawn from noise: SelfSSIM over all pairs of sizes, grid energy over sizes."""
-    comparisons: list[Comparison] = []
-    for drawn in draw(model, sizes, count, seed):
-        energies = [grid_energy((image + 1) / 2, drawn.latent_size) for image in drawn.images.values()]
-        metrics = {"grid_energy": torch.stack(energies).nanmean(0).tolist()}
-        pairs = [self_similarity(*pair) for pair in combinations(drawn.shown.values(), 2)]
-        if pairs:
-            metrics["self_ssim"] = torch.stack(pairs).mean(0).tolist()
-        evaluation.add(GROUP, name, drawn.names, drawn.images[sizes[0]], metrics)
-        evaluation.add_time(GROUP, name, len(drawn.names), drawn.seconds[sizes[0]])
-        for index in range(min(len(drawn.names), PER_ROW - len(comparisons))):
-            agreement = f", SelfSSIM {metrics['self_ssim'][index]:.3f}" if pairs else ""
-            comparisons.append(drawn.comparison(index, agreement))
-    evaluation.comparisons[name] = comparisons
+def _agreement(shown: Mapping[Size, Tensor]) -> dict[Size, list[Tensor]]:
+    """SelfSSIM of the pictures of every size with those of each other size."""
+    agreement: dict[Size, list[Tensor]] = {size: [] for size in shown}
+    for one, other in combinations(shown, 2):
+        similarity = self_similarity(shown[one], shown[other])
+        agreement[one].append(similarity)
+        agreement[other].append(similarity)
+    return agreement
+
+
+def parse_size(text: str) -> Size:
+    """`160x224` as (height, width)."""
+    height, width = text.split("x")
+    return int(height), int(width)
+
+
+def size_name(size: Size) -> str:
+    """(height, width) as `160x224`."""
+    return f"{size[0]}x{size[1]}"
+
+
+def group_of_size(size: Size) -> str:
+    """The group of generated pictures of a size."""
+    return f"{PROTOCOL}/{size_name(size)}"

@@ -8,18 +8,58 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from arbiscale.data.manifest import read_manifest
 from arbiscale.data.shards import StoredCrops
 from arbiscale.errors import UserError
+from arbiscale.imaging.coordinates import Region, Size
 from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
 from arbiscale.imaging.picture_folders import find_pictures
-from arbiscale.imaging.pixels import to_tensor
 from arbiscale.imaging.reading import read_image
 from arbiscale.workspace import repository_root
+
+
+@dataclass(frozen=True)
+class HeldOutPhotograph:
+    """A test photograph that the stage `crop` left."""
+
+    name: str
+    path: Path
+    scene: str
+    size: Size
+
+
+@dataclass(frozen=True)
+class HeldOutPicture:
+    """A photograph, or a part of one, that is read when it is measured.
+
+    Attributes:
+        name: unique in its data set.
+        path: of the photograph.
+        photograph: its name.
+        scene: what it shows; views of one scene resemble each other.
+        region: (top, left, height, width) of the part; None = the whole.
+    """
+
+    name: str
+    path: Path
+    photograph: str
+    scene: str
+    region: Region | None = None
+
+    def key(self, place: str) -> dict[str, str]:
+        """What identifies it in the table, in a data set of this name."""
+        known = {"picture": self.name, "photograph": self.photograph, "scene": self.scene}
+        return {"place": place, **known}
+
+    def read(self) -> NDArray[np.uint8]:
+        """Its pixels, uint8 (height, width, 3); raises UserError where they cannot be read."""
+        pixels = read_image(self.path)
+        if self.region is None:
+            return pixels
+        top, left, height, width = self.region
+        return pixels[top : top + height, left : left + width]
 
 
 @dataclass(frozen=True)
@@ -27,18 +67,18 @@ class HeldOutData:
     """What the stage `crop` left for evaluation.
 
     Attributes:
-        photographs: the test photographs by name, uint8 (height, width, 3).
+        photographs: for the test.
         credits: whom to name wherever a photograph is shown, by its name, where that is known.
         training_crops: of the other photographs, square, uint8 (crop_px, crop_px, 3).
     """
 
-    photographs: Mapping[str, NDArray[np.uint8]]
+    photographs: Sequence[HeldOutPhotograph]
     credits: Mapping[str, str] = field(default_factory=dict)
     training_crops: Sequence[NDArray[np.uint8]] = ()
 
 
 def read_held_out_data(folder: Path) -> HeldOutData:
-    """Read a folder of crops.
+    """Read what a folder of crops holds; photographs are read later.
 
     Raises:
         UserError: it is missing or damaged.
@@ -46,36 +86,19 @@ def read_held_out_data(folder: Path) -> HeldOutData:
     manifest = read_manifest(folder)
     sources = {Path(each.file).stem: each.source for each in manifest.photographs}
     return HeldOutData(
-        {Path(each.file).stem: read_image(folder / each.file) for each in manifest.photographs},
+        [
+            HeldOutPhotograph(Path(each.file).stem, folder / each.file, each.scene, (each.height, each.width))
+            for each in manifest.photographs
+        ],
         {name: manifest.credits[source] for name, source in sources.items() if source in manifest.credits},
         StoredCrops(folder, manifest, "train"),
     )
 
 
-@dataclass(frozen=True)
-class HeldOutCrop:
-    """A square part of a held-out photograph, or a whole one.
-
-    Attributes:
-        photograph: its name.
-        pixels: uint8 (height, width, 3).
-        number: of the part.
-    """
-
-    photograph: str
-    pixels: NDArray[np.uint8]
-    number: int = 0
-
-    @property
-    def name(self) -> str:
-        """Unique in its data set."""
-        return f"{self.photograph}#{self.number}"
-
-
 def cut_held_out_crops(
-    photographs: Mapping[str, NDArray[np.uint8]], crop_px: int, per_photograph: int
-) -> list[HeldOutCrop]:
-    """Cut crops spread evenly over each photograph, photograph by photograph (protocol `sample`).
+    photographs: Sequence[HeldOutPhotograph], crop_px: int, per_photograph: int
+) -> list[HeldOutPicture]:
+    """Crops spread evenly over each photograph (protocol `sample`): the first of each, then the second.
 
     A photograph is divided into nearly square cells, and each crop lies in the middle of a cell. The same
     photographs give the same crops. Photographs smaller than a crop are left out.
@@ -83,11 +106,7 @@ def cut_held_out_crops(
     Raises:
         UserError: none is as large as a crop.
     """
-    crops = _cut(
-        photographs,
-        crop_px,
-        lambda name, pixels: _corners(pixels.shape[0], pixels.shape[1], crop_px, per_photograph),
-    )
+    crops = _cut(photographs, crop_px, lambda each: _corners(*each.size, crop_px, per_photograph))
     if not crops:
         raise UserError(
             f"evaluate.crop_px: none of {len(photographs)} test photographs is {crop_px} px wide and high; "
@@ -97,20 +116,16 @@ def cut_held_out_crops(
 
 
 def cut_random_crops(
-    photographs: Mapping[str, NDArray[np.uint8]], crop_px: int, per_photograph: int, seed: int
-) -> list[HeldOutCrop]:
-    """Cut crops at random places, the same for the same seed and photograph (protocol `crops`).
+    photographs: Sequence[HeldOutPhotograph], crop_px: int, per_photograph: int, seed: int
+) -> list[HeldOutPicture]:
+    """Crops at random places, the same for the same seed and photograph (protocol `crops`).
 
     Photographs smaller than a crop are left out.
 
     Raises:
         UserError: none is as large as a crop.
     """
-    crops = _cut(
-        photographs,
-        crop_px,
-        lambda name, pixels: _random_corners(name, pixels, crop_px, per_photograph, seed),
-    )
+    crops = _cut(photographs, crop_px, lambda each: _random_corners(each, crop_px, per_photograph, seed))
     if not crops:
         raise UserError(
             f"evaluate.protocols: crops: none of {len(photographs)} test photographs is {crop_px} px wide "
@@ -119,53 +134,40 @@ def cut_random_crops(
     return crops
 
 
-class PictureFolder(Sequence[HeldOutCrop]):
-    """The pictures below a folder, whole, by name; each is read when it is asked for."""
+def pictures_below(folder: str, key: str) -> list[HeldOutPicture]:
+    """The pictures below a folder, whole, by name; a relative path counts from the repository.
 
-    def __init__(self, folder: str, key: str) -> None:
-        """Find the pictures; a relative path counts from the repository.
+    Args:
+        folder: searched recursively.
+        key: of params.yaml, for errors.
 
-        Args:
-            folder: searched recursively.
-            key: of params.yaml, for errors.
-
-        Raises:
-            UserError: there is no such folder, or no picture in it.
-        """
-        self._root = repository_root() / Path(folder).expanduser()
-        if not self._root.is_dir():
-            raise UserError(f"{key}: {folder} is not a folder; name one that holds high-resolution pictures")
-        self._paths = find_pictures(self._root, PHOTOGRAPH_SUFFIXES).files
-        if not self._paths:
-            raise UserError(f"{key}: {folder} holds no picture; name one that holds high-resolution pictures")
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    def __getitem__(self, index: int) -> HeldOutCrop:  # type: ignore[override]  # no slices
-        """Read a picture; raises UserError where it cannot be read."""
-        path = self._paths[index]
-        name = path.relative_to(self._root).with_suffix("").as_posix()
-        return HeldOutCrop(name, read_image(path))
-
-
-def stack(crops: Sequence[HeldOutCrop]) -> Tensor:
-    """The crops as one tensor (crops, 3, crop_px, crop_px) in [-1, 1]."""
-    return torch.cat([to_tensor(crop.pixels) for crop in crops])
+    Raises:
+        UserError: there is no such folder, or no picture in it.
+    """
+    root = repository_root() / Path(folder).expanduser()
+    if not root.is_dir():
+        raise UserError(f"{key}: {folder} is not a folder; name one that holds high-resolution pictures")
+    paths = find_pictures(root, PHOTOGRAPH_SUFFIXES).files
+    if not paths:
+        raise UserError(f"{key}: {folder} holds no picture; name one that holds high-resolution pictures")
+    names = [path.relative_to(root).with_suffix("").as_posix() for path in paths]
+    return [HeldOutPicture(name, path, name, name) for name, path in zip(names, paths, strict=True)]
 
 
 def _cut(
-    photographs: Mapping[str, NDArray[np.uint8]],
+    photographs: Sequence[HeldOutPhotograph],
     crop_px: int,
-    corners: Callable[[str, NDArray[np.uint8]], Iterable[tuple[int, int]]],
-) -> list[HeldOutCrop]:
+    corners: Callable[[HeldOutPhotograph], Iterable[tuple[int, int]]],
+) -> list[HeldOutPicture]:
     """The crops of every photograph that is as large as one, at the (top, left) that `corners` gives."""
-    return [
-        HeldOutCrop(name, pixels[top : top + crop_px, left : left + crop_px], number)
-        for name, pixels in photographs.items()
-        if min(pixels.shape[:2]) >= crop_px
-        for number, (top, left) in enumerate(corners(name, pixels))
+    crops = [
+        (number, HeldOutPicture(f"{each.name}-{number}", each.path, each.name, each.scene, region))
+        for each in photographs
+        if min(each.size) >= crop_px
+        for number, (top, left) in enumerate(corners(each))
+        for region in [(int(top), int(left), crop_px, crop_px)]
     ]
+    return [crop for _, crop in sorted(crops, key=lambda numbered: numbered[0])]
 
 
 def _corners(height: int, width: int, crop_px: int, count: int) -> list[tuple[int, int]]:
@@ -184,8 +186,9 @@ def _start(cell: int, cells: int, length: int, crop_px: int) -> int:
 
 
 def _random_corners(
-    name: str, pixels: NDArray[np.uint8], crop_px: int, count: int, seed: int
+    photograph: HeldOutPhotograph, crop_px: int, count: int, seed: int
 ) -> Iterator[tuple[int, int]]:
     """(top, left) of `count` crops at places drawn from the seed and the photograph's name."""
-    spare = np.array(pixels.shape[:2]) - crop_px
-    yield from np.random.default_rng([seed, *name.encode()]).integers(spare + 1, size=(count, 2))
+    spare = np.array(photograph.size) - crop_px
+    generator = np.random.default_rng([seed, *photograph.name.encode()])
+    yield from generator.integers(spare + 1, size=(count, 2))

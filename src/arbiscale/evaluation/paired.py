@@ -6,17 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
-FILES = "reports/scores.csv"  # among the artifacts of a run of `evaluate`
+FILES = "reports/scores.parquet"  # among the artifacts of a run of `evaluate`
 _KEYS = ["group", "photograph", "picture"]
 
 
 def read_scores(path: Path) -> pd.DataFrame:
-    """A line a picture, row and group; `picture` tells those of one photograph apart.
-
-    Columns: group, row, photograph, picture, then the metrics; NaN where one is not defined.
-    """
-    scores = pd.read_csv(path)
-    return scores.assign(picture=scores.groupby(["group", "row", "photograph"]).cumcount())
+    """A line a picture, row and group, as `Evaluation.scores` has them; without pictures left out."""
+    return pd.read_parquet(path).dropna(subset="row")
 
 
 def paired(before: pd.DataFrame, after: pd.DataFrame, metric: str) -> pd.DataFrame:

@@ -1,22 +1,23 @@
-"""High-resolution pictures and their low resolutions, as a protocol makes them."""
+"""High-resolution pictures and their low resolutions, as a protocol makes them, one picture after another."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from arbiscale.errors import UserError
-from arbiscale.evaluation.held_out import HeldOutCrop
-from arbiscale.evaluation.pictures import as_shown
+from arbiscale.evaluation.held_out import HeldOutPicture
 from arbiscale.evaluation.protocols import Protocol, Sizes
 from arbiscale.imaging.coordinates import Size
 from arbiscale.imaging.kernels import matlab_bicubic
 from arbiscale.imaging.pixels import to_tensor
 from arbiscale.imaging.resize import resize
+
+BATCH_PIXELS = 2**19  # of the output, on an accelerator: 8 crops of 256 px at a time
 
 
 @dataclass(frozen=True)
@@ -24,102 +25,137 @@ class Pairs:
     """Pictures of one size with their low resolutions.
 
     Attributes:
-        photographs: their names.
-        names: of the pictures themselves.
-        truth: shape (batch, 3, height, width), in [-1, 1].
+        pictures: what they are.
+        truth: shape (batch, 3, height, width), in [-1, 1], of 8-bit values.
         low: shape (batch, 3, low height, low width), in [-1, 1], of 8-bit values.
     """
 
-    photographs: list[str]
-    names: list[str]
+    pictures: Sequence[HeldOutPicture]
     truth: Tensor
     low: Tensor
 
-    def to(self, device: torch.device) -> Pairs:
-        """The same on a device."""
-        return replace(self, truth=self.truth.to(device), low=self.low.to(device))
+    @property
+    def names(self) -> list[str]:
+        """Of the pictures."""
+        return [picture.name for picture in self.pictures]
+
+    @property
+    def size(self) -> Size:
+        """(height, width) of the truth."""
+        return self.truth.shape[-2], self.truth.shape[-1]
 
 
-def make_pairs(
-    protocol: Protocol,
-    images: Sequence[HeldOutCrop],
-    scale: float,
-    left_out: list[str],
-    *,
-    workers: int = 0,
-) -> Iterator[Pairs]:
-    """Pairs of one scale: all at once where the protocol draws them together, else one by one.
+@dataclass(frozen=True)
+class Prepared:
+    """A picture at every scale.
 
-    Args:
-        protocol: whose kernel and sizes.
-        images: of one size where the protocol draws them together, and crops them.
-        scale: output / input.
-        left_out: gains one line for every image that cannot be read or is too small for this scale.
-        workers: processes that read and shrink images ahead; 0 = none. The pairs are the same.
+    Attributes:
+        number: in its data set.
+        pairs: by scale, truth and low resolution, each uint8 (3, height, width).
+        problems: one line for every scale at which there is none.
     """
-    made = _single_pairs(protocol, images, scale, left_out, workers)
-    if not protocol.together:
-        yield from made
-    elif single := list(made):
-        photographs = [name for pair in single for name in pair.photographs]
-        names = [name for pair in single for name in pair.names]
-        truth, low = (torch.cat([getattr(pair, part) for pair in single]) for part in ("truth", "low"))
-        yield Pairs(photographs, names, truth, low)
+
+    number: int
+    pairs: dict[float, tuple[Tensor, Tensor]]
+    problems: list[str]
+
+    @property
+    def shapes(self) -> list[tuple[float, torch.Size, torch.Size]]:
+        """By which pictures can be drawn together."""
+        return [(scale, truth.shape, low.shape) for scale, (truth, low) in self.pairs.items()]
+
+
+class Preparation(Dataset[Prepared]):
+    """Makes a data set's pairs by a protocol."""
+
+    def __init__(
+        self, protocol: Protocol, pictures: Sequence[HeldOutPicture], scales: Sequence[float]
+    ) -> None:
+        self.protocol, self.pictures, self.scales = protocol, pictures, scales
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, number: int) -> Prepared:
+        protocol, picture = self.protocol, self.pictures[number]
+        made = Prepared(number, {}, [])
+        try:
+            pixels = picture.read()
+        except UserError as error:
+            made.problems.append(f"{protocol.name}: left out: {error}")
+            return made
+        height, width = pixels.shape[:2]
+        whole = to_tensor(pixels)
+        for scale in self.scales:
+            sizes = protocol.sizes((height, width), scale)
+            if _too_small(protocol, (height, width), sizes, scale):
+                made.problems.append(
+                    f"{protocol.name}: {picture.name} of {width}x{height} px is too small for x{scale:g} "
+                    "and left out"
+                )
+                continue
+            source = whole[..., : sizes.truth[0], : sizes.truth[1]]
+            if protocol.truth == "resize":
+                source = _middle_square(whole)
+            truth, low = (eight_bits(resized(protocol, source, size)) for size in (sizes.truth, sizes.low))
+            made.pairs[scale] = truth[0], low[0]
+        return made
+
+    def load(self, numbers: Sequence[int], workers: int) -> Iterator[Prepared]:
+        """Some pictures in this order; `workers`: processes that prepare them ahead, 0 = none."""
+        workers = min(workers, len(numbers))
+        # A fork would copy the locks of libvips' threads, and wait for them for ever.
+        context = "forkserver" if workers else None
+        yield from DataLoader(
+            self, batch_size=None, sampler=numbers, num_workers=workers, multiprocessing_context=context
+        )
+
+    def together(self, prepared: Sequence[Prepared], scale: float, device: torch.device) -> Pairs:
+        """Pictures of equal sizes, at a scale, on a device."""
+        pictures = [self.pictures[each.number] for each in prepared]
+        truth, low = (
+            torch.stack([each.pairs[scale][part] for each in prepared]).to(device).float().div(127.5).sub(1)
+            for part in (0, 1)
+        )
+        return Pairs(pictures, truth, low)
+
+
+def in_batches(prepared: Iterable[Prepared], device: torch.device) -> Iterator[list[Prepared]]:
+    """Neighbours of equal sizes, as many as a device draws together: one picture on a CPU.
+
+    There, networks gain no time from batches, and what they compute of a picture would depend on their number
+    in the last bits.
+    """
+    batch: list[Prepared] = []
+    for each in prepared:
+        if batch and (len(batch) >= _batch_size(device, each) or each.shapes != batch[0].shapes):
+            yield batch
+            batch = []
+        batch.append(each)
+    if batch:
+        yield batch
+
+
+def batch_size(device: torch.device, size: Size) -> int:
+    """How many pictures of (height, width) pixels a device draws together."""
+    return 1 if device.type == "cpu" else max(1, BATCH_PIXELS // (size[0] * size[1]))
+
+
+def _batch_size(device: torch.device, prepared: Prepared) -> int:
+    largest = max((truth.shape[1:].numel() for truth, _ in prepared.pairs.values()), default=1)
+    return batch_size(device, (1, largest))
 
 
 def resized(protocol: Protocol, images: Tensor, size: Size) -> Tensor:
     """8-bit images in [-1, 1] resized by the protocol's bicubic kernel; MATLAB's rounds to 8 bits."""
-    if protocol.kernel == "pil":
+    if protocol.kernel == "pil" or tuple(images.shape[-2:]) == size:
         return resize(images, size)
-    eight_bits = (as_shown(images) * 255).round().to(torch.uint8)
-    return matlab_bicubic(eight_bits, size).float().div(127.5).sub(1)
+    return matlab_bicubic(eight_bits(images), size).float().div(127.5).sub(1)
 
 
-def _single_pairs(
-    protocol: Protocol, images: Sequence[HeldOutCrop], scale: float, left_out: list[str], workers: int
-) -> Iterator[Pairs]:
-    """One pair per image, in the order of the images."""
-    pairs, workers = _PairMaking(protocol, images, scale), min(workers, len(images))
-    # A fork would copy the locks of libvips' threads, and wait for them for ever.
-    context = "forkserver" if workers else None
-    for made in DataLoader(pairs, batch_size=None, num_workers=workers, multiprocessing_context=context):
-        if isinstance(made, str):
-            left_out.append(made)
-        else:
-            yield made
-
-
-class _PairMaking(Dataset[Pairs | str]):
-    """Makes the pair of an image, or a line that says why there is none."""
-
-    def __init__(self, protocol: Protocol, images: Sequence[HeldOutCrop], scale: float) -> None:
-        self._protocol, self._images, self._scale = protocol, images, scale
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def __getitem__(self, index: int) -> Pairs | str:
-        protocol, scale = self._protocol, self._scale
-        try:
-            image = self._images[index]
-        except UserError as error:
-            return f"{protocol.name}: left out: {error}"
-        height, width = image.pixels.shape[:2]
-        sizes = protocol.sizes((height, width), scale)
-        if _too_small(protocol, (height, width), sizes, scale):
-            return (
-                f"{protocol.name}: {image.photograph} of {width}x{height} px is too small for x{scale:g} "
-                "and left out"
-            )
-        whole = to_tensor(image.pixels)
-        if protocol.truth == "crop":
-            truth = whole[..., : sizes.truth[0], : sizes.truth[1]]
-            low = resized(protocol, truth, sizes.low)
-        else:
-            square = _middle_square(whole)
-            truth = as_shown(resized(protocol, square, sizes.truth)) * 2 - 1
-            low = resized(protocol, square, sizes.low)
-        return Pairs([image.photograph], [image.name], truth, as_shown(low) * 2 - 1)
+def eight_bits(images: Tensor) -> Tensor:
+    """Images in [-1, 1] as uint8."""
+    return images.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
 
 
 def _too_small(protocol: Protocol, size: Size, sizes: Sizes, scale: float) -> bool:

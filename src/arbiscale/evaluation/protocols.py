@@ -33,7 +33,7 @@ class Protocol:
         shave_px: border left out of every comparison with the truth, by scale.
         sizes: by an image's size and the scale.
         truth: `crop` = the image's top left part of that size; `resize` = the image, shrunk to it.
-        together: images of one size, drawn in batches; else one by one.
+        one_size: whether all pictures of a scale have one size, so that latents can be exchanged.
         extended: whether there is a Lanczos row and the colour shift.
     """
 
@@ -44,7 +44,7 @@ class Protocol:
     shave_px: Callable[[float], int]
     sizes: Callable[[Size, float], Sizes]
     truth: Literal["crop", "resize"]
-    together: bool
+    one_size: bool
     extended: bool
 
 
@@ -86,7 +86,7 @@ SAMPLE = Protocol(
     shave_px=no_border,
     sizes=rounded_low,
     truth="crop",
-    together=True,
+    one_size=True,
     extended=False,
 )
 CROPS = Protocol(
@@ -97,7 +97,7 @@ CROPS = Protocol(
     shave_px=no_border,
     sizes=rounded_low,
     truth="crop",
-    together=True,
+    one_size=True,
     extended=True,
 )
 DIV2K = Protocol(
@@ -108,7 +108,7 @@ DIV2K = Protocol(
     shave_px=div2k_border,
     sizes=whole_low,
     truth="crop",
-    together=False,
+    one_size=False,
     extended=True,
 )
 BENCHMARK = Protocol(
@@ -119,7 +119,7 @@ BENCHMARK = Protocol(
     shave_px=math.ceil,
     sizes=whole_low,
     truth="crop",
-    together=False,
+    one_size=False,
     extended=True,
 )
 FACES = Protocol(
@@ -130,7 +130,7 @@ FACES = Protocol(
     shave_px=no_border,
     sizes=fixed_low,
     truth="resize",
-    together=True,
+    one_size=True,
     extended=True,
 )
 PROTOCOLS = {each.name: each for each in (SAMPLE, CROPS, DIV2K, BENCHMARK, FACES)}

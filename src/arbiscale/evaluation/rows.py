@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby
 from typing import TypedDict, Unpack
 
 import numpy as np
@@ -13,9 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from arbiscale.evaluation.held_out import HeldOutPicture
 from arbiscale.evaluation.noise import noise_seeds
 from arbiscale.evaluation.pairs import Pairs, resized
-from arbiscale.evaluation.pictures import Draw, in_batches
+from arbiscale.evaluation.pictures import Draw
 from arbiscale.evaluation.protocols import Protocol
 from arbiscale.imaging.coordinates import Size
 from arbiscale.imaging.pixels import to_array, to_tensor
@@ -39,7 +39,7 @@ class Row:
     draw: Draw
     latent_size: Size
     seconds: float | None  # spent on latents; None = the row's speed means nothing
-    others: Sequence[Callable[[], Draw]] = ()  # the same with other seeds; each samples when called
+    others: Sequence[Callable[[], Draw]] = ()  # the same with other noise; each samples when called
 
 
 @dataclass(frozen=True)
@@ -59,50 +59,161 @@ class Upscalers:
     seed: int
     samples: int
 
-    def most_rows(self, protocol: Protocol) -> int:
-        """The largest number of rows of a table, the control included."""
-        baselines = 2 if protocol.extended else 1
-        alone = [*self.models.values()][-1].has_branch
-        return baselines + len(self.models) + alone + protocol.together + len(self.extra)
+    @property
+    def device(self) -> torch.device:
+        """Where they draw."""
+        return next(iter(self.models.values())).device
+
+    @property
+    def last(self) -> tuple[str, Model]:
+        """The model that the table is about, and its row."""
+        return [*self.models.items()][-1]
+
+    def only_last(self) -> Upscalers:
+        """Without the other models."""
+        return replace(self, models=dict([self.last]), extra={}, samples=1)
+
+    def seeds(self, pairs: Pairs, sample: int = 0) -> list[int]:
+        """Of the noise of a batch's pictures."""
+        return noise_seeds(self.seed, pairs.names, sample)
 
 
-def draw_rows(protocol: Protocol, upscalers: Upscalers, pairs: Pairs) -> Iterator[Row]:
-    """The rows one after another, so that only one model's latents are held at a time."""
+@dataclass(frozen=True)
+class Sampled:
+    """A model's latents of a batch, drawn at any size.
+
+    Attributes:
+        model: whose they are.
+        latent: shape (batch, channels, height, width).
+        low: the low-resolution images.
+        seeds: of each picture's texture.
+    """
+
+    model: Model
+    latent: Tensor
+    low: Tensor
+    seeds: Sequence[int]
+
+    def draw(self, size: Size, *, temperature: float | None = None, fidelity: float | None = None) -> Tensor:
+        """Pictures (batch, 3, *size) in [-1, 1]; None = at the model's own temperature, fidelity."""
+        return self.model.decode(
+            self.latent,
+            size,
+            low_resolution=self.low,
+            temperature=temperature,
+            fidelity=fidelity,
+            seed=self.seeds,
+        )
+
+
+def sample(model: Model, pairs: Pairs, seeds: Sequence[int], **chain: Unpack[Chain]) -> Sampled:
+    """Latents sampled for the low-resolution images; by an autoencoder alone, encoded from the truth."""
+    low = pairs.low
+    if model.task == "reconstruction":
+        fine = (low.shape[-2] * model.factor, low.shape[-1] * model.factor)
+        return Sampled(model, model.encode(resize(pairs.truth, fine).clamp(-1, 1)), low, seeds)
+    return Sampled(model, model.sample_latents(low, seed=seeds, **chain), low, seeds)
+
+
+class Control:
+    """Draws pictures with the last model's latents of other scenes: what the latent contributes.
+
+    Args:
+        pictures: of the data set.
+        sample: latents of one of them, by its number and the scale; None where it has none.
+    """
+
+    def __init__(
+        self, pictures: Sequence[HeldOutPicture], sample: Callable[[int, float], Tensor | None]
+    ) -> None:
+        self._others = of_other_scenes(pictures)
+        self._sample = sample
+        self._kept: dict[tuple[int, float], Tensor] = {}
+
+    def others(self, numbers: Sequence[int], scale: float, latent: Tensor) -> Tensor | None:
+        """Latents of as many pictures of other scenes; None where there are none.
+
+        Args:
+            numbers: of a batch's pictures, which follow those of the last call.
+            scale: output / input.
+            latent: of the batch, kept for the pictures to come.
+        """
+        wanted = [self._others[number] for number in numbers]
+        here = {(number, scale): own for number, own in zip(numbers, latent, strict=True)}
+        known = self._kept | here
+        latents = []
+        for other in wanted:
+            found = None
+            if other is not None:
+                found = known[other, scale] if (other, scale) in known else self._sample(other, scale)
+            if found is not None:
+                latents.append(found)
+        soon = {*numbers, *wanted}
+        self._kept = {key: kept for key, kept in known.items() if key[0] in soon}
+        return torch.stack(latents) if len(latents) == len(numbers) else None
+
+
+def of_other_scenes(pictures: Sequence[HeldOutPicture]) -> list[int | None]:
+    """The nearest picture before each that shows another scene; before the first is the last."""
+    others: list[int | None] = []
+    other = None
+    count = len(pictures)
+    for number in (*range(count), *range(count)):  # the second round knows what is before the first
+        before = (number - 1) % count
+        if pictures[before].scene != pictures[number].scene:
+            other = before
+        others.append(other)
+    return others[count:]
+
+
+def draw_rows(
+    protocol: Protocol,
+    upscalers: Upscalers,
+    pairs: Pairs,
+    others: Callable[[Tensor], Tensor | None] = lambda latent: None,
+) -> Iterator[Row]:
+    """The rows one after another, so that only one model's latents are held at a time.
+
+    Args:
+        protocol: whose kernel; whether there is a Lanczos row.
+        upscalers: the models.
+        pairs: what they draw.
+        others: of the last model's latents, those that the control draws instead; None = there is no control.
+    """
     low = pairs.low
     low_size = (low.shape[-2], low.shape[-1])
     yield Row("bicubic", lambda size: resized(protocol, low, size), low_size, 0.0)
     if protocol.extended:
         yield Row("lanczos", lambda size: _lanczos(low, size), low_size, 0.0)
     for name, model in upscalers.models.items():
-        row, latent = _model_row(name, model, pairs, upscalers)
+        row, sampled = _model_row(name, model, pairs, upscalers)
         yield row
-    seeds = noise_seeds(upscalers.seed, pairs.names)
     if model.has_branch:
-        alone = drawing(model, latent, low, seeds, fidelity=1.0)
-        yield Row("without_latent", alone, row.latent_size, None)
-    if shift := shift_to_others(pairs.photographs):
-        other = drawing(model, latent.roll(shift, dims=0), low, seeds)
-        yield Row("other_latent", other, row.latent_size, None)
+        yield Row("without_latent", partial(sampled.draw, fidelity=1.0), row.latent_size, None)
+    if (latents := others(sampled.latent)) is not None:
+        yield Row("other_latent", replace(sampled, latent=latents).draw, row.latent_size, None)
     for name, model in upscalers.extra.items():
         yield _model_row(name, model, pairs, upscalers)[0]
 
 
-def _model_row(name: str, model: Model, pairs: Pairs, upscalers: Upscalers) -> tuple[Row, Tensor]:
+def _model_row(name: str, model: Model, pairs: Pairs, upscalers: Upscalers) -> tuple[Row, Sampled]:
     """A model's row, its latents sampled, and these."""
-    seeds = noise_seeds(upscalers.seed, pairs.names)
-
-    def redraw(sample: int) -> Draw:
-        others = noise_seeds(upscalers.seed, pairs.names, sample)
-        return drawing(model, make_latents(model, pairs, others), pairs.low, others)
-
     begun = now_seconds(model.device)
-    latent = make_latents(model, pairs, seeds)
+    sampled = sample(model, pairs, upscalers.seeds(pairs))
     seconds = now_seconds(model.device) - begun
-    latent_size = (latent.shape[-2], latent.shape[-1])
-    further = range(1, upscalers.samples) if model.task != "reconstruction" else ()
-    others = [partial(redraw, sample) for sample in further]
-    draw = drawing(model, latent, pairs.low, seeds)
-    return Row(name, draw, latent_size, seconds, others), latent
+
+    def redraw(number: int) -> Draw:
+        return sample(model, pairs, upscalers.seeds(pairs, number)).draw
+
+    further = range(1, upscalers.samples) if draws_noise(model) else ()
+    latent_size = (sampled.latent.shape[-2], sampled.latent.shape[-1])
+    return Row(name, sampled.draw, latent_size, seconds, [partial(redraw, each) for each in further]), sampled
+
+
+def draws_noise(model: Model) -> bool:
+    """Whether what a model draws depends on a seed."""
+    samples = model.timesteps > 0 or (model.has_texture and model.temperature > 0)
+    return samples and model.fidelity < 1
 
 
 def _lanczos(low: Tensor, size: Size) -> Tensor:
@@ -110,53 +221,3 @@ def _lanczos(low: Tensor, size: Size) -> Tensor:
     pictures = (Image.fromarray(to_array(image)) for image in low)
     large = (picture.resize((size[1], size[0]), Image.Resampling.LANCZOS) for picture in pictures)
     return torch.cat([to_tensor(np.asarray(picture)) for picture in large]).to(low.device)
-
-
-def make_latents(model: Model, pairs: Pairs, seeds: Sequence[int], **options: Unpack[Chain]) -> Tensor:
-    """Latents sampled for the low-resolution images; by an autoencoder alone, encoded from the truth."""
-    low = pairs.low
-    fine = (low.shape[-2] * model.factor, low.shape[-1] * model.factor)
-    if model.task == "reconstruction":
-        source = resize(pairs.truth, fine).clamp(-1, 1)
-        return in_batches(lambda part: model.encode(source[part]), len(low), fine)
-
-    def sample(part: slice) -> Tensor:
-        return model.sample_latents(low[part], seed=seeds[part], **options)
-
-    return in_batches(sample, len(low), fine)
-
-
-def drawing(
-    model: Model,
-    latent: Tensor,
-    low: Tensor,
-    seeds: Sequence[int],
-    temperature: float | None = None,
-    fidelity: float | None = None,
-) -> Draw:
-    """How a model draws its latents, at any size; None = at its own temperature, fidelity."""
-
-    def draw(size: Size) -> Tensor:
-        def decode(part: slice) -> Tensor:
-            return model.decode(
-                latent[part],
-                size,
-                low_resolution=low[part],
-                temperature=temperature,
-                fidelity=fidelity,
-                seed=seeds[part],
-            )
-
-        return in_batches(decode, len(latent), size)
-
-    return draw
-
-
-def shift_to_others(photographs: Sequence[str]) -> int:
-    """The smallest shift of a list that puts another photograph in most places; 0 where there is only one.
-
-    The pictures of one photograph must follow one another. Rolled by the length of the longest run of them,
-    every picture meets another photograph; where that run is longer than the rest, all of the rest does.
-    """
-    longest = max((len([*run]) for _, run in groupby(photographs)), default=0)
-    return min(longest, len(photographs) - longest)

@@ -3,27 +3,57 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+import pandas as pd
 from torch import Tensor
 
-from arbiscale.evaluation.comparisons import BestAndWorst, Comparison, of_one
+from arbiscale.evaluation.comparisons import Comparison
 from arbiscale.metrics.quality import SSIM_WINDOW_PX
 
-Means = dict[str, dict[str, dict[str, float | None]]]
+Means = dict[str, dict[str, dict[str, float]]]  # group -> row -> metric
+Score = dict[str, Any]  # a line of the table, by column
+KEYS = ("place", "picture", "photograph", "scene", "group", "row", "finite", "seconds", "problem")
+SETTINGS = ("varied", "steps", "eta", "temperature", "fidelity")  # of points of trade-off curves
 
 
-@dataclass(frozen=True)
-class Score:
-    """The metrics of one picture; NaN where one is not defined."""
+def score_lines(
+    group: str,
+    row: str,
+    pictures: Sequence[Mapping[str, str]],
+    images: Tensor,
+    metrics: Mapping[str, Tensor],
+    *,
+    seconds: float | None = None,
+    **settings: Any,
+) -> list[Score]:
+    """What is known of a row's images of one group, a line a picture.
 
-    group: str  # the scale, such as `x2.7`, after the protocol where it is not `sample`; or `generation`
-    row: str  # the model or baseline that drew it
-    photograph: str
-    metrics: dict[str, float]
-    finite: bool  # whether the picture is free of NaN and infinity
+    Args:
+        group: the scale, such as `x2.7`, after the protocol where it is not `sample`; or a size.
+        row: the model or baseline that drew them.
+        pictures: `picture`, `photograph` and `scene` of each.
+        images: shape (batch, ...), in any range.
+        metrics: each of shape (batch,); NaN where one is not defined.
+        seconds: that drawing all of them took; None = it means nothing.
+        settings: columns that are the same in all lines.
+    """
+    finite = images.isfinite().flatten(1).all(dim=1).tolist()
+    values = {name: value.tolist() for name, value in metrics.items()}
+    each = math.nan if seconds is None else seconds / len(pictures)
+    return [
+        {**picture, "group": group, "row": row, "finite": finite[index], "seconds": each, **settings}
+        | {name: of_all[index] for name, of_all in values.items()}
+        for index, picture in enumerate(pictures)
+    ]
+
+
+def problem_lines(pictures: Sequence[Mapping[str, str]], problems: Iterable[Sequence[str]]) -> list[Score]:
+    """A line for every problem of each picture."""
+    pairs = zip(pictures, problems, strict=True)
+    return [{**picture, "problem": problem} for picture, of_one in pairs for problem in of_one]
 
 
 @dataclass(frozen=True)
@@ -47,13 +77,7 @@ class Setting:
     @property
     def values(self) -> dict[str, float]:
         """The settings that there are, by name."""
-        found = {
-            "steps": self.steps,
-            "eta": self.eta,
-            "temperature": self.temperature,
-            "fidelity": self.fidelity,
-        }
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name in SETTINGS[1:] if (value := getattr(self, name)) is not None}
 
     def __str__(self) -> str:
         return ", ".join(f"{name} {value:g}" for name, value in self.values.items())
@@ -75,90 +99,63 @@ class Evaluation:
     """The results of an evaluation.
 
     Attributes:
-        scores: one for every row, scale and picture.
-        sets: metrics of a group's and row's pictures as a whole, such as FID; NaN where missing.
-        times: pictures drawn and the seconds it took, by group and row.
+        scores: a line for every picture of every row and group, in the columns `KEYS` and the metrics; one
+            for every picture that was left out, which has a `problem` and no row.
+        sets: metrics of a group's and row's pictures as a whole, such as FID.
         comparisons: pictures to look at, by group.
-        best_and_worst: pictures of the last model, by group.
+        best: those that the last model improved most over bicubic, by group.
+        worst: and least.
         trade_off: points of the curves of LPIPS against PSNR.
-        left_out: one line for everything that could not be measured.
+        left_out: one line for everything else that could not be measured.
         least_px: the shortest side of a picture that a metric takes, where it is more than one pixel.
     """
 
-    scores: list[Score] = field(default_factory=list)
+    scores: pd.DataFrame
     sets: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
-    times: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
     comparisons: dict[str, list[Comparison]] = field(default_factory=dict)
-    best_and_worst: dict[str, BestAndWorst] = field(default_factory=dict)
+    best: dict[str, list[Comparison]] = field(default_factory=dict)
+    worst: dict[str, list[Comparison]] = field(default_factory=dict)
     trade_off: list[OperatingPoint] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     least_px: dict[str, int] = field(default_factory=lambda: {"ssim": SSIM_WINDOW_PX})
 
-    def add(
-        self,
-        group: str,
-        row: str,
-        photographs: Sequence[str],
-        images: Tensor,
-        metrics: Mapping[str, Sequence[float]],
-    ) -> None:
-        """Add one row's images (batch, ...) of one group, with metrics as lists over the batch."""
-        finite = images.isfinite().flatten(1).all(dim=1).tolist()
-        for index, photograph in enumerate(photographs):
-            self.scores.append(Score(group, row, photograph, of_one(metrics, index), finite[index]))
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics of pictures that any of them has."""
+        return [name for name in self.scores if name not in KEYS]
 
-    def add_time(self, group: str, row: str, pictures: int, seconds: float) -> None:
-        """Add the time that drawing pictures took."""
-        before, spent = self.times.get((group, row), (0, 0.0))
-        self.times[group, row] = (before + pictures, spent + seconds)
-
-    def extend(self, other: Evaluation) -> None:
-        """Add another evaluation, of other groups."""
-        self.scores += other.scores
-        self.sets |= other.sets
-        self.times |= other.times
-        self.comparisons |= other.comparisons
-        self.best_and_worst |= other.best_and_worst
-        self.trade_off += other.trade_off
-        self.left_out += other.left_out
-        self.least_px |= other.least_px
+    def rows(self) -> Iterator[tuple[str, str, pd.DataFrame]]:
+        """The scores of every group and row."""
+        for (group, row), scores in self.scores.groupby(["group", "row"], sort=False):
+            yield group, row, scores
 
     def means(self) -> Means:
-        """Means over pictures and metrics of sets, as group -> row -> metric; None where there is none."""
+        """Means over pictures, metrics of sets, and pictures a second; what has no value is left out.
+
+        A mean has none where any picture has none.
+        """
         table: Means = {}
         for group, row, scores in self.rows():
-            metrics: dict[str, float | None] = {}
-            found = {
-                name: sum(score.metrics[name] for score in scores) / len(scores) for name in scores[0].metrics
-            }
-            for name, value in (found | self.sets.get((group, row), {})).items():
-                metrics[name] = value if math.isfinite(value) else None
-            if (group, row) in self.times:
-                pictures, seconds = self.times[group, row]
-                metrics["fps"] = pictures / seconds
-            table.setdefault(group, {})[row] = metrics
+            found = scores[self.metrics].mean(skipna=False).to_dict()
+            found |= self.sets.get((group, row), {}) | {"fps": 1 / scores.seconds.mean()}
+            known = {name: value for name, value in found.items() if math.isfinite(value)}
+            table.setdefault(group, {})[row] = known
         return table
 
     def problems(self) -> list[str]:
         """One line for everything left out, and for every row with missing means, with the reason."""
-        lines = list(self.left_out)
+        lines = [*self.left_out, *self.scores.problem.dropna().unique()]
         for group, row, scores in self.rows():
-            broken = sum(not score.finite for score in scores)
-            if broken:
+            finite = scores.finite.astype(bool)
+            if not finite.all():
+                broken = (~finite).sum()
                 lines.append(f"{group}/{row}: {broken} of {len(scores)} pictures hold NaN or infinity")
+            measured = finite & scores.psnr.notna() if "psnr" in scores else ~finite
             for metric, least_px in self.least_px.items():
-                small = sum(score.finite and math.isnan(score.metrics.get(metric, 0)) for score in scores)
+                small = (measured & scores[metric].isna()).sum() if metric in scores else 0
                 if small:
                     lines.append(
                         f"{group}/{row}: {small} of {len(scores)} pictures are too small for {metric} "
                         f"({least_px} px)"
                     )
         return lines
-
-    def rows(self) -> Iterator[tuple[str, str, list[Score]]]:
-        """The scores of every group and row."""
-        rows: dict[tuple[str, str], list[Score]] = {}
-        for score in self.scores:
-            rows.setdefault((score.group, score.row), []).append(score)
-        for (group, row), scores in rows.items():
-            yield group, row, scores

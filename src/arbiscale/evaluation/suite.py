@@ -1,164 +1,70 @@
-"""Evaluating models by every protocol of `evaluate.protocols`, whatever they were trained for."""
+"""Running an evaluation: measuring what is missing, then reading the table as a whole."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+import numpy as np
+from numpy.typing import NDArray
 
-from arbiscale.config.evaluate import EvaluateSettings, by_name
 from arbiscale.errors import UserError
-from arbiscale.evaluation.distributions import PROTOCOL as GENERATION
-from arbiscale.evaluation.distributions import evaluate_distributions
-from arbiscale.evaluation.drawn import parse_size
-from arbiscale.evaluation.generation import evaluate_generation
-from arbiscale.evaluation.held_out import (
-    HeldOutCrop,
-    HeldOutData,
-    PictureFolder,
-    cut_held_out_crops,
-    cut_random_crops,
-)
-from arbiscale.evaluation.networks import MetricNetworks
-from arbiscale.evaluation.protocols import BENCHMARK, CROP_PX, CROPS, PROTOCOLS, SAMPLE
-from arbiscale.evaluation.scores import Evaluation
-from arbiscale.evaluation.super_resolution import evaluate_super_resolution
-from arbiscale.evaluation.trade_off import evaluate_trade_off
-from arbiscale.inference.model import Model
-
-Step = Callable[[], Evaluation]
-_TASKS = {"super_resolution": "super-resolution", "generation": "generation"}  # in words
+from arbiscale.evaluation import trade_off
+from arbiscale.evaluation.comparisons import Album, Comparison, extremes
+from arbiscale.evaluation.plan import Plan, Subject, make_plan
+from arbiscale.evaluation.scores import SETTINGS, Evaluation
+from arbiscale.evaluation.sets import compare_sets
+from arbiscale.evaluation.store import Scratch, Work, measure
+from arbiscale.evaluation.super_resolution import BASELINE, SuperResolution
+from arbiscale.evaluation.trade_off import operating_points
 
 
-def evaluate_models(
-    models: Mapping[str, Model],
-    data: HeldOutData,
-    settings: EvaluateSettings,
-    *,
-    seed: int,
-    networks: MetricNetworks,
-    extra: Mapping[str, Model] | None = None,
-    workers: int = 0,
-) -> Evaluation:
-    """Evaluate an autoencoder and the models trained on it, by the task of the last one.
-
-    A protocol that cannot be followed is left out, and `Evaluation.problems` says why.
-
-    Args:
-        models: the autoencoder first, then in the order of their training.
-        data: held-out photographs, and training crops for the protocol `generation`.
-        settings: protocols, scales, sizes, counts, folders.
-        seed: of crops and sampling noise.
-        networks: behind metrics; columns of those unavailable are empty.
-        extra: further models, by the names of their rows; those of another task are left out.
-        workers: processes that prepare pictures ahead; 0 = none. Results are the same.
+def evaluate_models(subject: Subject, scratch: Scratch) -> Evaluation:
+    """Evaluate in one process: measure what is missing, and read the whole.
 
     Raises:
-        UserError: no protocol could be followed.
+        UserError: as `finish`.
     """
-    evaluation = Evaluation(left_out=[*networks.unavailable])
-    task = [*models.values()][-1].task
-    further = {name: model for name, model in (extra or {}).items() if model.task == task}
-    for name in (extra or {}).keys() - further.keys():
-        evaluation.left_out.append(f"row {name}: its model was not made for {_TASKS[task]}")
+    plan = make_plan(subject, scratch)
+    measure(plan.works, scratch)
+    return finish(plan, scratch)
 
-    if task == "generation":
-        steps = _generation(models, further, data, settings, seed, networks)
-    else:
-        steps = _super_resolution(models, further, data, settings, seed, networks, workers)
-    for protocol in settings.protocols:
-        if protocol not in steps:
-            evaluation.left_out.append(_not_followed(protocol, task))
-    for step in [step for name in (*settings.protocols, "trade_off") for step in steps.get(name, ())]:
-        try:
-            evaluation.extend(step())
-        except UserError as error:
-            evaluation.left_out.append(str(error))
-    if not evaluation.scores:
-        raise UserError("; ".join(evaluation.left_out))
+
+def finish(plan: Plan, scratch: Scratch) -> Evaluation:
+    """Everything that was measured.
+
+    Raises:
+        UserError: no protocol could be followed, or no picture be measured.
+    """
+    lines = scratch.read(plan.works)
+    of_curves = lines.place == trade_off.PLACE
+    evaluation = Evaluation(
+        lines[~of_curves].drop(columns=[*SETTINGS]).reset_index(drop=True), left_out=plan.left_out
+    )
+    if lines.row.isna().all():
+        raise UserError("; ".join(evaluation.problems()))
+    evaluation.least_px |= plan.networks.least_px
+    evaluation.trade_off, without = operating_points(lines[of_curves])
+    evaluation.left_out += without
+    if plan.references:
+        evaluation.sets = compare_sets(plan.sets, plan.references, plan.seed)
+    for work in plan.works:
+        for group in work.albums:
+            _show(evaluation, work, group, scratch.album)
     return evaluation
 
 
-def _super_resolution(
-    models: Mapping[str, Model],
-    extra: Mapping[str, Model],
-    data: HeldOutData,
-    settings: EvaluateSettings,
-    seed: int,
-    networks: MetricNetworks,
-    workers: int,
-) -> dict[str, list[Step]]:
-    """The evaluations that each protocol consists of, one a data set, and the trade-off curves."""
+def _show(evaluation: Evaluation, work: Work, group: str, album: Album) -> None:
+    """Add a group's pictures to look at, with their metrics."""
+    scores = evaluation.scores[evaluation.scores.group == group]
 
-    def upscale(protocol: str, dataset: str, images: Callable[[], Sequence[HeldOutCrop]]) -> Evaluation:
-        return evaluate_super_resolution(
-            models,
-            images(),
-            PROTOCOLS[protocol].scales or settings.scales,
-            seed=seed,
-            networks=networks,
-            protocol=PROTOCOLS[protocol],
-            dataset=dataset,
-            extra=extra,
-            diversity_seeds=settings.diversity_seeds,
-            workers=workers,
-        )
+    def comparison(name: str, pictures: dict[str, NDArray[np.uint8]]) -> Comparison:
+        own = scores[scores.picture == name]
+        title = name if own.empty else own.photograph.iloc[0]
+        metrics = own.set_index("row")[evaluation.metrics].to_dict("index")
+        return Comparison(title, pictures, {row: metrics[row] for row in pictures if row in metrics})
 
-    def trade_off() -> Evaluation:
-        crops = cut_held_out_crops(data.photographs, settings.crop_px, settings.crops_per_photograph)
-        drawing = {name: model for name, model in models.items() if model.task == "super_resolution"}
-        return evaluate_trade_off(
-            {**drawing, **extra}, crops, settings.trade_off, seed=seed, networks=networks
-        )
-
-    steps: dict[str, list[Step]] = {}
-    for protocol, dataset, images in _pictures(data, settings, seed):
-        steps.setdefault(protocol, []).append(partial(upscale, protocol, dataset, images))
-    if settings.trade_off.scales:
-        steps["trade_off"] = [trade_off]
-    return steps
-
-
-def _pictures(
-    data: HeldOutData, settings: EvaluateSettings, seed: int
-) -> Iterator[tuple[str, str, Callable[[], Sequence[HeldOutCrop]]]]:
-    """Every protocol's data sets: the protocol, what the set is called besides it, and its pictures."""
-    count, folders = settings.crops_per_photograph, settings.folders
-    yield SAMPLE.name, "", partial(cut_held_out_crops, data.photographs, settings.crop_px, count)
-    yield CROPS.name, "", partial(cut_random_crops, data.photographs, CROP_PX, count, seed)
-    for protocol in ("div2k", "faces"):
-        yield protocol, "", partial(PictureFolder, getattr(folders, protocol), f"evaluate.folders.{protocol}")
-    for dataset, folder in by_name(folders.benchmark).items():
-        key = f"evaluate.folders.benchmark: {dataset}"
-        yield BENCHMARK.name, dataset, partial(PictureFolder, folder, key)
-
-
-def _generation(
-    models: Mapping[str, Model],
-    extra: Mapping[str, Model],
-    data: HeldOutData,
-    settings: EvaluateSettings,
-    seed: int,
-    networks: MetricNetworks,
-) -> dict[str, list[Step]]:
-    """The evaluations that each protocol consists of."""
-    sizes = [parse_size(size) for size in settings.generation_sizes]
-    count = settings.generation_count
-    drawing = {name: model for name, model in models.items() if model.task == "generation"}
-
-    def sample() -> Evaluation:
-        crops = cut_held_out_crops(data.photographs, settings.crop_px, settings.crops_per_photograph)
-        return evaluate_generation(
-            {**models, **extra}, crops, sizes, count=count, seed=seed, networks=networks
-        )
-
-    def sets() -> Evaluation:
-        return evaluate_distributions(
-            {**drawing, **extra}, data.training_crops, sizes, count=count, seed=seed, networks=networks
-        )
-
-    return {SAMPLE.name: [sample], GENERATION: [sets]}
-
-
-def _not_followed(protocol: str, task: str) -> str:
-    other = "super_resolution" if task == "generation" else "generation"
-    return f"evaluate.protocols: {protocol}: needs models of {_TASKS[other]}; these are of {_TASKS[task]}"
+    kept = {name: album.find(group, name) for name in work.shown}
+    evaluation.comparisons[group] = [comparison(*each) for each in kept.items() if each[1]]
+    if isinstance(work, SuperResolution):
+        for found, names in zip(
+            (evaluation.best, evaluation.worst), extremes(scores, work.last, BASELINE), strict=True
+        ):
+            found[group] = [comparison(name, work.improvement(group, name)) for name in names]

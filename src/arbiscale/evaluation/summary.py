@@ -29,8 +29,7 @@ def summary(means: Means, row: str, *, baseline: str = "bicubic") -> dict[str, f
         if last.startswith("x"):
             scales.setdefault(protocol, {})[float(last[1:])] = group
     if not scales:
-        sample_and_first_size = [means[group][row] for group in groups[:2]]
-        return _known(_DRAWING, *sample_and_first_size)
+        return _known(_DRAWING, means[groups[0]][row]) if groups else {}
 
     there = scales.get("") or next(iter(scales.values()))
     group = there.get(SCALE) or there[max(there)]
@@ -45,11 +44,5 @@ def summary(means: Means, row: str, *, baseline: str = "bicubic") -> dict[str, f
     return figures
 
 
-def _known(metrics: tuple[str, ...], *tables: dict[str, float | None]) -> dict[str, float]:
-    """The metrics that have a value, each from the first table that has one."""
-    return {
-        metric: value
-        for metric in metrics
-        if (value := next((table[metric] for table in tables if table.get(metric) is not None), None))
-        is not None
-    }
+def _known(metrics: tuple[str, ...], table: dict[str, float]) -> dict[str, float]:
+    return {metric: table[metric] for metric in metrics if metric in table}

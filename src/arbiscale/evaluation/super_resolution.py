@@ -2,161 +2,173 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from arbiscale.evaluation.comparisons import (
-    PER_ROW,
-    BestAndWorst,
-    Comparison,
+    EXTREME_PX,
+    TRUTH,
+    Album,
     ComparisonBuilder,
-    kept_part,
-    of_one,
-    one_per_photograph,
+    to_show,
 )
-from arbiscale.evaluation.held_out import HeldOutCrop
+from arbiscale.evaluation.held_out import HeldOutPicture
 from arbiscale.evaluation.networks import MetricNetworks
-from arbiscale.evaluation.pairs import Pairs, make_pairs, resized
-from arbiscale.evaluation.pictures import (
-    agreement_with_half_size,
-    as_shown,
-    compare,
-    diversity,
-)
+from arbiscale.evaluation.pairs import Pairs, Preparation, in_batches
+from arbiscale.evaluation.pictures import agreement_with_half_size, as_shown, compare, diversity
 from arbiscale.evaluation.protocols import SAMPLE, Protocol
-from arbiscale.evaluation.rows import Upscalers, draw_rows
-from arbiscale.evaluation.scores import Evaluation
-from arbiscale.imaging.pixels import to_array
-from arbiscale.inference.model import Model
+from arbiscale.evaluation.rows import Control, Row, Upscalers, draw_rows, sample
+from arbiscale.evaluation.scores import Score, problem_lines, score_lines
 from arbiscale.metrics.colour import colour_shift
 from arbiscale.metrics.consistency import consistency
 from arbiscale.metrics.cost import now_seconds
 from arbiscale.metrics.spectrum import grid_energy
-from arbiscale.progress import LongTask
+
+BASELINE = "bicubic"
 
 
-def evaluate_super_resolution(
-    models: Mapping[str, Model],
-    images: Sequence[HeldOutCrop],
-    scales: Sequence[float],
-    *,
-    seed: int,
-    networks: MetricNetworks,
-    protocol: Protocol = SAMPLE,
-    dataset: str = "",
-    extra: Mapping[str, Model] | None = None,
-    diversity_seeds: int = 0,
-    workers: int = 0,
-) -> Evaluation:
-    """Measure baselines, the autoencoder, each model and a control on pictures shrunk by each scale.
+@dataclass(frozen=True)
+class SuperResolution:
+    """Baselines, the autoencoder, each model and a control on pictures shrunk by each scale.
 
     Rows: `bicubic`; `lanczos` in extended protocols; `autoencoder`, which encodes the truth itself at the
     training's magnification (an upper bound); each further model under its name; `other_latent`, the last
-    model's pictures from another photograph's latent (the control: what the latent contributes), where
-    pictures are drawn together; the extra models.
+    model's pictures from the latent of another scene (the control: what the latent contributes), where
+    pictures have one size; the extra models.
 
-    Args:
-        models: `autoencoder`, then models of super-resolution in the order of their training.
-        images: iterated once per scale.
-        scales: output / input.
-        seed: of the sampling noise.
-        networks: behind metrics.
+    Attributes:
         protocol: sizes, kernel, channels, border.
         dataset: part of the groups' names, for protocols with several data sets.
-        extra: further models of super-resolution, by the names of their rows.
-        diversity_seeds: draws of each picture; 0 = diversity is not measured.
+        pictures: read one by one.
+        scales: output / input.
+        upscalers: the models.
+        networks: behind metrics.
+        album: gets pictures to look at.
         workers: processes that prepare pictures ahead; 0 = none. Results are the same.
     """
-    evaluation = Evaluation()
-    evaluation.least_px |= networks.least_px
-    device = next(iter(models.values())).device
-    upscalers = Upscalers(models, extra or {}, seed, max(1, diversity_seeds))
-    prefix = "" if protocol is SAMPLE else "".join(f"{part}/" for part in (protocol.name, dataset) if part)
-    total = len(scales) * len(images) * upscalers.most_rows(protocol)
-    with LongTask(prefix.rstrip("/") or protocol.name, total, "pictures") as task:
-        for scale in scales:
-            for pairs in make_pairs(protocol, images, scale, evaluation.left_out, workers=workers):
-                there = pairs.to(device)
-                group = f"{prefix}x{scale:g}"
-                _evaluate_pairs(evaluation, group, protocol, scale, upscalers, there, networks, task)
-    return evaluation
 
+    protocol: Protocol
+    dataset: str
+    pictures: Sequence[HeldOutPicture]
+    scales: Sequence[float]
+    upscalers: Upscalers
+    networks: MetricNetworks
+    album: Album
+    workers: int = 0
 
-def _evaluate_pairs(
-    evaluation: Evaluation,
-    group: str,
-    protocol: Protocol,
-    scale: float,
-    upscalers: Upscalers,
-    pairs: Pairs,
-    networks: MetricNetworks,
-    task: LongTask,
-) -> None:
-    """Add every row of some pictures of one scale."""
-    truth, low, photographs = pairs.truth, pairs.low, pairs.photographs
-    size = (truth.shape[-2], truth.shape[-1])
-    shown_truth, shown_low = as_shown(truth), as_shown(low)
-    kept = evaluation.comparisons.setdefault(group, [])
-    chosen = one_per_photograph(photographs, PER_ROW - len(kept))
-    comparisons = [ComparisonBuilder(pairs, index) for index in chosen]
-    last = [*upscalers.models][-1]
-    best_and_worst = evaluation.best_and_worst.setdefault(group, BestAndWorst(last, over="bicubic"))
-    bicubic: dict[str, list[float]] = {}
-    for row in draw_rows(protocol, upscalers, pairs):
-        begun = now_seconds(truth.device)
-        images = row.draw(size)
-        seconds = now_seconds(truth.device) - begun
-        if row.seconds is not None:
-            evaluation.add_time(group, row.name, len(images), row.seconds + seconds)
-        shown = as_shown(images)
-        metrics = compare(
-            shown, shown_truth, networks, channels=protocol.channels, shave_px=protocol.shave_px(scale)
+    @property
+    def place(self) -> str:
+        """The protocol and the data set."""
+        return "/".join(filter(None, (self.protocol.name, self.dataset)))
+
+    @property
+    def names(self) -> list[str]:
+        """Of the pictures."""
+        return [picture.name for picture in self.pictures]
+
+    @property
+    def shown(self) -> list[str]:
+        """The names of those that are shown."""
+        return to_show(self.pictures)
+
+    @property
+    def albums(self) -> list[str]:
+        """All groups."""
+        return [*self.groups]
+
+    @property
+    def last(self) -> str:
+        """The row that the table is about."""
+        return self.upscalers.last[0]
+
+    @property
+    def groups(self) -> dict[str, float]:
+        """Names of groups, and their scales."""
+        prefix = "" if self.protocol is SAMPLE else f"{self.place}/"
+        return {f"{prefix}x{scale:g}": scale for scale in self.scales}
+
+    def measure(self, numbers: Sequence[int]) -> Iterator[tuple[list[int], list[Score]]]:
+        """Some pictures at every scale; see `Work`."""
+        preparation, device = self._preparation, self.upscalers.device
+        others = _no_others
+        if self.protocol.one_size:
+            others = Control(self.pictures, partial(self._latent, preparation)).others
+        shown = {*self.shown}
+        for batch in in_batches(preparation.load(numbers, self.workers), device):
+            here = [each.number for each in batch]
+            keys = [self.pictures[number].key(self.place) for number in here]
+            lines = problem_lines(keys, (each.problems for each in batch))
+            for group, scale in self.groups.items():
+                if scale not in batch[0].pairs:
+                    continue
+                pairs = preparation.together(batch, scale, device)
+                builders = [
+                    ComparisonBuilder(pairs, index)
+                    for index, picture in enumerate(pairs.pictures)
+                    if picture.name in shown
+                ]
+                of_others = partial(others, here, scale)
+                for row in draw_rows(self.protocol, self.upscalers, pairs, of_others):
+                    images, found = self._row(row, group, scale, pairs, keys)
+                    lines += found
+                    for builder in builders:
+                        builder.add(row.name, images)
+                for builder in builders:
+                    self.album.keep(group, builder.picture.name, builder.finish())
+            yield here, lines
+
+    def improvement(self, group: str, name: str) -> dict[str, NDArray[np.uint8]]:
+        """The last model's picture beside the bicubic one and the truth, drawn once more."""
+        number = self.names.index(name)
+        pairs = self._preparation.together(
+            [self._preparation[number]], self.groups[group], self.upscalers.device
         )
-        metrics["consistency"] = consistency(shown, shown_low).tolist()
-        metrics["self_ssim"] = agreement_with_half_size(shown, row.draw).tolist()
-        metrics["grid_energy"] = grid_energy((images + 1) / 2, row.latent_size).tolist()
+        builder = ComparisonBuilder(pairs, 0, EXTREME_PX)
+        for row in draw_rows(self.protocol, self.upscalers.only_last(), pairs):
+            if row.name in (BASELINE, self.last):
+                builder.add(row.name, row.draw(pairs.size))
+        pictures = builder.finish()
+        return {row: pictures[row] for row in (BASELINE, self.last, TRUTH)}
+
+    @property
+    def _preparation(self) -> Preparation:
+        return Preparation(self.protocol, self.pictures, self.scales)
+
+    def _latent(self, preparation: Preparation, number: int, scale: float) -> Tensor | None:
+        """The last model's latent of a picture."""
+        prepared = preparation[number]
+        if scale not in prepared.pairs:
+            return None
+        pairs = preparation.together([prepared], scale, self.upscalers.device)
+        return sample(self.upscalers.last[1], pairs, self.upscalers.seeds(pairs)).latent[0]
+
+    def _row(
+        self, row: Row, group: str, scale: float, pairs: Pairs, keys: Sequence[dict[str, str]]
+    ) -> tuple[Tensor, list[Score]]:
+        """What a row draws of some pictures, and its lines."""
+        begun = now_seconds(pairs.truth.device)
+        images = row.draw(pairs.size)
+        seconds = now_seconds(pairs.truth.device) - begun
+        shown, truth, low = (as_shown(each) for each in (images, pairs.truth, pairs.low))
+        protocol, shave_px = self.protocol, self.protocol.shave_px(scale)
+        metrics = compare(shown, truth, self.networks, channels=protocol.channels, shave_px=shave_px)
+        metrics["consistency"] = consistency(shown, low)
+        metrics["self_ssim"] = agreement_with_half_size(shown, row.draw)
+        metrics["grid_energy"] = grid_energy((images + 1) / 2, row.latent_size)
         if protocol.extended:
-            metrics["colour_shift"] = colour_shift(shown, shown_truth).tolist()
+            metrics["colour_shift"] = colour_shift(shown, truth)
         if row.others:
-            metrics |= diversity([shown, *(as_shown(other()(size)) for other in row.others)], networks)
-        evaluation.add(group, row.name, photographs, images, metrics)
-        task.advance(len(images), f"x{scale:g} {row.name}")
-        if row.name == "bicubic":
-            bicubic = metrics
-        elif row.name == last:
-            _offer(best_and_worst, protocol, pairs, images, bicubic, metrics)
-        for comparison in comparisons:
-            comparison.add(row.name, images, metrics)
-    kept += [comparison.finish() for comparison in comparisons]
+            draws = [shown, *(as_shown(other()(pairs.size)) for other in row.others)]
+            metrics |= diversity(draws, truth, self.networks)
+        spent = None if row.seconds is None else row.seconds + seconds
+        return images, score_lines(group, row.name, keys, images, metrics, seconds=spent)
 
 
-def _offer(
-    best_and_worst: BestAndWorst,
-    protocol: Protocol,
-    pairs: Pairs,
-    images: Tensor,
-    bicubic: Mapping[str, Sequence[float]],
-    metrics: Mapping[str, Sequence[float]],
-) -> None:
-    """Offer every picture of the last model, beside the bicubic one and the truth."""
-
-    def compared(index: int) -> Comparison:
-        truth = to_array(pairs.truth[index])
-        size = (truth.shape[0], truth.shape[1])
-        left, top, right, bottom = kept_part(truth)
-        whole = {
-            best_and_worst.over: to_array(resized(protocol, pairs.low[[index]], size)),
-            best_and_worst.row: to_array(images[index]),
-            "ground truth": truth,
-        }
-        parts = {name: pixels[top:bottom, left:right].copy() for name, pixels in whole.items()}
-        numbers = {
-            best_and_worst.over: of_one(bicubic, index),
-            best_and_worst.row: of_one(metrics, index),
-        }
-        return Comparison(pairs.photographs[index], parts, numbers)
-
-    for index, (before, after) in enumerate(zip(bicubic["psnr"], metrics["psnr"], strict=True)):
-        best_and_worst.offer(after - before, partial(compared, index))
+def _no_others(numbers: Sequence[int], scale: float, latent: Tensor) -> Tensor | None:
+    """No control."""
+    return None

@@ -16,11 +16,13 @@ from arbiscale.errors import UserError
 from arbiscale.evaluation.held_out import read_held_out_data
 from arbiscale.evaluation.networks import load_metric_networks
 from arbiscale.evaluation.paired import FILES, read_scores
+from arbiscale.evaluation.plan import Subject
+from arbiscale.evaluation.store import Scratch
 from arbiscale.evaluation.suite import evaluate_models
 from arbiscale.files import content_hash, sha256_of_json
 from arbiscale.inference.loading import load_model
 from arbiscale.models.device import use_threads
-from arbiscale.report.files import print_warnings, write_scores
+from arbiscale.report.files import print_warnings
 from arbiscale.tracking.registry import EVALUATION_TAG, ROW_TAG
 from arbiscale.tracking.store import Store
 from arbiscale.tracking.versions import Version, download_model
@@ -135,14 +137,11 @@ def evaluate_versions(store: Store, versions: Sequence[Version]) -> pd.DataFrame
     networks = load_metric_networks(settings.perceptual, runtime.weights_dir, models[last].device)
     print_warnings(networks.unavailable)
     without_curves = settings.trade_off.model_copy(update={"scales": []})
-    evaluation = evaluate_models(
-        {last: models[last]},
-        data,
-        settings.model_copy(update={"trade_off": without_curves}),
-        seed=seed,
-        networks=networks,
-        extra={row: models[row] for row in others},
-    )
+    extra = {row: models[row] for row in others}
+    without = settings.model_copy(update={"trade_off": without_curves})
+    with tempfile.TemporaryDirectory() as scratch:
+        subject = Subject({last: models[last]}, data, without, seed, networks, extra)
+        evaluation = evaluate_models(subject, Scratch(Path(scratch)))
     values = flatten(read_yaml(params))
     tags = {"data_hash": sha256_of_json({str(_CROPS): content_hash(crops)}), "compared": ", ".join(models)}
     with (
@@ -150,7 +149,7 @@ def evaluate_versions(store: Store, versions: Sequence[Version]) -> pd.DataFrame
         store.run("evaluate", tags=tags, params={key: values[key] for key in values if _decides(key)}) as run,
     ):
         file = Path(folder) / Path(FILES).name
-        write_scores(file, evaluation)
+        evaluation.scores.to_parquet(file, index=False)
         run.log_artifact(file, Path(FILES).parent.name)
         scores = read_scores(file)
     for version in versions:

@@ -15,12 +15,13 @@ from markupsafe import Markup
 
 from arbiscale.evaluation.intervals import Interval
 from arbiscale.evaluation.scores import Evaluation, Means
+from arbiscale.evaluation.super_resolution import BASELINE
 from arbiscale.files import atomic_file
 from arbiscale.report import figures
 from arbiscale.report.facts import Facts, shown_commit
 from arbiscale.report.measures import duration, label_of
 from arbiscale.report.pictures import EmbeddedPictures, select_pictures
-from arbiscale.report.table import BASELINE, gains, group_of, places, tables
+from arbiscale.report.table import differences, group_of, places, tables
 
 _HERE = Path(__file__).parent
 
@@ -47,9 +48,9 @@ def render(evaluation: Evaluation, found: Sequence[Interval], facts: Facts, last
     means = evaluation.means()
     rows = [*dict.fromkeys(row for group in means.values() for row in group)]
     look = figures.styles(rows, last)
-    gained, gain_lines = gains(evaluation, last, facts.seed)
+    compared, lines = differences(found)
     embedded = EmbeddedPictures()
-    shown = select_pictures(evaluation.comparisons, evaluation.best_and_worst, facts.credits, last, embedded)
+    shown = select_pictures(evaluation, facts.credits, last, embedded)
     style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     return (
         _environment()
@@ -65,8 +66,8 @@ def render(evaluation: Evaluation, found: Sequence[Interval], facts: Facts, last
             baseline=BASELINE,
             summary=_summary(means),
             warnings=evaluation.problems(),
-            gained=gained,
-            gains=gain_lines,
+            compared=compared,
+            differences=lines,
             tables=tables(evaluation, means, found),
             planes=figures.planes(means, look),
             trade_offs=figures.trade_offs(evaluation.trade_off, look),
@@ -79,7 +80,7 @@ def render(evaluation: Evaluation, found: Sequence[Interval], facts: Facts, last
                 if not training.curves
             ],
             stage_times=figures.stage_times(_stage_seconds(facts)),
-            drawing_times=figures.drawing_times(evaluation.times),
+            drawing_times=figures.drawing_times(means),
             credits=sorted({(row.title, row.credit) for row in shown.rows() if row.credit}),
             content={"pictures": embedded.uris, "strips": [asdict(row) for row in shown.rows()]},
             heading=lambda group: group_of(group).heading,

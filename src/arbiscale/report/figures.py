@@ -246,16 +246,15 @@ class Times:
     lines: list[tuple[str, list[str]]]
 
 
-def drawing_times(times: Mapping[tuple[str, str], tuple[int, float]]) -> list[Times]:
+def drawing_times(means: Means) -> list[Times]:
     """What every row took for a picture, sampling included; a table a place."""
     found = []
-    for place, groups in places(dict.fromkeys(group for group, _ in times)).items():
-        names = [group.name for group in groups]
+    for place, groups in places(means).items():
         lines = []
-        for row in dict.fromkeys(row for group, row in times if group in names):
-            spent = [times.get((name, row), (0, 0.0)) for name in names]
-            cells = [duration(seconds / count) if count else "–" for count, seconds in spent]
-            lines.append((label_of(row), cells))
+        for row in dict.fromkeys(row for group in groups for row in means[group.name]):
+            rates = [means[group.name].get(row, {}).get("fps") for group in groups]
+            if any(rates):
+                lines.append((label_of(row), [duration(1 / rate) if rate else "–" for rate in rates]))
         found.append(Times(place, [group.label for group in groups], lines))
     return found
 

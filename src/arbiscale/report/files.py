@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from arbiscale.evaluation.intervals import Interval, intervals
 from arbiscale.evaluation.scores import Evaluation, Means, OperatingPoint
-from arbiscale.files import atomic_file, atomic_folder, write_json
+from arbiscale.files import atomic_folder, write_json
 from arbiscale.imaging.writing import write_image
 from arbiscale.report.document import write_page
 from arbiscale.report.facts import Facts
@@ -22,6 +22,7 @@ from arbiscale.report.sheets import draw_contact_sheet
 
 ALWAYS = ("psnr", "ssim", "lpips", "consistency", "self_ssim", "grid_energy", "fps")  # dvc.yaml plots some
 _POINT = ("row", "scale", "steps", "eta", "temperature", "fidelity", "psnr", "lpips")
+_DIGITS = "%.6g"
 
 
 def write_report(
@@ -32,10 +33,10 @@ def write_report(
     last: str,
     costs: Mapping[str, float],
 ) -> dict[str, NDArray[np.uint8]]:
-    """Replace both folders: the page, all figures as JSON and CSV, and a sheet of pictures for every group.
+    """Replace both folders: the page, all figures as files, and a sheet of pictures for every group.
 
     Args:
-        reports: gains evaluate.html, evaluate.json, scores.csv, intervals.csv and sheets/.
+        reports: gains evaluate.html, evaluate.json, scores.parquet, intervals.csv and sheets/.
         plots: gains what `dvc plots` reads.
         evaluation: what was found.
         facts: where it came from.
@@ -45,14 +46,16 @@ def write_report(
     Returns:
         The sheets, uint8 (height, width, 3), by group.
     """
-    means, found, sheets = evaluation.means(), [*intervals(evaluation, facts.seed)], {}
+    means, found, sheets = evaluation.means(), [*intervals(evaluation, last, facts.seed)], {}
     points = points_of(evaluation)
     with atomic_folder(plots) as folder:
         write_plots(folder, means)
-        write_trade_off(folder / "trade_off.csv", points)
+        pd.DataFrame(points, columns=_POINT).to_csv(
+            folder / "trade_off.csv", index=False, float_format=_DIGITS
+        )
     with atomic_folder(reports) as folder:
         write_json(folder / "evaluate.json", means | dict(costs) | ({"trade_off": points} if points else {}))
-        write_scores(folder / "scores.csv", evaluation)
+        evaluation.scores.to_parquet(folder / "scores.parquet", index=False)
         write_intervals(folder / "intervals.csv", found)
         for group, comparisons in evaluation.comparisons.items():
             names = [each.title for each in comparisons if each.title in facts.credits]
@@ -74,18 +77,12 @@ def write_plots(folder: Path, means: Means) -> None:
 
     `table.csv` holds them all: a line for every group and row, a column a metric.
     Groups of a protocol, such as `benchmark/set5/x2`, are written below `benchmark/set5`. Groups by size,
-    such as `generation/128x128`, have a line for every size. A group with neither (generation's `sample`)
+    such as `generation/128x128`, have a line for every size. A group with neither (`reconstruction`)
     gives `GROUP.csv` instead: a line a row, a column a metric. Without any group by scale alone, `METRIC.csv`
     are empty.
     """
+    _write(folder / "table.csv", {f"{group} {row}": of for group, row, of in _rows(means)}, _columns(means))
     tables: dict[tuple[str, str], Means] = {("", "scale"): {}}  # dvc.yaml plots it: it is always there
-    metrics = _columns(means)
-    every = [
-        [f"{group} {row}", *(_cell(found.get(metric)) for metric in metrics)]
-        for group, rows in means.items()
-        for row, found in rows.items()
-    ]
-    _write_csv(folder / "table.csv", ["row", *metrics], every)
     for group, rows in means.items():
         place, _, last = group.rpartition("/")
         height, by, width = last.partition("x")
@@ -93,29 +90,18 @@ def write_plots(folder: Path, means: Means) -> None:
             axis, value = ("size", last) if height else ("scale", width)
             tables.setdefault((place, axis), {})[value] = rows
         else:
-            metrics = _columns({group: rows})
-            lines = [[row, *(_cell(found.get(metric)) for metric in metrics)] for row, found in rows.items()]
-            _write_csv(folder / f"{group}.csv", ["row", *metrics], lines)
+            _write(folder / f"{group}.csv", rows, _columns({group: rows}))
     for (place, axis), groups in tables.items():
-        names = list(dict.fromkeys(row for rows in groups.values() for row in rows))
+        names = [*dict.fromkeys(row for rows in groups.values() for row in rows)]
         for metric in _columns(groups):
-            lines = [
-                [value, *(_cell(rows.get(row, {}).get(metric)) for row in names)]
+            lines = {
+                value: {row: rows[row][metric] for row in rows if metric in rows[row]}
                 for value, rows in groups.items()
-            ]
-            _write_csv(folder / place / f"{metric}.csv", [axis, *names], lines)
+            }
+            _write(folder / place / f"{metric}.csv", lines, names, axis)
 
 
-def write_trade_off(path: Path, points: Sequence[Mapping[str, str | float | None]]) -> None:
-    """Write the points of the trade-off curves, as `points_of` gives them, as CSV."""
-    lines = [
-        [value if isinstance(value := each[name], str) else _cell(value) for name in _POINT]
-        for each in points
-    ]
-    _write_csv(path, _POINT, lines)
-
-
-def points_of(evaluation: Evaluation) -> list[dict[str, str | float | None]]:
+def points_of(evaluation: Evaluation) -> list[dict[str, Any]]:
     """The points of the trade-off curves as values by name; None where a row has no such setting."""
     return [
         {name: (vars(each) | vars(each.setting)).get(name) for name in _POINT}
@@ -123,35 +109,14 @@ def points_of(evaluation: Evaluation) -> list[dict[str, str | float | None]]:
     ]
 
 
-def write_scores(path: Path, evaluation: Evaluation) -> None:
-    """Write every picture's metrics as CSV."""
-    metrics = list(dict.fromkeys(name for score in evaluation.scores for name in score.metrics))
-    lines = [
-        [score.group, score.row, score.photograph, *(_cell(score.metrics.get(name)) for name in metrics)]
-        for score in evaluation.scores
-    ]
-    _write_csv(path, ["group", "row", "photograph", *metrics], lines)
-
-
 def write_intervals(path: Path, found: Iterable[Interval]) -> None:
-    """Write every mean with its 95 % interval and sample size as CSV."""
-    header = [field.name for field in dataclasses.fields(Interval)]
-    lines = [
-        [_cell(value) if isinstance(value, float) else str(value) for value in dataclasses.astuple(each)]
-        for each in found
-    ]
-    _write_csv(path, header, lines)
+    """Write every mean and difference with its 95 % interval and sample size as CSV."""
+    pd.DataFrame(map(asdict, found)).to_csv(path, index=False, float_format=_DIGITS)
 
 
 def flat_metrics(means: Means) -> dict[str, float]:
-    """Means as `x4/align_samples/psnr`, those without a value left out."""
-    return {
-        f"{group}/{row}/{name}": value
-        for group, rows in means.items()
-        for row, metrics in rows.items()
-        for name, value in metrics.items()
-        if value is not None
-    }
+    """Means as `x4/align_samples/psnr`."""
+    return {f"{group}/{row}/{name}": value for group, row, of in _rows(means) for name, value in of.items()}
 
 
 def flat_trade_off(points: Iterable[OperatingPoint]) -> dict[str, float]:
@@ -166,23 +131,18 @@ def flat_trade_off(points: Iterable[OperatingPoint]) -> dict[str, float]:
 
 def as_text(means: Means) -> str:
     """The table for a terminal."""
-    shown = _columns(means)
-    width = max([26, *(len(f"{group} {row}") for group, rows in means.items() for row in rows)])
-    wide = {name: max(13, len(name) + 2) for name in shown}
-    lines = [f"{'':{width}}" + "".join(f"{name:>{wide[name]}}" for name in shown)]
-    for group, rows in means.items():
-        for row, metrics in rows.items():
-            cells = (
-                f"{_rounded(value) if (value := metrics.get(name)) is not None else '-':>{wide[name]}}"
-                for name in shown
-            )
-            lines.append(f"{group + ' ' + row:{width}}" + "".join(cells))
-    return "\n".join(lines)
+    lines = {f"{group} {row}": of for group, row, of in _rows(means)}
+    table = pd.DataFrame.from_dict(lines, orient="index").reindex(columns=_columns(means))
+    return table.to_string(na_rep="-", float_format=_rounded)
+
+
+def _rows(means: Means) -> list[tuple[str, str, dict[str, float]]]:
+    return [(group, row, metrics) for group, rows in means.items() for row, metrics in rows.items()]
 
 
 def _columns(means: Means) -> list[str]:
     """The metrics of some groups: those of every table, then what these have besides, speed last."""
-    found = dict.fromkeys(name for rows in means.values() for metrics in rows.values() for name in metrics)
+    found = dict.fromkeys(name for _, _, metrics in _rows(means) for name in metrics)
     *first, last = ALWAYS
     return [*first, *(name for name in found if name not in ALWAYS), last]
 
@@ -192,13 +152,10 @@ def _rounded(value: float) -> str:
     return f"{value:.3f}" if abs(value) >= 0.1 else f"{value:.3g}"
 
 
-def _cell(value: float | None) -> str:
-    """A number of a CSV file; empty where there is none."""
-    return "" if value is None or not math.isfinite(value) else f"{value:.6g}"
-
-
-def _write_csv(path: Path, header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
-    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(lines)
+def _write(
+    path: Path, lines: Mapping[str, Mapping[str, float]], columns: Sequence[str], index: str = "row"
+) -> None:
+    """Write lines by their names as CSV; empty where a line has no value."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pd.DataFrame.from_dict(lines, orient="index").reindex(columns=[*columns])
+    table.to_csv(path, index_label=index, float_format=_DIGITS)

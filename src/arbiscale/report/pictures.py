@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from arbiscale.evaluation.comparisons import BestAndWorst, Comparison, Improvement, kept_part
+from arbiscale.evaluation.comparisons import TRUTH, Comparison, kept_part
+from arbiscale.evaluation.scores import Evaluation
+from arbiscale.evaluation.super_resolution import BASELINE
 from arbiscale.imaging.detail import Box, detail_box
 from arbiscale.report.measures import label_of, measures, signed
 from arbiscale.report.table import group_of
 
-TRUTH = "ground truth"
 BUDGET_BYTES = 4_500_000  # of all encoded pictures; base64 makes a third more of it
 _NUMBERS = ("psnr", "lpips")  # under a picture
 _WEBP_PX = 16_383  # the longest side
@@ -124,8 +125,7 @@ class PagePictures:
 
 
 def select_pictures(
-    comparisons: Mapping[str, Sequence[Comparison]],
-    best_and_worst: Mapping[str, BestAndWorst],
+    evaluation: Evaluation,
     credits: Mapping[str, str],
     last: str,
     embedded: EmbeddedPictures,
@@ -133,13 +133,12 @@ def select_pictures(
     """Embed as many pictures as fit: of every group the first, then the best and worst, then the others.
 
     Args:
-        comparisons: by group.
-        best_and_worst: by group.
+        evaluation: whose pictures are to be shown.
         credits: photographers and licences, by title.
         last: the row that the slider compares at first.
         embedded: gains the pictures.
     """
-    page = PagePictures()
+    page, comparisons = PagePictures(), evaluation.comparisons
     layers = [*zip_longest(*comparisons.values())]
 
     def add(kind: str, group: str, comparison: Comparison | None, note: str = "") -> None:
@@ -159,10 +158,10 @@ def select_pictures(
                 add("sheet", group, comparison)
 
     add_sheets(layers[:1])
-    for group, found in best_and_worst.items():
-        for kind, kept in (("best", found.best()), ("worst", found.worst())):
-            for each in kept:
-                add(kind, group, each.comparison, _gain_note(found, each))
+    for group in evaluation.best:
+        for kind, found in (("best", evaluation.best), ("worst", evaluation.worst)):
+            for each in found[group]:
+                add(kind, group, each, _gain_note(each, last))
     add_sheets(layers[1:])
     return page
 
@@ -220,9 +219,9 @@ def _numbers(comparison: Comparison, row: str) -> list[str]:
     return [f"{each.label} {each.text(metrics[each.name])} {each.unit}".strip() for each in known]
 
 
-def _gain_note(found: BestAndWorst, improvement: Improvement) -> str:
-    """What the row gained over the other one on a picture."""
-    ours, theirs = (improvement.comparison.metrics[row] for row in (found.row, found.over))
+def _gain_note(comparison: Comparison, last: str) -> str:
+    """What the last model gained over bicubic on a picture."""
+    ours, theirs = (comparison.metrics[row] for row in (last, BASELINE))
     change = ours.get("lpips", math.nan) - theirs.get("lpips", math.nan)
     lpips = f", {signed(change, 3)} LPIPS" if math.isfinite(change) else ""
-    return f"{signed(improvement.gain_db, 2)} dB PSNR{lpips}"
+    return f"{signed(ours['psnr'] - theirs['psnr'], 2)} dB PSNR{lpips}"

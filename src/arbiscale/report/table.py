@@ -1,21 +1,17 @@
-"""The tables: every mean with its interval, the best of every column, and the gain over bicubic."""
+"""The tables: every mean with its interval, the best of every column, differences to the last model."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-
-from arbiscale.evaluation.intervals import Interval, bootstrap_interval
+from arbiscale.evaluation.intervals import Interval
 from arbiscale.evaluation.scores import Evaluation, Means
 from arbiscale.report.measures import Measure, label_of, measures, signed
 
-BASELINE = "bicubic"
-_GAINED = {"psnr": 2, "ssim": 3, "lpips": 3}  # metrics whose gain is shown, and its decimals
+_COMPARED = {"psnr": 2, "ssim": 3, "lpips": 3, "dists": 3}  # metrics whose difference is shown, its decimals
 
 
 @dataclass(frozen=True)
@@ -75,11 +71,11 @@ class Line(NamedTuple):
 
 
 class Body(NamedTuple):
-    """A group's rows, and the most pictures and photographs that any of them has."""
+    """A group's rows, and the most pictures and scenes that any of them has."""
 
     label: str
     pictures: int
-    photographs: int
+    scenes: int
     lines: list[Line]
 
 
@@ -93,10 +89,10 @@ class Table(NamedTuple):
 
 def tables(evaluation: Evaluation, means: Means, found: Sequence[Interval]) -> list[Table]:
     """One table a place, in the order of the evaluation."""
-    intervals = {(each.group, each.row, each.metric): each for each in found}
+    intervals = {(each.group, each.row, each.metric): each for each in found if not each.over}
     counts: dict[str, tuple[int, int]] = {}
     for name, _, scores in evaluation.rows():
-        count = len(scores), len({score.photograph for score in scores})
+        count = len(scores), scores.scene.nunique()
         counts[name] = max(counts.get(name, (0, 0)), count)
     made = []
     for place, groups in places(means).items():
@@ -112,7 +108,7 @@ def tables(evaluation: Evaluation, means: Means, found: Sequence[Interval]) -> l
 
 def _lines(
     group: str,
-    rows: Mapping[str, Mapping[str, float | None]],
+    rows: Mapping[str, Mapping[str, float]],
     columns: Sequence[Measure],
     intervals: Mapping[tuple[str, str, str], Interval],
 ) -> list[Line]:
@@ -127,40 +123,30 @@ def _lines(
     return lines
 
 
-class Gain(NamedTuple):
-    """What a row gains over bicubic in a group: mean and interval as they are shown, by metric."""
+class Difference(NamedTuple):
+    """What the last model gains over another row in a group: mean and interval as shown, by metric."""
 
     label: str
+    over: str
     cells: list[tuple[str, str]]  # dashes where a value is missing
 
 
-def gains(evaluation: Evaluation, row: str, seed: int) -> tuple[list[Measure], list[Gain]]:
-    """Mean differences to bicubic on the same pictures, and their 95 % intervals.
+def differences(found: Sequence[Interval]) -> tuple[list[Measure], list[Difference]]:
+    """Mean differences between the last model and every other row, picture by picture.
 
     Pictures differ more among each other than rows do on one picture, so these intervals are narrow.
 
     Returns:
-        The metrics, and a line for every group that has both rows.
+        The metrics, and a line for every group and other row.
     """
-    rows = {(group, name): scores for group, name, scores in evaluation.rows()}
-    shown = measures(name for name in _GAINED if any(name in score.metrics for score in evaluation.scores))
+    known = {(each.group, each.over, each.metric): each for each in found if each.over}
+    shown = measures({metric for _, _, metric in known if metric in _COMPARED})
     lines = []
-    for group in dict.fromkeys(group for group, _ in rows):
-        ours, theirs = rows.get((group, row)), rows.get((group, BASELINE))
-        if not ours or not theirs or len(ours) != len(theirs):
-            continue
-        names = [score.photograph for score in ours]
+    for group, over in dict.fromkeys((group, over) for group, over, _ in known):
         cells = []
         for measure in shown:
-            mine, others = (
-                np.array([score.metrics.get(measure.name, math.nan) for score in scores])
-                for scores in (ours, theirs)
-            )
-            differences, decimals = mine - others, _GAINED[measure.name]
-            if not np.isfinite(differences).all():
-                cells.append(("–", ""))
-                continue
-            low, high = (signed(end, decimals) for end in bootstrap_interval(differences, names, seed))
-            cells.append((signed(float(differences.mean()), decimals), f"{low} to {high}"))
-        lines.append(Gain(group_of(group).full_label, cells))
+            each, decimals = known.get((group, over, measure.name)), _COMPARED[measure.name]
+            texts = [signed(value, decimals) for value in (each.mean, each.low, each.high)] if each else []
+            cells.append((texts[0], f"{texts[1]} to {texts[2]}") if texts else ("–", ""))
+        lines.append(Difference(group_of(group).full_label, label_of(over), cells))
     return shown, lines

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +12,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from arbiscale.evaluation import distributions, pictures, references
-from arbiscale.evaluation.distributions import METRICS, evaluate_distributions
+from arbiscale.config.evaluate import EvaluateSettings
+from arbiscale.evaluation import references, sets
+from arbiscale.evaluation.held_out import HeldOutData
 from arbiscale.evaluation.networks import MetricNetworks, load_metric_networks
 from arbiscale.evaluation.noise import noise_seeds
+from arbiscale.evaluation.plan import Subject
 from arbiscale.evaluation.scores import Evaluation
+from arbiscale.evaluation.sets import METRICS, Features
+from arbiscale.evaluation.store import Scratch
+from arbiscale.evaluation.suite import evaluate_models
 from arbiscale.imaging.coordinates import Size
 from arbiscale.imaging.pixels import to_tensor
 from tests.stand_ins import NO_NETWORKS, FirstValues, StandIn, texture
 
+Evaluate = Callable[..., Evaluation]
 FEATURES = 4
 CROPS = [texture(32, seed) for seed in range(12)]
 WHOLE, HALF = (32, 32), (16, 16)
-NAMES = [f"seed 0, picture {number}" for number in range(60)]
+NAMES = [f"picture {number}" for number in range(60)]
 SEEDS = noise_seeds(0, NAMES)
 
 
@@ -39,27 +44,42 @@ class Parrot(StandIn):
 
 @pytest.fixture
 def inception(monkeypatch: pytest.MonkeyPatch) -> FirstValues:
-    for module in (distributions, references):
+    for module in (sets, references):
         monkeypatch.setattr(module, "FEATURES", FEATURES)
     return FirstValues(FEATURES)
 
 
-def evaluate(
-    networks: MetricNetworks,
-    *,
-    error: float = 0.0,
-    count: int = 12,
-    crops: list[NDArray[np.uint8]] = CROPS,
-    sizes: tuple[Size, ...] = (WHOLE, HALF),
-) -> Evaluation:
-    models: Any = {"diffusion": Parrot("generation", error), "aligned": Parrot("generation")}
-    return evaluate_distributions(models, crops, sizes, count=count, seed=0, networks=networks)
+@pytest.fixture
+def evaluate(tmp_path: Path, evaluate_settings: Callable[..., EvaluateSettings]) -> Callable[..., Evaluation]:
+    """Evaluates the parrot, spoiled by `error`, and the parrot as it is."""
+
+    def run(
+        networks: MetricNetworks,
+        *,
+        error: float = 0.0,
+        count: int = 12,
+        crops: list[NDArray[np.uint8]] = CROPS,
+        sizes: tuple[Size, ...] = (WHOLE, HALF),
+        folder: str = "scratch",
+    ) -> Evaluation:
+        models: Any = {"diffusion": Parrot("generation", error), "aligned": Parrot("generation")}
+        settings = evaluate_settings(
+            protocols=["generation"],
+            generation_sizes=[f"{height}x{width}" for height, width in sizes],
+            generation_count=count,
+        )
+        data = HeldOutData([], training_crops=crops)
+        return evaluate_models(Subject(models, data, settings, 0, networks), Scratch(tmp_path / folder))
+
+    return run
 
 
-def test_the_training_crops_themselves_are_the_same_set_at_every_size(inception: FirstValues) -> None:
+def test_the_training_crops_themselves_are_the_same_set_at_every_size(
+    evaluate: Evaluate, inception: FirstValues
+) -> None:
     means = evaluate(MetricNetworks({}, inception)).means()
     assert list(means) == ["generation/32x32", "generation/16x16"]
-    for rows in means.values():
+    for size, rows in means.items():
         assert list(rows) == ["diffusion", "aligned"]
         for row in rows.values():
             assert row["fid"] == pytest.approx(0, abs=1e-6)
@@ -67,10 +87,12 @@ def test_the_training_crops_themselves_are_the_same_set_at_every_size(inception:
             assert (row["precision"], row["recall"]) == (1, 1)
             assert row["self_ssim"] == pytest.approx(1, abs=1e-3)
             assert row["fps"] > 0
-            assert "grid_energy" in row
+            assert ("grid_energy" in row) == (size == "generation/32x32")
 
 
-def test_another_set_is_far_away_while_the_next_row_is_not(inception: FirstValues) -> None:
+def test_another_set_is_far_away_while_the_next_row_is_not(
+    evaluate: Evaluate, inception: FirstValues
+) -> None:
     evaluation = evaluate(MetricNetworks({}, inception), error=-10.0)  # black
     rows = evaluation.means()["generation/32x32"]
     first = torch.stack([to_tensor(crop).flatten()[:FEATURES] for crop in CROPS]).add(1).div(2)
@@ -80,50 +102,30 @@ def test_another_set_is_far_away_while_the_next_row_is_not(inception: FirstValue
     assert rows["aligned"]["fid"] == pytest.approx(0, abs=1e-6)
 
 
-def test_batches_change_nothing_and_features_are_extracted_once(
-    inception: FirstValues, monkeypatch: pytest.MonkeyPatch
+def test_features_are_extracted_once_and_again_only_of_what_was_not_done(
+    evaluate: Evaluate, inception: FirstValues
 ) -> None:
     networks = MetricNetworks({}, inception)
-    at_once = evaluate(networks)
+    once = evaluate(networks)
     assert inception.images == 2 * 12 * 2 + 2 * 12  # two rows at two sizes, and the crops at two sizes
-    monkeypatch.setattr(pictures, "BATCH_PIXELS", 5 * 32 * 32)
-    batched = evaluate(networks)
-    for key, metrics in at_once.sets.items():
-        assert batched.sets[key] == pytest.approx(metrics, abs=1e-9)
-    assert [score.photograph for score in batched.scores if score.group == "generation/16x16"] == 2 * NAMES[
-        :12
-    ]
+    again = evaluate(networks)  # in the same folder, where everything is
+    assert inception.images == 2 * 12 * 2 + 2 * 2 * 12
+    assert again.sets == once.sets
+    assert str(again.scores) == str(once.scores)
 
 
-def test_pictures_are_not_kept_beyond_their_batch(
-    inception: FirstValues, monkeypatch: pytest.MonkeyPatch
+def test_features_of_several_processes_are_read_as_one(tmp_path: Path, inception: FirstValues) -> None:
+    features: Any = [Features(tmp_path, 4, inception, process) for process in range(2)]
+    shown = torch.rand(4, 3, 2, 2)
+    features[1].add([0, 3], shown[[0, 3]])
+    features[0].add([1, 2], shown[[1, 2]])
+    features[0].add([3], shown[[3]])  # done by both: one was killed before it said so
+    assert torch.equal(features[0].read(), shown.flatten(1)[:, :FEATURES])
+
+
+def test_every_picture_is_in_the_table_and_six_are_kept_to_look_at(
+    evaluate: Evaluate, inception: FirstValues
 ) -> None:
-    drawn: list[weakref.ref[Tensor]] = []
-    alive: list[int] = []
-
-    class Watched(Parrot):
-        def decode(self, latent: Tensor, size: Size, **others: Any) -> Tensor:
-            images = super().decode(latent, size, **others).clone()
-            drawn.append(weakref.ref(images))
-            alive.append(sum(each() is not None for each in drawn))
-            return images
-
-    monkeypatch.setattr(pictures, "BATCH_PIXELS", 5 * 32 * 32)
-    models: Any = {"diffusion": Watched("generation")}
-    networks = MetricNetworks({}, inception)
-    evaluate_distributions(models, CROPS, (WHOLE, HALF), count=60, seed=0, networks=networks)
-    assert len(drawn) == 2 * 12
-    assert max(alive) <= 2 * 2  # a batch at two sizes, and the one before
-
-
-def test_the_same_twice(inception: FirstValues) -> None:
-    networks = MetricNetworks({}, inception)
-    once, again = (evaluate(networks, error=0.1, count=9) for _ in range(2))
-    assert once.sets == again.sets
-    assert str(once.scores) == str(again.scores)  # NaN, of grids too fine, is unequal to itself
-
-
-def test_every_picture_is_in_the_table_and_six_are_kept_to_look_at(inception: FirstValues) -> None:
     evaluation = evaluate(MetricNetworks({}, inception))
     assert len(evaluation.scores) == 2 * 2 * 12
     assert list(evaluation.comparisons) == ["generation/diffusion", "generation/aligned"]
@@ -133,20 +135,22 @@ def test_every_picture_is_in_the_table_and_six_are_kept_to_look_at(inception: Fi
     assert np.array_equal(kept[1].pictures["32x32"], CROPS[1])
 
 
-def test_without_inception_the_rest_of_the_table_stands() -> None:
+def test_without_inception_the_rest_of_the_table_stands(evaluate: Evaluate) -> None:
     evaluation = evaluate(NO_NETWORKS)
     row = evaluation.means()["generation/16x16"]["diffusion"]
-    assert [row[metric] for metric in METRICS] == [None] * 4
+    assert not {*METRICS} & {*row}
     assert row["self_ssim"] == pytest.approx(1, abs=1e-3)
     assert evaluation.problems() == []  # the networks report themselves what is missing
 
 
 @pytest.mark.parametrize(("count", "crops"), [(3, 12), (12, 3), (12, 0)])
-def test_too_few_pictures_are_not_compared(inception: FirstValues, count: int, crops: int) -> None:
+def test_too_few_pictures_are_not_compared(
+    evaluate: Evaluate, inception: FirstValues, count: int, crops: int
+) -> None:
     evaluation = evaluate(MetricNetworks({}, inception), count=count, crops=CROPS[:crops])
     row = evaluation.means()["generation/32x32"]["diffusion"]
-    assert [row[metric] for metric in METRICS] == [None] * 4
-    assert row["self_ssim"] is not None
+    assert not {*METRICS} & {*row}
+    assert "self_ssim" in row
     assert evaluation.problems() == [
         "generation: fid, kid, precision and recall are not measured: they need at least 4 pictures on "
         f"either side (got {count} generated pictures and {crops} training crops); raise "
@@ -156,15 +160,15 @@ def test_too_few_pictures_are_not_compared(inception: FirstValues, count: int, c
 
 
 def test_enlarged_crops_are_no_reference_and_few_make_fid_too_high(
-    inception: FirstValues, monkeypatch: pytest.MonkeyPatch
+    evaluate: Evaluate, inception: FirstValues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(distributions, "FEATURES", 12)
+    monkeypatch.setattr(sets, "FEATURES", 12)
     monkeypatch.setattr(references, "FEATURES", 12)
     inception.features = 12
     evaluation = evaluate(MetricNetworks({}, inception), sizes=(WHOLE, (24, 40)))
     means = evaluation.means()
-    assert means["generation/24x40"]["diffusion"]["fid"] is None
-    assert means["generation/32x32"]["diffusion"]["fid"] is not None
+    assert "fid" not in means["generation/24x40"]["diffusion"]
+    assert "fid" in means["generation/32x32"]["diffusion"]
     assert evaluation.problems() == [
         "generation/24x40: fid, kid, precision and recall are not measured: the training crops are smaller; "
         "raise data.crop.size_px",
@@ -173,20 +177,16 @@ def test_enlarged_crops_are_no_reference_and_few_make_fid_too_high(
     ]
 
 
-def test_pictures_with_nan_leave_the_other_rows_intact(inception: FirstValues) -> None:
+def test_pictures_with_nan_leave_the_other_rows_intact(evaluate: Evaluate, inception: FirstValues) -> None:
     evaluation = evaluate(MetricNetworks({}, inception), error=torch.nan)
     rows = evaluation.means()["generation/32x32"]
-    assert rows["diffusion"]["fid"] is None
+    assert "fid" not in rows["diffusion"]
     assert rows["aligned"]["fid"] == pytest.approx(0, abs=1e-6)
     assert "generation/32x32/diffusion: 12 of 12 pictures hold NaN or infinity" in evaluation.problems()
 
 
-def test_the_whole_path_through_inception(inception_folder: Path) -> None:
+def test_the_whole_path_through_inception(evaluate: Evaluate, inception_folder: Path) -> None:
     networks = load_metric_networks([], str(inception_folder), torch.device("cpu"), inception=True)
     assert networks.unavailable == ()
-    models: Any = {"diffusion": Parrot("generation")}
-    evaluation = evaluate_distributions(models, CROPS, [HALF], count=12, seed=0, networks=networks)
-    row = evaluation.means()["generation/16x16"]["diffusion"]
+    row = evaluate(networks, sizes=(HALF,)).means()["generation/16x16"]["diffusion"]
     assert row["fid"] == pytest.approx(0, abs=1e-3)
-    assert (row["precision"], row["recall"]) == (1, 1)
-    assert [line for line in evaluation.problems() if "fid of 12 generated" in line]
