@@ -102,7 +102,6 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["upscal"], "No such command 'upscal'"),
         (["check", "--bogus"], "No such option: --bogus"),
         (["upscale"], "Missing argument 'INPUT'"),
-        (["promote", "first"], "Invalid value for 'version': Input should be a valid integer"),
         (["generate", "out", "--size", "8x8", "--count", "0"], "Invalid value for '--count'"),
         (["upscale", "a.png", "b.png", "--scale", "2", "--steps", "0"], "Invalid value for '--steps'"),
         (["upscale", "a.png", "b.png", "--scale", "2", "--seed", "-1"], "Invalid value for '--seed'"),
