@@ -16,6 +16,7 @@ EXTRAS = {  # of pyproject.toml, with the modules that their packages bring
         "matplotlib",
         "mlflow",
         "pandas",
+        "pyarrow",
         "pynvml",
         "pytorch_lightning",
         "skimage",

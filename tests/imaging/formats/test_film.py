@@ -63,6 +63,7 @@ def test_a_gif_is_as_long_as_asked_for(tmp_path: Path, rate: int) -> None:
 def test_what_ffmpeg_cannot_write_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    imageio_ffmpeg.get_ffmpeg_exe()  # asks the program for its version when it is first called
     popen = subprocess.Popen
 
     def onto_a_full_disk(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
