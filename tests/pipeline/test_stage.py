@@ -95,6 +95,31 @@ def test_a_stage_is_recorded(workspace: Path) -> None:
     assert "upstream.download" not in run.data.tags
 
 
+def test_a_run_says_what_differs_from_the_commit(workspace: Path) -> None:
+    who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", "first"]):
+        subprocess.run(["git", *command], check=True)
+    text = (workspace / "params.yaml").read_text()
+    (workspace / "params.yaml").write_text(
+        text.replace("  lr: 8e-4", "  lr: 2e-6").replace("devices: 1", "devices: 2")
+    )
+    with (workspace / "stages/toy.py").open("a") as script:
+        script.write("# a remark\n")
+    seen: list[Stage] = []
+    assert execute(seen.append) == 0
+    client = open_store().client
+    run = client.get_run(seen[0].run.id)
+    assert run.info.run_name == "toy · align.lr=2e-06"
+    assert "| align.lr | 0.0008 | 2e-06 |" in run.data.tags["mlflow.note.content"]
+    assert "devices" not in run.data.tags["mlflow.note.content"]
+    assert run.data.tags["git_dirty"] == "true"
+    patch = Path(client.download_artifacts(run.info.run_id, "environment/changes.diff")).read_text()
+    assert "+# a remark" in patch
+    assert {"mlflow.user", "mlflow.source.name", "mlflow.source.git.commit"} <= run.data.tags.keys()
+    (data,) = run.inputs.dataset_inputs
+    assert (data.dataset.name, data.dataset.digest) == ("data", content_hash(workspace / "data")[:36])
+
+
 def test_the_weights_started_from_are_recorded(workspace: Path) -> None:
     (workspace / "dvc.yaml").write_text(DVC.replace("align.lr", "diffusion.init_from"))
     text = (workspace / "params.yaml").read_text()

@@ -78,13 +78,17 @@ def test_a_deleted_experiment_is_one_line(store: Store) -> None:
 def test_a_run_records_what_it_is_told(store: Store) -> None:
     parameters = {f"p.{index}": index for index in range(150)} | {"long": "x" * 7000}
     tags = {"dvc_experiment": "brave-newt", "long": "y" * 9000}
-    with store.run("diffusion", tags=tags, params=parameters) as run:
+    with store.run("diffusion", tags=tags, params=parameters, name="diffusion · a=1") as run:
+        run.log_dataset("crops", "0123456789" * 6, "data/crops", "training")
         run.log_metrics({f"x4/{index}": index / 2 for index in range(1200)}, step=3)
         run.log_metrics({"loss": 1.0}, step=1)
         run.log_metrics({"loss": 0.5}, step=2)
     found = store.client.get_run(run.id)
     assert found.info.status == "FINISHED"
-    assert found.info.run_name == "diffusion brave-newt"
+    assert found.info.run_name == "diffusion · a=1"
+    (data,) = found.inputs.dataset_inputs
+    assert (data.dataset.name, data.dataset.digest) == ("crops", ("0123456789" * 6)[:36])
+    assert [(tag.key, tag.value) for tag in data.tags] == [("mlflow.data.context", "training")]
     assert len(found.data.params) == 151
     assert found.data.params["p.149"] == "149"
     assert found.data.params["long"] == "x" * 6000

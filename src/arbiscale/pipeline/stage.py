@@ -20,15 +20,23 @@ from arbiscale.errors import StateMismatchError, UserError, extras_named
 from arbiscale.files import content_hash, write_json
 from arbiscale.pipeline.curves import write_curves
 from arbiscale.pipeline.device_pool import device_from_pool
+from arbiscale.pipeline.differences import changed_parameters, note, run_name
 from arbiscale.pipeline.fingerprint import StageInputs, definitions, only_tracked, stage_inputs
 from arbiscale.pipeline.resume import State, resumable, resumable_runs, state_folder
 from arbiscale.pipeline.signals import Interrupted, stop_signals
-from arbiscale.tracking.environment import experiment_state, git_state, machine_state
+from arbiscale.tracking.environment import (
+    experiment_state,
+    git_changes,
+    git_state,
+    machine_state,
+    process_state,
+)
 from arbiscale.tracking.journal import Journal
 from arbiscale.tracking.store import StageRun, Store, open_store
 from arbiscale.training.processes import process_count, process_rank
 
 NETWORKS = "src/arbiscale/networks"  # a dependency of the stages that compute with them
+LONGEST_PATCH = 1_000_000  # characters of what is kept of uncommitted changes
 MADE_WITH: tuple[str, ...] = ("git_commit", "code_sha256", "python", "torch")
 
 
@@ -147,8 +155,10 @@ def _execute(
     upstream_ids = {
         stage: run_id for stage in upstream if stage in known and (run_id := _recorded_run(stage))
     }
-    git = git_state(Path.cwd())
-    tags = _tags(name, inputs, upstream_ids) | git | {"device": runtime.device}
+    tags = _tags(name, inputs, upstream_ids) | {"device": runtime.device}
+    commit = tags.get("git_commit", "")
+    changed = changed_parameters(Path(), commit, name) if commit else {}
+    title = run_name(name, changed, tags.get("dvc_experiment"))
     made_with = {key: tags[key] for key in MADE_WITH if key in tags}
     begun = time.monotonic()
     with resumable(name, inputs.fingerprint) as state:
@@ -157,7 +167,10 @@ def _execute(
             print(f"WARNING: {name}: its paused state was made with other {changes}", file=sys.stderr)
             tags["resumed_with_other"] = changes
         parameters = inputs.flat_parameters()
-        with store.run(name, tags=tags, params=parameters, resume_id=state.note.get("run_id")) as run:
+        former = state.note.get("run_id")
+        with store.run(name, tags=tags, params=parameters, resume_id=former, name=title) as run:
+            if not run.resumed:
+                _describe(run, name, inputs, tags, note(changed, commit))
             state.write_note(run_id=run.id, parameters=parameters, made_with=made_with)
             try:
                 with _device(name, runtime):
@@ -171,6 +184,18 @@ def _execute(
             finally:
                 check_signals()
             _write_record(stage, upstream_ids, tags, time.monotonic() - begun)
+
+
+def _describe(run: StageRun, name: str, inputs: StageInputs, tags: dict[str, str], text: str) -> None:
+    """Record what differs from the commit, and the data that are read."""
+    if text:
+        run.set_tags({"mlflow.note.content": text})
+    if tags.get("git_dirty") == "true" and (patch := git_changes(Path.cwd(), tags["git_commit"])):
+        run.log_text(patch[:LONGEST_PATCH], "changes.diff", "environment")
+    context = "evaluation" if name == "evaluate" else "training"
+    for path, digest in inputs.dependencies.items():
+        if Path(path).parts[0] == "data":
+            run.log_dataset(Path(path).name, digest, path, context)
 
 
 def _sync(store: Store) -> None:
@@ -220,7 +245,7 @@ def _tags(name: str, inputs: StageInputs, upstream_ids: dict[str, str]) -> dict[
         "code_sha256": inputs.code,
         "mlflow.source.name": f"stages/{name}.py",
     }
-    tags |= machine_state() | experiment_state()
+    tags |= machine_state() | experiment_state() | process_state() | git_state(Path.cwd())
     tags |= {f"upstream.{stage}": run_id for stage, run_id in upstream_ids.items()}
     if inputs.data_hash:
         tags["data_hash"] = inputs.data_hash

@@ -50,6 +50,14 @@ def database_file(uri: str) -> Path | None:
     return Path(uri.removeprefix(prefix)) if uri.startswith(prefix) else None
 
 
+def portable(uri: str) -> str:
+    """The URI as it stays when the repository is moved: a database inside it is named from its root."""
+    file = database_file(uri)
+    if file is None or not file.is_relative_to(repository_root()):
+        return uri
+    return f"sqlite:///{file.relative_to(repository_root())}"
+
+
 def shown(uri: str) -> str:
     """The URI without the name and password it may hold."""
     parts = urlsplit(uri)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 METRICS_PER_BATCH, ENTRIES_PER_BATCH, PARAMETER_CHARACTERS, TAG_CHARACTERS = 1000, 100, 6000, 8000
+DIGEST_CHARACTERS = 36  # of MLflow's column
 GATHER_SECONDS, RETRY_SECONDS, PATIENCE_SECONDS = 1.0, 15.0, 60.0
 REFUSALS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST"}
 
@@ -162,6 +164,18 @@ def _send_artifact(client: MlflowClient, journal: Journal, entries: list[dict[st
         client.log_artifact(journal.run_id, str(file), entry["folder"])
 
 
+def _send_dataset(client: MlflowClient, journal: Journal, entries: list[dict[str, Any]]) -> None:
+    """Shown as the run's input; MLflow keeps 36 characters of a digest."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    (entry,) = entries
+    source = json.dumps({"uri": entry["source"]})
+    data = Dataset(entry["name"], entry["digest"][:DIGEST_CHARACTERS], "local", source)
+    client.log_inputs(
+        journal.run_id, [DatasetInput(data, [InputTag("mlflow.data.context", entry["context"])])]
+    )
+
+
 def _send_resume(client: MlflowClient, journal: Journal, entries: list[dict[str, Any]]) -> None:
     client.update_run(journal.run_id, status="RUNNING")
     if "error" in client.get_run(journal.run_id).data.tags:
@@ -183,6 +197,7 @@ _SENDERS = {
     "tags": _send_tags,
     "image": _send_image,
     "artifact": _send_artifact,
+    "dataset": _send_dataset,
     "resume": _send_resume,
     "end": _send_end,
 }

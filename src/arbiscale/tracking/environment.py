@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
+import getpass
+import hashlib
 import os
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
+import psutil
+
+_REWRITTEN = (  # by a run of the pipeline, or recorded as parameters
+    ":(top,exclude,glob)**/dvc.lock",
+    ":(top,exclude,glob)**/metrics/*.json",
+    ":(top,exclude)params.yaml",
+)
+
 
 def git_state(folder: Path) -> dict[str, str]:
-    """`git_commit` and `git_dirty` of the work tree; empty without git or a commit.
+    """`git_commit`, `git_dirty` and MLflow's own tags of the work tree; empty without git or a commit.
 
-    dvc.lock and metrics/ do not count as changes: a run of the pipeline rewrites them.
-    In a DVC experiment the commit is the one the experiment started from: the temporary workspaces of
-    `--temp` and `--queue` stand on commits that are thrown away.
+    dvc.lock, metrics/ and params.yaml do not count as changes: a run of the pipeline rewrites them, or
+    records them. In a DVC experiment the commit is the one the experiment started from: the temporary
+    workspaces of `--temp` and `--queue` stand on commits that are thrown away.
     """
     commit = os.environ.get("DVC_EXP_BASELINE_REV") or _git(folder, "rev-parse", "HEAD")
-    passed_over = (":(top,exclude,glob)**/dvc.lock", ":(top,exclude,glob)**/metrics/*.json")
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", *passed_over)
+    changes = _git(folder, "diff", "--name-only", commit, "--", *_REWRITTEN) if commit else None
     if not commit or changes is None:
         return {}
-    return {"git_commit": commit, "git_dirty": str(bool(changes)).lower()}
+    tags = {"git_commit": commit, "mlflow.source.git.commit": commit, "git_dirty": str(bool(changes)).lower()}
+    branch = _git(folder, "symbolic-ref", "--short", "HEAD")
+    return tags | ({"mlflow.source.git.branch": branch} if branch else {})
+
+
+def git_changes(folder: Path, commit: str) -> str:
+    """What differs from a commit, as a patch; without what `git_state` passes over."""
+    return _git(folder, "diff", commit, "--", *_REWRITTEN) or ""
+
+
+def committed(folder: Path, commit: str, name: str) -> str | None:
+    """A file's content in a commit; None where it has none."""
+    return _git(folder, "show", f"{commit}:./{name}")
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
@@ -39,6 +61,17 @@ def experiment_state() -> dict[str, str]:
     """`dvc_experiment` and `dvc_stage`, as DVC names them to the commands that it runs."""
     names = {"dvc_experiment": "DVC_EXP_NAME", "dvc_stage": "DVC_STAGE"}
     return {tag: value for tag, name in names.items() if (value := os.environ.get(name))}
+
+
+def process_state() -> dict[str, str]:
+    """Who runs this, in MLflow's own tags; and an id that all stages of one `dvc` command share."""
+    tags = {"mlflow.user": getpass.getuser(), "mlflow.source.type": "LOCAL"}
+    for process in psutil.Process().parents():
+        with suppress(psutil.Error):
+            if any(Path(part).name == "dvc" for part in process.cmdline()[:3]):
+                began = f"{platform.node()} {process.pid} {process.create_time()}"
+                return tags | {"pipeline_run": hashlib.sha256(began.encode()).hexdigest()[:12]}
+    return tags
 
 
 def machine_state() -> dict[str, str]:

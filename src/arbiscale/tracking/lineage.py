@@ -60,12 +60,8 @@ def version_of_hash(store: Store, sha256: str, uri: str) -> Version | None:
 
 def run_of_hash(store: Store, sha256: str) -> str | None:
     """The first run that made a model folder of a hash."""
-    found = store.client.search_runs(
-        [store.experiment_id],
-        f"tags.{HASH_TAG} = '{sha256}'",
-        order_by=["attributes.start_time ASC"],
-        max_results=1,
-    )
+    oldest = ["attributes.start_time ASC"]
+    found = store.search(f"tags.{HASH_TAG} = '{sha256}'", order_by=oldest, max_results=1)
     return str(found[0].info.run_id) if found else None
 
 

@@ -170,19 +170,7 @@ def _last(store: Store, name: str) -> Run | None:
 
 def _runs(store: Store, name: str) -> list[Run]:
     """Of all moves, also of those that failed, the oldest first."""
-    found: list[Run] = []
-    token: str | None = None
-    while True:
-        page = store.client.search_runs(
-            [store.experiment_id],
-            f"tags.`{_MODEL}` = '{name}'",
-            order_by=["attributes.start_time ASC"],
-            page_token=token,
-        )
-        found += page
-        token = page.token
-        if not token:
-            return found
+    return store.search(f"tags.`{_MODEL}` = '{name}'", order_by=["attributes.start_time ASC"])
 
 
 def _being_moved(name: str, run: Run) -> str:

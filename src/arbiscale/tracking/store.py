@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -18,14 +19,15 @@ from arbiscale.tracking import address as store_address
 from arbiscale.tracking.delivery import Delivery, send
 from arbiscale.tracking.environment import accelerator, installed_packages
 from arbiscale.tracking.journal import Journal, open_journal, remove, run_ids
+from arbiscale.tracking.relocation import follow_move
 from arbiscale.workspace import repository_root
 
 if TYPE_CHECKING:
     import numpy as np
     from mlflow import MlflowClient
-    from mlflow.entities import Run, RunInfo
+    from mlflow.entities import Experiment, Run, RunInfo
 
-EXPERIMENT = "arbiscale"
+EXPERIMENT = "arbiscale"  # where the environment names none
 
 # Quiet and offline, and no minutes of silence where a server is away; MLflow reads these when it is imported.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -42,6 +44,10 @@ def open_store(configured: str = "") -> Store:
         UserError: an unreachable server, a database of another version, a store MLflow refuses.
     """
     uri = store_address.store_uri(configured)
+    if os.environ.get("MLFLOW_REGISTRY_URI", uri) != uri:
+        raise UserError(
+            f"MLFLOW_REGISTRY_URI: versions are kept where runs are, in {store_address.shown(uri)}; unset it"
+        )
     store_address.probe(uri)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
@@ -53,6 +59,8 @@ def open_store(configured: str = "") -> Store:
     served = uri.startswith(("http://", "https://"))  # a server places artifacts itself
     try:
         with store_address.opening(file) if file else nullcontext():
+            if file:
+                follow_move(file, artifacts)
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
             experiment_id = _experiment(client, None if served else artifacts.as_uri())
     except MlflowException as error:
@@ -61,16 +69,19 @@ def open_store(configured: str = "") -> Store:
 
 
 def _experiment(client: MlflowClient, artifacts: str | None) -> str:
-    """The id of the one experiment, created where it is missing."""
+    """The id of the experiment: MLFLOW_EXPERIMENT_ID's, else the named one, created where it is missing."""
     from mlflow.exceptions import MlflowException
 
-    if client.get_experiment_by_name(EXPERIMENT) is None:
-        create_once(client.create_experiment, EXPERIMENT, artifact_location=artifacts)
-    found = client.get_experiment_by_name(EXPERIMENT)
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+    if known := os.environ.get("MLFLOW_EXPERIMENT_ID"):
+        found: Experiment | None = client.get_experiment(known)
+        name = f"of id {known}"
+    else:
+        if client.get_experiment_by_name(name) is None:
+            create_once(client.create_experiment, name, artifact_location=artifacts)
+        found = client.get_experiment_by_name(name)
     if found is None or found.lifecycle_stage != "active":
-        raise MlflowException(
-            f"experiment {EXPERIMENT} was deleted; restore it (`mlflow experiments --help`)"
-        )
+        raise MlflowException(f"experiment {name} was deleted; restore it (`mlflow experiments --help`)")
     return str(found.experiment_id)
 
 
@@ -123,6 +134,10 @@ class StageRun:
         copy = shutil.copytree if path.is_dir() else shutil.copyfile
         self.journal.log_artifact(path.name, folder, lambda target: copy(path, target))
 
+    def log_dataset(self, name: str, digest: str, source: str, context: str) -> None:
+        """Record data that the run reads, by their hash; the context is such as `training`."""
+        self.journal.append("dataset", name=name, digest=digest, source=source, context=context)
+
     def log_text(self, text: str, name: str, folder: str) -> None:
         """Record a text as a file."""
         self.journal.log_artifact(name, folder, lambda target: target.write_text(text, encoding="utf-8"))
@@ -144,11 +159,12 @@ class Store:
         tags: Mapping[str, str],
         params: Mapping[str, Any],
         resume_id: str | None = None,
+        name: str = "",
     ) -> Iterator[StageRun]:
         """A run that ends FINISHED, KILLED on KeyboardInterrupt, or FAILED with the error as a tag.
 
-        Its name is the stage's and the tag `dvc_experiment`. `resume_id`, of an interrupted process, is
-        continued where this store has it; where it has not, a new run gets all that was recorded.
+        `resume_id`, of an interrupted process, is continued where this store has it; where it has not, a new
+        run gets all that was recorded. Where it is not named, it is called as its stage.
 
         Raises:
             UserError: the store does not answer at the start. Later it may come and go.
@@ -156,12 +172,12 @@ class Store:
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
         former = self.find(resume_id) if resume_id else None
-        info = former.info if former else self._create(stage, tags.get("dvc_experiment"))
+        info = former.info if former else self._create(name or stage)
         lost_id = resume_id if former is None else None
         with open_journal(info.run_id, lost_id) as journal:
             run = StageRun(info.run_id, info.experiment_id, info.start_time / 1000, bool(former), journal)
             delivery = Delivery(self.client, journal, store_address.shown(self.uri))
-            journal.append("store", uri=self.uri)
+            journal.append("store", uri=store_address.portable(self.uri))
             if run.resumed:
                 journal.append("resume")
             run.set_tags({"stage": stage, **tags})
@@ -207,7 +223,9 @@ class Store:
                 stores = [entry["uri"] for entry in journal.entries() if entry["kind"] == "store"]
                 if not stores:  # its owner removed it meanwhile
                     remove(journal)
-                if stores[-1:] != [self.uri]:
+                if [store_address.portable(each) for each in stores[-1:]] != [
+                    store_address.portable(self.uri)
+                ]:
                     continue
                 if journal.status is None:
                     journal.append("end", status="KILLED")
@@ -227,10 +245,9 @@ class Store:
                 f"({first_line(error)}); `arbiscale runs sync` sends them later"
             ) from None
 
-    def _create(self, stage: str, experiment: str | None) -> RunInfo:
+    def _create(self, name: str) -> RunInfo:
         from mlflow.exceptions import MlflowException
 
-        name = f"{stage} {experiment}" if experiment else stage
         try:
             return self.client.create_run(self.experiment_id, run_name=name).info
         except MlflowException as error:
@@ -251,6 +268,18 @@ class Store:
                 return None
             raise UserError(f"{store_address.shown(self.uri)}: {first_line(error)}") from None
         return found if found.info.lifecycle_stage == "active" else None
+
+    def search(self, where: str, **options: Any) -> list[Run]:
+        """The runs of all experiments that a filter of MLflow's finds."""
+        experiments = [each.experiment_id for each in self.client.search_experiments()]
+        found: list[Run] = []
+        token: str | None = None
+        while True:
+            page = self.client.search_runs(experiments, where, page_token=token, **options)
+            found += page
+            token = page.token
+            if not token or len(found) >= options.get("max_results", math.inf):
+                return found
 
     def download_artifact(self, run_id: str, name: str, folder: Path) -> Path | None:
         """A copy of a run's file in a folder; None where the store does not have it any more."""
