@@ -25,4 +25,4 @@ def test_every_setting_is_measured_and_the_bars_are_those_of_the_dial(tmp_path: 
     best = min(found[f"fidelity {each:g}", "LPIPS"].value for each in SETTINGS)
     assert share.value == pytest.approx(best / found["bicubic", "LPIPS"].value)
     assert share.at_most == SHARE
-    assert found[f"{len(SETTINGS)} settings", "times the time of one"].at_most == COST
+    assert found[f"{len(SETTINGS)} settings", "times the time of that"].at_most == COST
