@@ -190,7 +190,8 @@ class Drawing:
         sources = {of_latent: self._feature_rows(of_latent) for of_latent in _sources(share)}
         latent_size = next(iter(sources.values())).size
         # A part is drawn anew for each fidelity: any number of parts may be asked for.
-        kept = len(sources) > 1 and region == (0, 0, *size) and size[0] * size[1] <= _KEPT_PIXELS
+        dialled = self.latent is not None and (fidelity is not None or len(sources) > 1)
+        kept = dialled and region == (0, 0, *size) and size[0] * size[1] <= _KEPT_PIXELS
         top, left, height, width = region
         read = _BAND_LATENT_PIXELS * size[0] // (latent_size[0] * latent_size[1])
         rows = max(1, min(_BAND_PIXELS // width, read))
