@@ -12,9 +12,9 @@ from arbiscale.imaging.resize import condition_image, shrink
 from arbiscale.models.latent_diffusion import LatentDiffusion
 from arbiscale.training.averaging import WeightAveraging
 from arbiscale.training.diffusion import DiffusionTraining
+from arbiscale.training.untrained import untrained_model
 from benchmarks.figures import Figure
 from benchmarks.measure import median_seconds
-from benchmarks.models import random_model
 
 LEAST_SPEEDUP = 2.0
 
@@ -101,7 +101,7 @@ def own_step(params: Params, device: torch.device, *, encoded: bool = False) -> 
 
 
 def _model(params: Params, device: torch.device) -> LatentDiffusion:
-    return random_model(params)[1].to(device).train()
+    return untrained_model(params)[1].to(device).train()
 
 
 def _images(params: Params, device: torch.device) -> Tensor:

@@ -8,16 +8,11 @@ from functools import partial
 import torch
 
 from arbiscale.config.params import Params
-from arbiscale.training.alignment import SampleAlignment, TimestepAlignment
-from arbiscale.training.autoencoder import AutoencoderTraining
 from arbiscale.training.diffusion import DiffusionTraining
 from arbiscale.training.fit import choose_precision
-from arbiscale.training.module import TrainingModule
+from arbiscale.training.untrained import STAGES, untrained_training
 from benchmarks.figures import Figure
 from benchmarks.measure import median_seconds, peak_mib
-from benchmarks.models import random_model
-
-STAGES = ("autoencoder", "diffusion", "align_timesteps", "align_samples")
 
 
 def training_steps(params: Params, device: torch.device, runs: int) -> Iterator[Figure]:
@@ -31,13 +26,15 @@ def training_steps(params: Params, device: torch.device, runs: int) -> Iterator[
 
 def prepare(params: Params, stage: str, device: torch.device) -> Callable[[], None]:
     """A training with random weights whose next step is ready to be taken, in its own precision."""
-    module = _module(params, stage).to(device).train()
+    module = untrained_training(params, stage).to(device).train()
     if device.type == "cuda":
         module.to(memory_format=torch.channels_last)
     optimizer = module.configure_optimizers()["optimizer"]
     assert isinstance(optimizer, torch.optim.Optimizer)
     side_px = params.data.augmentation.crop_px
     images = torch.rand(module.training_settings.batch_size, 3, side_px, side_px, device=device) * 2 - 1
+    if isinstance(module, DiffusionTraining) and module.encoded:
+        images = module.encode(images)
 
     precision = choose_precision(module.training_settings.precision, device)
     short = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
@@ -51,15 +48,3 @@ def prepare(params: Params, stage: str, device: torch.device) -> Callable[[], No
         optimizer.step()
 
     return step
-
-
-def _module(params: Params, stage: str) -> TrainingModule:
-    weights_dir = params.runtime.weights_dir
-    if stage == "autoencoder":
-        torch.manual_seed(0)
-        return AutoencoderTraining(params.autoencoder, params.data.factor, weights_dir)
-    model = random_model(params)[1]
-    if stage == "diffusion":
-        return DiffusionTraining(params.diffusion.training, params.diffusion.lr, model)
-    alignment = {"align_timesteps": TimestepAlignment, "align_samples": SampleAlignment}[stage]
-    return alignment(params.align, model, weights_dir)

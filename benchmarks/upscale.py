@@ -11,13 +11,15 @@ import numpy as np
 import torch
 
 from arbiscale.config.params import Params
+from arbiscale.config.sampling import SamplingSettings
 from arbiscale.inference.loading import load_model
 from arbiscale.models.folder import save_latent_diffusion
+from arbiscale.training.untrained import untrained_model
 from benchmarks.figures import Figure
 from benchmarks.measure import median_seconds, peak_mib
-from benchmarks.models import random_model
 
 SCALE = 4.0
+SAMPLING = SamplingSettings(steps=4, spacing="trailing", eta=0.0)
 
 
 def upscaling(model: Path, name: str, side_px: int, device: torch.device, runs: int) -> Iterator[Figure]:
@@ -31,9 +33,10 @@ def upscaling(model: Path, name: str, side_px: int, device: torch.device, runs: 
 def upscaling_at_random(
     params: Params, name: str, side_px: int, device: torch.device, runs: int
 ) -> Iterator[Figure]:
-    """The same with a model of these sizes and random weights."""
+    """The same with a model of these sizes and random weights, which draws in 4 steps."""
+    config, model = untrained_model(params)
     with tempfile.TemporaryDirectory() as folder:
-        save_latent_diffusion(Path(folder, "model"), *random_model(params))
+        save_latent_diffusion(Path(folder, "model"), config.model_copy(update={"sampling": SAMPLING}), model)
         yield from upscaling(Path(folder, "model"), f"networks of {name}", side_px, device, runs)
 
 

@@ -11,6 +11,7 @@ import pytest
 from arbiscale import __version__
 from arbiscale.cli.app import main
 from arbiscale.config.preset import find_preset, list_presets
+from arbiscale.pipeline import dry_run
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = ["upscale", "generate", "zoom", "check", "preset", "weights", "runs", "ui", "register", "promote"]
@@ -190,3 +191,22 @@ def test_weights_come_from_a_folder(workspace: Path, capsys: pytest.CaptureFixtu
     (given / "vgg16_features.pt").write_bytes(b"larger")
     assert run("weights", "vgg16", "--from", str(given)) == 0
     assert (workspace / "weights" / "vgg16_features.pt").read_bytes() == b"larger"
+
+
+def test_a_dry_run_says_what_each_stage_costs(
+    workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    costs = [
+        dry_run.Cost("autoencoder", 700.4, 20 * 2**20, 0.1732, 700, 121.2),
+        dry_run.Cost("diffusion", 900.0, 88 * 2**20, 0.2, 400, 83.0),
+        dry_run.Cost("evaluate", 300.0, 2**20, 8.0, 2, 16.0),
+    ]
+    monkeypatch.setattr(dry_run, "dry_run", lambda params, counts: iter(costs))
+    assert run("check", "--dry-run") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("params.yaml: ok")
+    assert "700 x 0.173 s a step" in lines[1]
+    assert "memory 700 MiB  disk 20 MiB" in lines[1]
+    assert "2 x 8 s a picture" in lines[3]
+    assert "3 min 40 s  memory 900 MiB  disk 89 MiB" in lines[4]  # states are removed as stages end
+    assert lines[5].startswith("not counted: photographs beyond one of each split, as data/crops is missing")

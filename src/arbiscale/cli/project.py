@@ -1,22 +1,64 @@
-"""Commands about the project's own files: check, weights."""
+"""Commands about the project's own files and its parameters: check, weights."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from arbiscale.workspace import repository_root
 
+if TYPE_CHECKING:
+    from arbiscale.config.params import Params
 
-def check() -> None:
+
+def check(
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Also take real steps of every stage at full size; says memory, disk and time to expect.",
+        ),
+    ] = False,
+) -> None:
     """Validate the whole of params.yaml, as every stage does before it starts."""
     from arbiscale.config.params import check_params
 
     path = params_path()
-    check_params(path)
-    print(f"{path}: ok")
+    params = check_params(path)
+    print(f"{path}: ok", flush=True)
+    if dry_run:
+        _expect(params)
+
+
+def _expect(params: Params) -> None:
+    """Print the cost of every stage as it is measured, then of all."""
+    from arbiscale.pipeline.dry_run import CROPS, Counts, dry_run, left_out
+    from arbiscale.report.measures import duration
+
+    counts = Counts.of(params_path().parent / CROPS)
+    costs = []
+    for cost in dry_run(params, counts):
+        costs.append(cost)
+        unit = "picture" if cost.stage == "evaluate" else "step"
+        print(
+            f"{cost.stage:<16} {duration(cost.seconds):>10}  "
+            f"{cost.units} x {cost.unit_seconds:.3g} s a {unit}  "
+            f"memory {cost.memory_mib:.0f} MiB  disk {cost.disk_bytes / 2**20:.0f} MiB",
+            flush=True,
+        )
+    states = max(cost.disk_bytes for cost in costs[:-1])
+    disk_mib = (states + costs[-1].disk_bytes) / 2**20
+    free_mib = shutil.disk_usage(repository_root()).free / 2**20
+    print(
+        f"{'together':<16} {duration(sum(cost.seconds for cost in costs)):>10}  "
+        f"memory {max(cost.memory_mib for cost in costs):.0f} MiB  "
+        f"disk {disk_mib:.0f} MiB ({free_mib:.0f} MiB free)"
+    )
+    for reason in left_out(params, counts):
+        print(f"not counted: {reason}")
 
 
 def weights(
