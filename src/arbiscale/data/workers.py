@@ -9,7 +9,11 @@ _IMPORTED_ONCE = ["arbiscale.data.dataset"]  # seconds for each process otherwis
 
 
 def worker_context(workers: int) -> ForkServerContext | None:
-    """Workers are forks of a server that has no threads: a fork of this process would copy threads' locks."""
+    """Workers are forks of a server that has no threads.
+
+    A fork of this process would copy the locks of its threads, libvips' among them, and wait for
+    them for ever.
+    """
     if not workers:
         return None
     context = get_context("forkserver")

@@ -95,14 +95,25 @@ class Album:
         return self._folder / group / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.npz"
 
 
-def to_show(pictures: Sequence[HeldOutPicture]) -> list[str]:
-    """The names of a data set's pictures that are shown: the first of each of its first photographs."""
-    firsts: dict[str, str] = {}
-    for picture in pictures:
-        if len(firsts) == PER_GROUP:
-            break
-        firsts.setdefault(picture.photograph, picture.name)
-    return [*firsts.values()]
+class PictureWork:
+    """A work on photographs; see `arbiscale.evaluation.store.Work`."""
+
+    pictures: Sequence[HeldOutPicture]
+
+    @property
+    def names(self) -> list[str]:
+        """Of the pictures."""
+        return [picture.name for picture in self.pictures]
+
+    @property
+    def shown(self) -> list[str]:
+        """The first of each of the first photographs."""
+        firsts: dict[str, str] = {}
+        for picture in self.pictures:
+            if len(firsts) == PER_GROUP:
+                break
+            firsts.setdefault(picture.photograph, picture.name)
+        return [*firsts.values()]
 
 
 def extremes(scores: pd.DataFrame, row: str, over: str) -> tuple[list[str], list[str]]:

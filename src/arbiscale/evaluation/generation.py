@@ -10,7 +10,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from arbiscale.evaluation.comparisons import PER_GROUP, TRUTH, Album, to_show
+from arbiscale.evaluation.comparisons import PER_GROUP, TRUTH, Album, PictureWork
 from arbiscale.evaluation.held_out import HeldOutPicture
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.noise import noise_seeds
@@ -30,7 +30,7 @@ PROTOCOL, RECONSTRUCTION = "generation", "reconstruction"
 
 
 @dataclass(frozen=True)
-class Reconstruction:
+class Reconstruction(PictureWork):
     """Held-out crops encoded and decoded at their own size.
 
     Attributes:
@@ -49,16 +49,6 @@ class Reconstruction:
     album: Album
     workers: int = 0
     place: str = RECONSTRUCTION
-
-    @property
-    def names(self) -> list[str]:
-        """Of the pictures."""
-        return [picture.name for picture in self.pictures]
-
-    @property
-    def shown(self) -> list[str]:
-        """The names of those that are shown."""
-        return to_show(self.pictures)
 
     @property
     def albums(self) -> list[str]:

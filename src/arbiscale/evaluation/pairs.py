@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from arbiscale.data.workers import worker_context
 from arbiscale.errors import UserError
 from arbiscale.evaluation.held_out import HeldOutPicture
 from arbiscale.evaluation.protocols import Protocol, Sizes
@@ -104,8 +105,7 @@ class Preparation(Dataset[Prepared]):
     def load(self, numbers: Sequence[int], workers: int) -> Iterator[Prepared]:
         """Some pictures in this order; `workers`: processes that prepare them ahead, 0 = none."""
         workers = min(workers, len(numbers))
-        # A fork would copy the locks of libvips' threads, and wait for them for ever.
-        context = "forkserver" if workers else None
+        context = worker_context(workers)
         yield from DataLoader(
             self, batch_size=None, sampler=numbers, num_workers=workers, multiprocessing_context=context
         )

@@ -15,7 +15,7 @@ from arbiscale.evaluation.comparisons import (
     TRUTH,
     Album,
     ComparisonBuilder,
-    to_show,
+    PictureWork,
 )
 from arbiscale.evaluation.held_out import HeldOutPicture
 from arbiscale.evaluation.networks import MetricNetworks
@@ -33,7 +33,7 @@ BASELINE = "bicubic"
 
 
 @dataclass(frozen=True)
-class SuperResolution:
+class SuperResolution(PictureWork):
     """Baselines, the autoencoder, each model and a control on pictures shrunk by each scale.
 
     Rows: `bicubic`; `lanczos` in extended protocols; `autoencoder`, which encodes the truth itself at the
@@ -65,16 +65,6 @@ class SuperResolution:
     def place(self) -> str:
         """The protocol and the data set."""
         return "/".join(filter(None, (self.protocol.name, self.dataset)))
-
-    @property
-    def names(self) -> list[str]:
-        """Of the pictures."""
-        return [picture.name for picture in self.pictures]
-
-    @property
-    def shown(self) -> list[str]:
-        """The names of those that are shown."""
-        return to_show(self.pictures)
 
     @property
     def albums(self) -> list[str]:
