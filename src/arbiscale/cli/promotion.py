@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from arbiscale.cli.registry import open_registry
 from arbiscale.errors import UserError
-from arbiscale.workspace import repository_root
 
 if TYPE_CHECKING:
     from arbiscale.config.register import RegisterSettings
@@ -26,7 +26,7 @@ def promote(
     """Make a version the champion if it is better than the present one (register.gate)."""
     from arbiscale.tracking.moves import champion, move
 
-    settings, store = _registry()
+    settings, store = open_registry()
     candidate = _find(store, version, settings.model_name)
     before = champion(store, candidate.name)
     if before is not None and before.number == candidate.number:
@@ -76,7 +76,7 @@ def rollback(
     """Make the version that was champion before the champion again."""
     from arbiscale.tracking.moves import champion, former_champion, move
 
-    settings, store = _registry()
+    settings, store = open_registry()
     former = former_champion(store, name or settings.model_name)
     reason = why or "no reason given"
     moved = move(store, "rollback", former, champion(store, former.name), reason, {"why": reason})
@@ -94,14 +94,3 @@ def _find(store: Store, what: str, name: str) -> Version:
             f"{name}: has no version {what}; versions: {known or 'none; `arbiscale register` makes one'}"
         )
     return found
-
-
-def _registry() -> tuple[RegisterSettings, Store]:
-    """The section `register` of params.yaml, and the store."""
-    from arbiscale.config.register import RegisterSettings
-    from arbiscale.config.section import load_section
-    from arbiscale.tracking.address import configured_uri
-    from arbiscale.tracking.store import open_store
-
-    settings = load_section(repository_root() / "params.yaml", "register", RegisterSettings)
-    return settings, open_store(configured_uri())

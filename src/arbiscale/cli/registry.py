@@ -8,7 +8,7 @@ import socket
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,6 +16,10 @@ from rich.table import Table
 
 from arbiscale.errors import UserError
 from arbiscale.workspace import repository_root
+
+if TYPE_CHECKING:
+    from arbiscale.config.register import RegisterSettings
+    from arbiscale.tracking.store import Store
 
 PACKED, BASELINES = Path("models/packed"), Path("models/baselines")
 STYLES = {"FINISHED": "green", "FAILED": "red", "KILLED": "yellow", "RUNNING": "cyan"}
@@ -101,7 +105,8 @@ def register() -> None:
     from arbiscale.pipeline.card import write_card
     from arbiscale.tracking.registry import challenge
 
-    root, (store, name) = repository_root(), _registry()
+    root, (settings, store) = repository_root(), open_registry()
+    name = settings.model_name
     trained = load_section(root / "params.yaml", "baselines", BaselinesSettings).train
     models = {name: root / PACKED} | {f"{name}-{each}": root / BASELINES / each for each in trained}
     for folder in models.values():
@@ -128,13 +133,12 @@ def _record(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: is not a run's record; restore it with `dvc checkout`") from None
 
 
-def _registry() -> tuple[Any, str]:
-    """The store and the name of the registered model."""
+def open_registry() -> tuple[RegisterSettings, Store]:
+    """The section `register` of params.yaml, and the store."""
     from arbiscale.config.register import RegisterSettings
-    from arbiscale.config.runtime import RuntimeSettings
     from arbiscale.config.section import load_section
+    from arbiscale.tracking.address import configured_uri
     from arbiscale.tracking.store import open_store
 
-    params = repository_root() / "params.yaml"
-    name = load_section(params, "register", RegisterSettings).model_name
-    return open_store(load_section(params, "runtime", RuntimeSettings).mlflow_uri), name
+    settings = load_section(repository_root() / "params.yaml", "register", RegisterSettings)
+    return settings, open_store(configured_uri())
