@@ -20,9 +20,9 @@ from torch import Tensor
 
 from arbiscale.config.params import load_params
 from arbiscale.evaluation.networks import MetricNetworks
-from arbiscale.evaluation.pairs import eight_bits
+from arbiscale.evaluation.pairs import resized
 from arbiscale.evaluation.pictures import as_shown, compare
-from arbiscale.imaging.kernels import matlab_bicubic
+from arbiscale.evaluation.protocols import BENCHMARK
 from arbiscale.imaging.pixels import to_tensor
 from arbiscale.imaging.reading import read_image
 from arbiscale.inference.loading import load_model
@@ -46,7 +46,7 @@ def dial(model: Model, pictures: Sequence[Path], scale: int, networks: MetricNet
         truth = to_tensor(read_image(path))
         height, width = (side // scale * scale for side in truth.shape[-2:])
         truth = truth[..., :height, :width]
-        low = _resized(truth, (height // scale, width // scale))
+        low = resized(BENCHMARK, truth, (height // scale, width // scale))
         begun = time.perf_counter()
         model.sample(low, seed=0).draw((height, width), fidelity=BLEND)
         once.append(time.perf_counter() - begun)
@@ -54,7 +54,7 @@ def dial(model: Model, pictures: Sequence[Path], scale: int, networks: MetricNet
         drawing = model.sample(low, seed=0)
         drawn = {each: drawing.draw((height, width), fidelity=each) for each in SETTINGS}
         all_of_them.append(time.perf_counter() - begun)
-        images = {BICUBIC: _resized(low, (height, width))}
+        images = {BICUBIC: resized(BENCHMARK, low, (height, width))}
         images |= {f"fidelity {each:g}": to_tensor(pixels) for each, pixels in drawn.items()}
         for name, image in images.items():
             shown = (as_shown(image), as_shown(truth))
@@ -76,10 +76,6 @@ def dial(model: Model, pictures: Sequence[Path], scale: int, networks: MetricNet
     yield Figure(f"fidelity {BLEND:g} alone", "s", statistics.median(once))
     cost = statistics.median(both / one for both, one in zip(all_of_them, once, strict=True))
     yield Figure(f"{len(SETTINGS)} settings", "times the time of that", cost, at_most=COST)
-
-
-def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
-    return matlab_bicubic(eight_bits(images), size).float().div(127.5).sub(1)
 
 
 def _mean(found: Sequence[dict[str, Tensor]], key: str) -> float:

@@ -80,11 +80,9 @@ def _peak_mib(prepare: Callable[[], Callable[[], object]], device: torch.device)
 def machine(device: torch.device) -> dict[str, str]:
     """What the figures depend on: versions, commit, processor, threads."""
     accelerator = torch.cuda.get_device_name(device) if device.type == "cuda" else "none"
-    state = machine_state()
-    state.pop("host")
+    state = machine_state() | git_state(Path(__file__).parent)
     return {
-        **state,
-        **git_state(Path(__file__).parent),
+        **{key: value for key, value in state.items() if key != "host" and not key.startswith("mlflow.")},
         "arbiscale": __version__,
         "processor": _processor(),
         "capability": torch.backends.cpu.get_cpu_capability(),
