@@ -34,7 +34,7 @@ from arbiscale.imaging.formats import Encoding, find_format
 from arbiscale.progress import drawing_progress
 
 if TYPE_CHECKING:
-    from arbiscale.inference.model import SamplerOptions
+    from arbiscale.inference.options import SamplerOptions
 
 
 def generate(

@@ -56,7 +56,8 @@ _PROBE_PX = 64  # side of what is drawn to measure time
 if TYPE_CHECKING:
     from arbiscale.imaging.picture import Picture
     from arbiscale.imaging.provenance import Input
-    from arbiscale.inference.model import Dials, Model, SamplerOptions
+    from arbiscale.inference.model import Model
+    from arbiscale.inference.options import Dials, SamplerOptions
 
 
 def upscale(

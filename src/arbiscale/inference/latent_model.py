@@ -26,7 +26,8 @@ from arbiscale.inference.drawing import Drawing
 from arbiscale.inference.features import FeatureRows, make_features
 from arbiscale.inference.latents import sample_tiled
 from arbiscale.inference.memory import choose_tiling
-from arbiscale.inference.model import Model, Precision, SamplingOptions
+from arbiscale.inference.model import Model, Precision
+from arbiscale.inference.options import SamplingOptions
 from arbiscale.inference.tiles import Tiling
 from arbiscale.models.folder import DiffusionConfig, ModelConfig
 from arbiscale.models.latent_diffusion import LatentDiffusion

@@ -16,7 +16,8 @@ from arbiscale.inference.arguments import checked_seeds, checked_tensor
 from arbiscale.inference.drawing import Drawing
 from arbiscale.inference.features import FeatureRows
 from arbiscale.inference.memory import bytes_per_encoded_pixel, fit_tiling
-from arbiscale.inference.model import Model, Precision, SamplingOptions
+from arbiscale.inference.model import Model, Precision
+from arbiscale.inference.options import SamplingOptions
 from arbiscale.inference.tiles import Tiling, blend
 from arbiscale.models.folder import LocalImplicitConfig
 from arbiscale.models.local_implicit import BASE_KERNEL, LocalImplicit, unfold_rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, TypedDict, TypeVar, Unpack
+from typing import Any, Literal, TypeVar, Unpack
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ from arbiscale.inference.arguments import (
 )
 from arbiscale.inference.drawing import Drawing
 from arbiscale.inference.features import FeatureRows
+from arbiscale.inference.options import SamplingOptions
 from arbiscale.inference.origin import Origin
 from arbiscale.inference.tiles import Tiling, cut
 from arbiscale.networks.flow_head import FlowHead
@@ -41,43 +42,6 @@ from arbiscale.networks.texture import Texture
 
 Precision = Literal["float32", "bfloat16", "float16"]
 ImageLike = TypeVar("ImageLike", Image.Image, np.ndarray, Tensor)
-
-
-class SamplerOptions(TypedDict, total=False):
-    """How latents are sampled.
-
-    Attributes:
-        steps: sampling steps; None = the model's own.
-        sampler: ddim, ddpm, dpm_solver, unipc or euler; None = the model's own.
-        eta: noise that ddim adds; None = the model's own.
-    """
-
-    steps: int | None
-    sampler: Sampler | None
-    eta: float | None
-
-
-class SamplingOptions(SamplerOptions, total=False):
-    """How latents are sampled, and from which noise.
-
-    Attributes:
-        seed: of the noise: of the first picture, those after it have its successors; or one a picture.
-            0 by default.
-    """
-
-    seed: int | Sequence[int]
-
-
-class Dials(TypedDict):
-    """How a latent is drawn; None = as the model does by itself.
-
-    Attributes:
-        temperature: of texture.
-        fidelity: see `Model.upscale`.
-    """
-
-    temperature: float | None
-    fidelity: float | None
 
 
 class Model(ABC):

@@ -15,7 +15,8 @@ from arbiscale.imaging.formats import Encoding
 from arbiscale.imaging.picture import Picture
 from arbiscale.imaging.provenance import Input, Record
 from arbiscale.inference.drawing import Drawing
-from arbiscale.inference.model import Dials, Model, SamplerOptions
+from arbiscale.inference.model import Model
+from arbiscale.inference.options import Dials, SamplerOptions
 from arbiscale.inference.origin import IDENTITY
 from arbiscale.inference.writing import write_drawing
 

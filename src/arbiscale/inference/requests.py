@@ -18,7 +18,8 @@ from arbiscale.imaging.provenance import Input
 from arbiscale.imaging.reading import claimed_pixels, read_picture
 from arbiscale.inference.arguments import target_size
 from arbiscale.inference.drawing import Drawing
-from arbiscale.inference.model import Dials, Model, SamplerOptions
+from arbiscale.inference.model import Model
+from arbiscale.inference.options import Dials, SamplerOptions
 from arbiscale.inference.provenance import describe
 from arbiscale.inference.writing import encode_drawing
 

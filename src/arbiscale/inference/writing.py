@@ -65,21 +65,19 @@ def write_drawing(
 def encode_drawing(
     drawing: Drawing,
     size: Size,
-    suffix: str = ".png",
     *,
     temperature: float | None = None,
     fidelity: float | None = None,
-    encoding: Encoding = _USUAL,
     provenance: Record | None = None,
 ) -> bytes:
-    """The same as the bytes of a file, for pictures that memory holds."""
-    form = find_format(Path(f"picture{suffix}"), size)
+    """The same as the bytes of a PNG, for pictures that memory holds."""
+    form = find_format(Path("picture.png"), size)
     layout = _layout(drawing, size, form, provenance)
     bands = drawing.bands(
         size, bits=layout.bits, alpha=form.alpha, temperature=temperature, fidelity=fidelity
     )
     with tempfile.TemporaryFile() as stream:
-        write_bands(stream, form, layout, bands, encoding)
+        write_bands(stream, form, layout, bands, _USUAL)
         stream.seek(0)
         return stream.read()
 
