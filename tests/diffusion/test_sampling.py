@@ -9,10 +9,10 @@ from arbiscale.config.sampling import SamplingSettings
 from arbiscale.diffusion.process import DiffusionProcess
 from arbiscale.diffusion.sampling import Denoise, sample
 
-SAMPLERS = ["ddim", "ddpm", "dpm_solver", "unipc", "euler"]
+SAMPLERS = ["ddim", "ddpm", "dpm_solver", "unipc"]
 PREDICTIONS = ["epsilon", "v", "x0"]
 SPACINGS = ["leading", "trailing", "linspace"]
-DETERMINISTIC = ["ddim", "dpm_solver", "unipc", "euler"]
+DETERMINISTIC = ["ddim", "dpm_solver", "unipc"]
 ProcessMaker = Callable[..., DiffusionProcess]
 
 

@@ -1,17 +1,17 @@
 """The samplers: what takes a noisy latent one step further along its chain.
 
-DDIM is written out here; the others are diffusers' schedulers. A chain that visits S of T timesteps is
-itself a process of S timesteps (arXiv 2102.09672, section 4), so a scheduler is given only those: the
-timestep before a timestep is then the next one visited, for every S and spacing. All of them are given the
-estimate of z_0, so that the closed forms of `DiffusionProcess` are the only ones.
+DDIM is written out here, DPM-Solver++ and UniPC are diffusers' schedulers. A chain that visits S of T
+timesteps is itself a process of S timesteps (arXiv 2102.09672, section 4), so a scheduler is given only
+those: the timestep before a timestep is then the next one visited, for every S and spacing. All of them are
+given the estimate of z_0, so that the closed forms of `DiffusionProcess` are the only ones.
 
 | sampler | order | noise | source |
 |---|---|---|---|
 | ddim | 1 | eta | arXiv 2010.02502 |
-| ddpm | 1 | yes | arXiv 2006.11239; DDIM with eta = 1, but none in the last step |
+| ddpm | 1 | yes | arXiv 2006.11239; another name of DDIM with eta = 1 |
 | dpm_solver | 2 | no | DPM-Solver++ (2M), arXiv 2211.01095 |
 | unipc | 2, corrected | no | arXiv 2302.04867 |
-| euler | 1 | no | arXiv 2206.00364, algorithm 1, from z / sqrt(a); equals DDIM with eta = 0 |
+| euler | 1 | no | arXiv 2206.00364, algorithm 1; another name of DDIM with eta = 0 |
 """
 
 from __future__ import annotations
@@ -52,16 +52,11 @@ def make_step(
         first_step: the first that will be taken.
         generator: of the noise that a sampler adds.
     """
-    if sampling.sampler == "ddim":
-        return _ddim(starts, ends, sampling.eta, generator)
-    starts, ends = starts.cpu(), ends.cpu()
-    if sampling.sampler == "ddpm":
-        return _ddpm(starts, ends, generator)
-    if sampling.sampler == "euler":
-        return _euler(starts, ends, first_step)
     if sampling.sampler == "dpm_solver":
         return _multistep(diffusers.DPMSolverMultistepScheduler, starts, ends, first_step)
-    return _multistep(diffusers.UniPCMultistepScheduler, starts, ends, first_step)
+    if sampling.sampler == "unipc":
+        return _multistep(diffusers.UniPCMultistepScheduler, starts, ends, first_step)
+    return _ddim(starts, ends, 1.0 if sampling.sampler == "ddpm" else sampling.eta, generator)
 
 
 def straight_step(sampling: SamplingSettings, starts: Tensor, ends: Tensor) -> Step:
@@ -95,54 +90,20 @@ def _ddim(starts: Tensor, ends: Tensor, eta: float, generator: Source | None) ->
     return step
 
 
-def _ddpm(starts: Tensor, ends: Tensor, generator: Source | None) -> Step:
-    """Draws from the posterior of the next latent given this one and z_0; the last step is its mean."""
-    steps = len(starts)
-    scheduler = diffusers.DDPMScheduler(
-        num_train_timesteps=steps, prediction_type="sample", clip_sample=False
-    )
-    scheduler.alphas_cumprod = starts.flip(0)  # by timestep, the cleanest first
-    scheduler.one = ends[-1]  # what follows timestep 0
-    scheduler.set_timesteps(steps)
-
-    def step(index: int, noisy: Tensor, clean: Tensor) -> Tensor:
-        timestep = steps - 1 - index
-        return scheduler.step(clean, timestep, noisy, generator=generator).prev_sample
-
-    return step
-
-
 def _multistep(kind: type[Any], starts: Tensor, ends: Tensor, first_step: int) -> Step:
-    """Solvers that remember earlier estimates; the first step taken, and the last, are of order 1."""
-    scheduler = _on_sigmas(kind, starts, ends, first_step)
+    """Solvers that remember earlier estimates, on sigma = sqrt((1 - a) / a).
 
-    def step(index: int, noisy: Tensor, clean: Tensor) -> Tensor:
-        return scheduler.step(clean, scheduler.timesteps[index], noisy).prev_sample
-
-    return step
-
-
-def _euler(starts: Tensor, ends: Tensor, first_step: int) -> Step:
-    """Euler's method on z / sqrt(a) as a function of sigma = sqrt((1 - a) / a)."""
-    scheduler = _on_sigmas(diffusers.EulerDiscreteScheduler, starts, ends, first_step)
-    growth = (scheduler.sigmas.square() + 1).sqrt()  # 1 / sqrt(a)
-
-    def step(index: int, noisy: Tensor, clean: Tensor) -> Tensor:
-        timestep = scheduler.timesteps[index]
-        scaled = noisy * growth[index]
-        scheduler.scale_model_input(scaled, timestep)  # or it warns that this was forgotten
-        return scheduler.step(clean, timestep, scaled).prev_sample / growth[index + 1]
-
-    return step
-
-
-def _on_sigmas(kind: type[Any], starts: Tensor, ends: Tensor, first_step: int) -> Any:
-    """A scheduler on sigma = sqrt((1 - a) / a), with the sigmas of the chain."""
-    steps = len(starts)
+    The first step taken, and the last, are of order 1.
+    """
+    starts, ends, steps = starts.cpu(), ends.cpu(), len(starts)
     floor = _LEAST_ALPHA_BAR * torch.linspace(1, 2, steps)  # rising, so that no step is of length zero
     scheduler = kind(num_train_timesteps=steps, prediction_type="sample", timestep_spacing="trailing")
     scheduler.alphas_cumprod = torch.maximum(starts, floor).flip(0)
     scheduler.set_timesteps(steps)
     scheduler.sigmas[-1] = ((1 - ends[-1]) / ends[-1]).sqrt()
     scheduler.set_begin_index(first_step)
-    return scheduler
+
+    def step(index: int, noisy: Tensor, clean: Tensor) -> Tensor:
+        return scheduler.step(clean, scheduler.timesteps[index], noisy).prev_sample
+
+    return step
