@@ -8,11 +8,12 @@ from arbiscale.config.baselines import BaselineName, BaselinesSettings
 from arbiscale.config.evaluate import EvaluateSettings, by_name
 from arbiscale.evaluation.held_out import read_held_out_data
 from arbiscale.evaluation.networks import load_metric_networks
+from arbiscale.evaluation.peers import identity_of, load_row
 from arbiscale.evaluation.plan import Subject
 from arbiscale.evaluation.store import Scratch
 from arbiscale.evaluation.suite import evaluate_models
 from arbiscale.evaluation.summary import summary
-from arbiscale.files import write_json
+from arbiscale.files import sha256_of_json, write_json
 from arbiscale.inference.loading import load_model
 from arbiscale.metrics.cost import peak_memory_mib
 from arbiscale.models.device import use_threads, worker_count
@@ -39,7 +40,7 @@ def main(stage: Stage) -> None:
         model.fidelity = settings.fidelity if model.has_branch else 0.0
     baselines = stage.settings("baselines", BaselinesSettings).train
     further = {name: BASELINES / name for name in baselines} | by_name(settings.extra_models)
-    extra = {name: load_model(at, runtime.device) for name, at in further.items()}
+    extra = {name: load_row(at, runtime.device) for name, at in further.items()}
     device = models[NAMES[0]].device
     workers = worker_count(runtime.workers, device)
     compares_sets = "generation" in settings.protocols
@@ -48,7 +49,9 @@ def main(stage: Stage) -> None:
     run.set_tags(dict.fromkeys(networks.left_out, "missing"))
 
     subject = Subject(models, data, settings, stage.seed, networks, extra, workers)
-    evaluation = evaluate_models(subject, Scratch(stage.scratch / stage.inputs.code[:12]))
+    identities = {name: identity_of(each) for name, each in extra.items()}
+    made_of = {"code": stage.inputs.code, "extra": identities, "device": device.type}
+    evaluation = evaluate_models(subject, Scratch(stage.scratch / sha256_of_json(made_of)[:16]))
     means, memory, last = evaluation.means(), {"peak_memory_mib": peak_memory_mib(device)}, NAMES[-1]
     trainings = (*NAMES, *baselines)
     print(as_text(means))

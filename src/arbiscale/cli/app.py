@@ -15,6 +15,7 @@ from arbiscale import __version__
 from arbiscale.cli import (
     film,
     generation,
+    inputs,
     presets,
     project,
     promotion,
@@ -45,6 +46,7 @@ app.command()(tracing.trace)
 app.command()(project.check)
 app.add_typer(presets.app, name="preset")
 app.command()(project.weights)
+app.command()(inputs.inputs)
 app.command()(checkpoints.import_checkpoint)
 app.command()(checkpoints.export_checkpoint)
 app.command()(checkpoints.halve)

@@ -70,7 +70,7 @@ class EvaluateSettings(Section):
     protocols: list[ProtocolName] = Field(min_length=1)
     perceptual: list[PerceptualName]  # columns; each needs its network's weights
     folders: EvaluateFolders
-    extra_models: list[Named]  # row=folder, or row=models:/ URI
+    extra_models: list[Named]  # row=folder, models:/ URI, spandrel:FILE or folder:FOLDER
     trade_off: TradeOffSettings
 
     @model_validator(mode="after")

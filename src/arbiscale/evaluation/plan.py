@@ -25,6 +25,7 @@ from arbiscale.evaluation.held_out import (
     pictures_below,
 )
 from arbiscale.evaluation.networks import MetricNetworks
+from arbiscale.evaluation.peers import Peer
 from arbiscale.evaluation.protocols import BENCHMARK, CROP_PX, CROPS, PROTOCOLS, SAMPLE
 from arbiscale.evaluation.references import References
 from arbiscale.evaluation.rows import Upscalers
@@ -48,7 +49,7 @@ class Subject:
         settings: protocols, scales, sizes, counts, folders.
         seed: of crops and noise.
         networks: behind metrics; columns of those unavailable are empty.
-        extra: further models, by the names of their rows; those of another task are left out.
+        extra: further models and peers, by the names of their rows; those of another task are left out.
         workers: processes that prepare pictures ahead; 0 = none. Results are the same.
     """
 
@@ -57,7 +58,7 @@ class Subject:
     settings: EvaluateSettings
     seed: int
     networks: MetricNetworks
-    extra: Mapping[str, Model] = field(default_factory=dict)
+    extra: Mapping[str, Model | Peer] = field(default_factory=dict)
     workers: int = 0
 
     @property
@@ -69,12 +70,23 @@ class Subject:
     def rows(self) -> dict[str, Model]:
         """The models that are not autoencoders alone."""
         drawing = {name: model for name, model in self.models.items() if model.task == self.task}
-        return drawing | self.of_this_task
+        return drawing | self.extra_models
 
     @property
-    def of_this_task(self) -> dict[str, Model]:
+    def extra_models(self) -> dict[str, Model]:
         """The extra models that can be compared."""
-        return {name: model for name, model in self.extra.items() if model.task == self.task}
+        return {
+            row: each
+            for row, each in self.extra.items()
+            if each.task == self.task and not isinstance(each, Peer)
+        }
+
+    @property
+    def peers(self) -> dict[str, Peer]:
+        """The peers that can be compared."""
+        return {
+            row: each for row, each in self.extra.items() if each.task == self.task and isinstance(each, Peer)
+        }
 
 
 @dataclass
@@ -102,8 +114,9 @@ def make_plan(subject: Subject, scratch: Scratch) -> Plan:
     """The plan that follows from settings, models and data alone; what is drawn is kept in the scratch."""
     plan, protocols = Plan(networks=subject.networks, seed=subject.seed), subject.settings.protocols
     plan.left_out += subject.networks.unavailable
-    for name in sorted(subject.extra.keys() - subject.of_this_task.keys()):
-        plan.left_out.append(f"row {name}: its model was not made for {_TASKS[subject.task]}")
+    for name, other in subject.extra.items():
+        if other.task != subject.task:
+            plan.left_out.append(f"row {name}: its model was not made for {_TASKS[subject.task]}")
     if subject.task == "generation":
         followed: set[str] = {SAMPLE.name, PROTOCOL}
         _add_generation(plan, subject, scratch)
@@ -117,33 +130,34 @@ def make_plan(subject: Subject, scratch: Scratch) -> Plan:
 def _add_super_resolution(plan: Plan, subject: Subject, album: Album) -> None:
     settings = subject.settings
     samples = max(1, settings.diversity_seeds)
-    upscalers = Upscalers(subject.models, subject.of_this_task, subject.seed, samples)
-    for protocol, dataset, find in _pictures(subject):
+    upscalers = Upscalers(subject.models, subject.extra_models, subject.seed, samples)
+    for protocol, dataset, find in data_sets(subject.data, settings, subject.seed):
         if protocol in settings.protocols and (pictures := _found(plan, find)):
             scales = PROTOCOLS[protocol].scales or settings.scales
             plan.works.append(
                 SuperResolution(
                     PROTOCOLS[protocol], dataset, pictures, scales, upscalers, subject.networks, album,
-                    subject.workers,
+                    subject.workers, subject.peers,
                 )
             )  # fmt: skip
     if not settings.trade_off.scales:
         return
     if subject.networks.perceptual.get("lpips") is None:
         plan.left_out.append("evaluate.trade_off: left out, as it needs lpips, which is not measured")
-    elif pictures := _found(plan, partial(_crops, subject)):
+    elif pictures := _found(plan, partial(_crops, subject.data, settings)):
         networks, seed = subject.networks, subject.seed
         plan.works.append(
             TradeOff(subject.rows, pictures, settings.trade_off, seed, networks, subject.workers)
         )
 
 
-def _pictures(subject: Subject) -> Iterator[tuple[str, str, Callable[[], Sequence[HeldOutPicture]]]]:
+def data_sets(
+    data: HeldOutData, settings: EvaluateSettings, seed: int
+) -> Iterator[tuple[str, str, Callable[[], Sequence[HeldOutPicture]]]]:
     """Every protocol's data sets: the protocol, what the set is called besides it, and its pictures."""
-    settings, photographs = subject.settings, subject.data.photographs
     folders, count = settings.folders, settings.crops_per_photograph
-    yield SAMPLE.name, "", partial(_crops, subject)
-    yield CROPS.name, "", partial(cut_random_crops, photographs, CROP_PX, count, subject.seed)
+    yield SAMPLE.name, "", partial(_crops, data, settings)
+    yield CROPS.name, "", partial(cut_random_crops, data.photographs, CROP_PX, count, seed)
     for protocol in ("div2k", "faces"):
         folder = getattr(folders, protocol)
         yield protocol, "", partial(pictures_below, folder, f"evaluate.folders.{protocol}")
@@ -159,7 +173,7 @@ def _add_generation(plan: Plan, subject: Subject, scratch: Scratch) -> None:
     if PROTOCOL in settings.protocols and networks.inception:
         references = References(subject.data.training_crops, networks.inception)
         plan.left_out += limits(references, {group_of_size(size): size for size in sizes}, count)
-    if SAMPLE.name in settings.protocols and (crops := _found(plan, partial(_crops, subject))):
+    if SAMPLE.name in settings.protocols and (crops := _found(plan, partial(_crops, subject.data, settings))):
         plan.works += [
             Reconstruction(row, model, crops, networks, album, subject.workers)
             for row, model in subject.models.items()
@@ -176,9 +190,8 @@ def _add_generation(plan: Plan, subject: Subject, scratch: Scratch) -> None:
     plan.references = references
 
 
-def _crops(subject: Subject) -> list[HeldOutPicture]:
-    settings = subject.settings
-    return cut_held_out_crops(subject.data.photographs, settings.crop_px, settings.crops_per_photograph)
+def _crops(data: HeldOutData, settings: EvaluateSettings) -> list[HeldOutPicture]:
+    return cut_held_out_crops(data.photographs, settings.crop_px, settings.crops_per_photograph)
 
 
 def _found(plan: Plan, find: Callable[[], Sequence[HeldOutPicture]]) -> Sequence[HeldOutPicture]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,6 +46,15 @@ class Protocol:
     truth: Literal["crop", "resize"]
     one_size: bool
     extended: bool
+
+    def place(self, dataset: str) -> str:
+        """What one of its data sets is called; empty = it has one only."""
+        return "/".join(filter(None, (self.name, dataset)))
+
+    def groups(self, dataset: str, scales: Sequence[float]) -> dict[str, float]:
+        """The names of a data set's groups in the table, and their scales."""
+        prefix = "" if self is SAMPLE else f"{self.place(dataset)}/"
+        return {f"{prefix}x{scale:g}": scale for scale in scales}
 
 
 def rounded_low(size: Size, scale: float) -> Sizes:

@@ -40,6 +40,7 @@ class Row:
     latent_size: Size
     seconds: float | None  # spent on latents; None = the row's speed means nothing
     others: Sequence[Callable[[], Draw]] = ()  # the same with other noise; each samples when called
+    any_size: bool = True  # else only the truth's
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from arbiscale.errors import UserError
 from arbiscale.evaluation.comparisons import (
     EXTREME_PX,
     TRUTH,
@@ -20,10 +21,12 @@ from arbiscale.evaluation.comparisons import (
 from arbiscale.evaluation.held_out import HeldOutPicture
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.pairs import Pairs, Preparation, in_batches
+from arbiscale.evaluation.peers import Peer
 from arbiscale.evaluation.pictures import agreement_with_half_size, as_shown, compare, diversity
-from arbiscale.evaluation.protocols import SAMPLE, Protocol
+from arbiscale.evaluation.protocols import Protocol
 from arbiscale.evaluation.rows import Control, Row, Upscalers, draw_rows, sample
 from arbiscale.evaluation.scores import Score, problem_lines, score_lines
+from arbiscale.imaging.coordinates import Size
 from arbiscale.metrics.colour import colour_shift
 from arbiscale.metrics.consistency import consistency
 from arbiscale.metrics.cost import now_seconds
@@ -39,7 +42,7 @@ class SuperResolution(PictureWork):
     Rows: `bicubic`; `lanczos` in extended protocols; `autoencoder`, which encodes the truth itself at the
     training's magnification (an upper bound); each further model under its name; `other_latent`, the last
     model's pictures from the latent of another scene (the control: what the latent contributes), where
-    pictures have one size; the extra models.
+    pictures have one size; the extra models; the peers.
 
     Attributes:
         protocol: sizes, kernel, channels, border.
@@ -50,6 +53,7 @@ class SuperResolution(PictureWork):
         networks: behind metrics.
         album: gets pictures to look at.
         workers: processes that prepare pictures ahead; 0 = none. Results are the same.
+        peers: what draws further rows, by their names.
     """
 
     protocol: Protocol
@@ -60,11 +64,12 @@ class SuperResolution(PictureWork):
     networks: MetricNetworks
     album: Album
     workers: int = 0
+    peers: Mapping[str, Peer] = field(default_factory=dict)
 
     @property
     def place(self) -> str:
         """The protocol and the data set."""
-        return "/".join(filter(None, (self.protocol.name, self.dataset)))
+        return self.protocol.place(self.dataset)
 
     @property
     def albums(self) -> list[str]:
@@ -79,8 +84,7 @@ class SuperResolution(PictureWork):
     @property
     def groups(self) -> dict[str, float]:
         """Names of groups, and their scales."""
-        prefix = "" if self.protocol is SAMPLE else f"{self.place}/"
-        return {f"{prefix}x{scale:g}": scale for scale in self.scales}
+        return self.protocol.groups(self.dataset, self.scales)
 
     def measure(self, numbers: Sequence[int]) -> Iterator[tuple[list[int], list[Score]]]:
         """Some pictures at every scale; see `Work`."""
@@ -102,9 +106,13 @@ class SuperResolution(PictureWork):
                     for index, picture in enumerate(pairs.pictures)
                     if picture.name in shown
                 ]
-                of_others = partial(others, here, scale)
-                for row in draw_rows(self.protocol, self.upscalers, pairs, of_others):
-                    images, found = self._row(row, group, scale, pairs, keys)
+                for row in self._rows(pairs, group, partial(others, here, scale)):
+                    try:
+                        images, found = self._row(row, group, scale, pairs, keys)
+                    except UserError as error:  # of a peer
+                        missing = {"group": group, "row": row.name, "finite": True, "problem": str(error)}
+                        lines += [key | missing for key in keys]
+                        continue
                     lines += found
                     for builder in builders:
                         builder.add(row.name, images)
@@ -137,6 +145,14 @@ class SuperResolution(PictureWork):
         pairs = preparation.together([prepared], scale, self.upscalers.device)
         return sample(self.upscalers.last[1], pairs, self.upscalers.seeds(pairs)).latent[0]
 
+    def _rows(self, pairs: Pairs, group: str, others: Callable[[Tensor], Tensor | None]) -> Iterator[Row]:
+        """Those of models, then those of peers."""
+        yield from draw_rows(self.protocol, self.upscalers, pairs, others)
+        low_size = (pairs.low.shape[-2], pairs.low.shape[-1])
+        for name, peer in self.peers.items():
+            draw = partial(_draw_peer, peer, pairs, group)
+            yield Row(name, draw, low_size, 0.0 if peer.timed else None, any_size=False)
+
     def _row(
         self, row: Row, group: str, scale: float, pairs: Pairs, keys: Sequence[dict[str, str]]
     ) -> tuple[Tensor, list[Score]]:
@@ -148,7 +164,8 @@ class SuperResolution(PictureWork):
         protocol, shave_px = self.protocol, self.protocol.shave_px(scale)
         metrics = compare(shown, truth, self.networks, channels=protocol.channels, shave_px=shave_px)
         metrics["consistency"] = consistency(shown, low)
-        metrics["self_ssim"] = agreement_with_half_size(shown, row.draw)
+        if row.any_size:
+            metrics["self_ssim"] = agreement_with_half_size(shown, row.draw)
         metrics["grid_energy"] = grid_energy((images + 1) / 2, row.latent_size)
         if protocol.extended:
             metrics["colour_shift"] = colour_shift(shown, truth)
@@ -157,6 +174,11 @@ class SuperResolution(PictureWork):
             metrics |= diversity(draws, truth, self.networks)
         spent = None if row.seconds is None else row.seconds + seconds
         return images, score_lines(group, row.name, keys, images, metrics, seconds=spent)
+
+
+def _draw_peer(peer: Peer, pairs: Pairs, group: str, size: Size) -> Tensor:
+    """What a peer draws; it knows the truth's size alone."""
+    return peer.draw(pairs, group)
 
 
 def _no_others(numbers: Sequence[int], scale: float, latent: Tensor) -> Tensor | None:
