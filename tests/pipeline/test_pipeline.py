@@ -118,6 +118,10 @@ def test_a_learning_rate_is_an_experiment(smoke: Project, first_ids: dict[str, s
     assert challenger_run(smoke) == ids["register"]
     rates = shown_rates(smoke)
     assert (rates["slow"], rates["master"]) == (1e-6, float(first.data.params["align.lr"]))
+    compared = json.loads(smoke.run("arbiscale", "compare", "master", "slow", "--json"))
+    assert {*compared["parameters"]} == {"align.lr"}
+    by_id = smoke.run("arbiscale", "compare", first_ids["evaluate"], ids["evaluate"], "--json")
+    assert json.loads(by_id)["gains"][ids["evaluate"]] == compared["gains"]["slow"]
 
     output = smoke.run("dvc", "exp", "run", "-S", f"align.lr={first.data.params['align.lr']}")
     assert smoke.executed(output) == []

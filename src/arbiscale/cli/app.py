@@ -13,6 +13,7 @@ import typer
 
 from arbiscale import __version__
 from arbiscale.cli import (
+    comparing,
     film,
     generation,
     inputs,
@@ -54,6 +55,7 @@ app.add_typer(registry.app, name="runs")
 app.command()(registry.ui)
 app.add_typer(resume.app, name="resume")
 app.command()(registry.register)
+app.command()(comparing.compare)
 app.command()(promotion.promote)
 app.command()(promotion.rollback)
 

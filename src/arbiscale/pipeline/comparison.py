@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,17 +54,25 @@ class Evaluated:
 
 def recorded(store: Store, version: Version) -> Evaluated | None:
     """What was measured of a version; None where nothing is known, or of another model."""
-    run = store.find(version.tags.get(EVALUATION_TAG, ""))
-    row = version.tags.get(ROW_TAG)
-    if run is None or row is None:
+    return read_evaluation(store, version.tags.get(EVALUATION_TAG, ""), version.tags.get(ROW_TAG, ""))
+
+
+def read_evaluation(store: Store, run_id: str, row: str) -> Evaluated | None:
+    """What a run of `evaluate` measured of a row; None where it is not there."""
+    run = store.find(run_id)
+    if run is None:
         return None
     with tempfile.TemporaryDirectory() as folder:
-        file = store.download_artifact(run.info.run_id, FILES, Path(folder))
+        file = store.download_artifact(run_id, FILES, Path(folder))
         scores = read_scores(file) if file else None
     if scores is None or row not in {*scores["row"]}:
         return None
-    identity = {key: value for key, value in run.data.params.items() if _decides(key)}
-    return Evaluated(scores, row, identity | {"data": run.data.tags.get("data_hash", "")})
+    return Evaluated(scores, row, identity(run.data.params, run.data.tags.get("data_hash", "")))
+
+
+def identity(parameters: Mapping[str, str], data_hash: str) -> dict[str, str]:
+    """What an evaluation was of and how, as `Evaluated` has it."""
+    return {key: value for key, value in parameters.items() if _decides(key)} | {"data": data_hash}
 
 
 def _decides(key: str) -> bool:

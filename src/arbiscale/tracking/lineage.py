@@ -127,11 +127,11 @@ def data_of(store: Store, runs: list[TracedRun]) -> TracedData | None:
     with tempfile.TemporaryDirectory() as folder:
         manifest = store.download_artifact(crops[0], MANIFEST, Path(folder)) if crops else None
         text = manifest.read_text(encoding="utf-8") if manifest else ""
-        recorded = manifest is not None and _data_hash(manifest) == hashes[0]
+        recorded = manifest is not None and manifest_hash(manifest) == hashes[0]
     own = Path(_DATA) / MANIFEST
-    return TracedData(hashes[0], text, recorded, _data_hash(own) == hashes[0] if own.is_file() else None)
+    return TracedData(hashes[0], text, recorded, manifest_hash(own) == hashes[0] if own.is_file() else None)
 
 
-def _data_hash(manifest: Path) -> str:
-    """As `StageInputs.data_hash` makes it."""
+def manifest_hash(manifest: Path) -> str:
+    """The data hash of crops with this manifest, as `StageInputs.data_hash` makes it."""
     return sha256_of_json({_DATA: content_hash(manifest)})
