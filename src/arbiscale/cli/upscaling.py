@@ -46,6 +46,7 @@ from arbiscale.cli.options import (
     watch_networks,
 )
 from arbiscale.cli.requests import check_input, parse_dpi, parse_format, parse_targets
+from arbiscale.cli.shared_work import join_crew
 from arbiscale.errors import UserError
 from arbiscale.files import sha256_of
 from arbiscale.imaging.formats import Encoding, find_format
@@ -124,8 +125,9 @@ def upscale(
     if output == STANDARD:
         ending = ending or ".png"
     encoding = Encoding(quality, lossless, parse_dpi(dpi))
+    crew = join_crew()
     sources, found = find_sources(source, output)
-    if found.left_out:
+    if found.left_out and crew.rank == 0:
         print(found.summary(), file=sys.stderr)
     seeds = list(dict.fromkeys(seed or [0]))
     temperatures: list[float | None] = [*dict.fromkeys(temperature)] if temperature else [None]
@@ -142,7 +144,8 @@ def upscale(
         skip_own=skip_existing,
     )
     jobs = without_existing(planned, overwrite=overwrite, skip=skip_existing)
-    report_skipped(planned, jobs)
+    if crew.rank == 0:
+        report_skipped(planned, jobs)
     where = check_runtime(device, model, shipped=True)
     for job in jobs:
         for each in job.outputs:
@@ -153,9 +156,10 @@ def upscale(
     if first is not None:
         _sizes(jobs[0].outputs, first[0], ending)
 
-    failures = 0
-    with memory_suffices(), drawing_progress(sum(len(job.outputs) for job in jobs)) as progress:
-        loaded = open_model(where, device, precision, compiled, threads)
+    crew.wait()  # what one writes, none finds while it plans
+    own, failures = crew.own(jobs), 0
+    with memory_suffices(), drawing_progress(sum(len(job.outputs) for job in own)) as progress:
+        loaded = open_model(where, crew.device(device), precision, compiled, threads)
         for value in temperatures:
             loaded.texture(value, seeds[0])  # refused before the work
         for value in fidelities:
@@ -164,7 +168,7 @@ def upscale(
             watch_networks(loaded, progress)
         sampling: SamplerOptions = {"steps": steps, "sampler": sampler, "eta": eta}
         options = _Options(sampling, chosen_tile, ending, encoding, provenance, as_json)
-        for job in jobs:
+        for job in own:
             try:
                 picture, read = first or _read(job.source)
                 if dry_run:
@@ -176,8 +180,8 @@ def upscale(
                     raise
                 print(f"error: {error}", file=sys.stderr)
                 failures += 1
-    if failures:
-        raise UserError(f"{failures} of {len(jobs)} pictures could not be upscaled")
+    if failed := crew.total(failures):
+        raise UserError(f"{failed} of {len(jobs)} pictures could not be upscaled")
 
 
 @dataclass(frozen=True)
