@@ -2,8 +2,8 @@
 
     python -m benchmarks.table ROW=MODEL ... --sets set5=FOLDER b100=FOLDER --scratch FOLDER
 
-MODEL is whatever `evaluate.extra_models` takes. Differences are those of the first row to every other. Scores stay
-in the scratch folder: the same command goes on where it was interrupted.
+MODEL is whatever `evaluate.extra_models` takes. Differences are those of the first row to every other.
+Scores stay in the scratch folder: the same command goes on where it was interrupted.
 """
 
 from __future__ import annotations
