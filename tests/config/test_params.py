@@ -246,6 +246,28 @@ def test_counts_are_whole(key: str) -> None:
             "baselines.linf.fine_tuning.perceptual_weight needs drawings of at least 32 px",
         ),
         ("runtime.device", "gpu", "runtime.device: must match pattern"),
+        (  # A23: the decoder was taught enlargements
+            "autoencoder.target_px",
+            [48, 512],
+            "autoencoder.target_px must not exceed data.augmentation.crop_px (512 > 128)",
+        ),
+        (  # A23: AlexNet's pooling failed with a traceback
+            "autoencoder",
+            VALUES["autoencoder"] | {"lpips_weight": 0.1, "decode_px": 16},
+            "autoencoder.lpips_weight needs autoencoder.decode_px and the least of target_px of at least 32",
+        ),
+        ("align.decode_px", 24, "align.lpips_weight needs align.decode_px and data.augmentation.crop_px of"),
+        (
+            "runtime.accumulate",
+            3,
+            "diffusion.training.batch_size must be a multiple of runtime.devices x num_nodes x accumulate "
+            "(got 8 and 3)",
+        ),
+        (
+            "evaluate.protocols",
+            ["generation"],
+            "evaluate.protocols: none can be followed with diffusion.task: super_resolution",
+        ),
     ],
 )
 def test_what_is_said(key: str, value: Any, said: str) -> None:
@@ -266,6 +288,26 @@ def test_baselines_that_are_trained_fit_the_crops_and_the_table(name: str) -> No
     assert complaint(named) == (
         f"evaluate.extra_models: {name}: is a name already, as baselines.train lists it"
     )
+
+
+def test_float16_needs_an_accelerator_where_a_training_takes_it() -> None:
+    values = changed("align.timesteps.precision", "float16")
+    validate(Params, values, PARAMS)  # the device is chosen later
+    values["runtime"]["device"] = "cpu"
+    assert complaint(values).startswith(
+        "align.timesteps.precision: float16 needs CUDA, not runtime.device: cpu"
+    )
+    untrained = changed("baselines.liif.training.precision", "float16")
+    untrained["runtime"]["device"] = "cpu"
+    validate(Params, untrained, PARAMS)
+
+
+def test_rules_that_span_sections_are_all_named_at_once() -> None:
+    values = changed("autoencoder.target_px", [48, 256])
+    values["evaluate"]["sampling"]["steps"] = 2000
+    said = complaint(values)
+    assert "autoencoder.target_px must not exceed" in said
+    assert "; evaluate.sampling.steps must not exceed diffusion.process.timesteps" in said
 
 
 def test_every_mistake_is_named_at_once() -> None:

@@ -454,6 +454,11 @@ def test_precisions(
     assert choose_precision(wanted, torch.device(device)) == precision
 
 
+def test_float16_on_a_cpu_is_refused_with_both_keys() -> None:
+    with pytest.raises(UserError, match=r"precision: float16 needs CUDA, not runtime\.device: cpu"):
+        choose_precision("float16", torch.device("cpu"))
+
+
 def test_the_second_stage_of_linf_begins_with_a_new_optimizer(
     baseline_training: Callable[..., TrainingModule],
     run: Callable[..., dict[str, Tensor]],

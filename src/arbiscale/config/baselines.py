@@ -10,7 +10,7 @@ from arbiscale.config.local_implicit import LocalImplicitSettings
 from arbiscale.config.section import Section
 from arbiscale.config.training import TrainingSettings
 
-_PERCEPTUAL_PX = 32  # the smallest image that AlexNet takes
+ALEXNET_PX = 32  # the smallest image that AlexNet takes
 BaselineName = Literal["liif", "linf"]
 
 
@@ -68,9 +68,9 @@ class LINFSettings(LocalImplicitTrainingSettings):
         if self.fine_tuning.steps % 2:
             raise ValueError(f"fine_tuning.steps must be even, two a batch (got {self.fine_tuning.steps})")
         smallest = min(self.decode_px, round(self.input_px * self.scales[0]))
-        if self.fine_tuning.perceptual_weight and smallest < _PERCEPTUAL_PX:
+        if self.fine_tuning.perceptual_weight and smallest < ALEXNET_PX:
             raise ValueError(
-                f"fine_tuning.perceptual_weight needs drawings of at least {_PERCEPTUAL_PX} px (decode_px, "
+                f"fine_tuning.perceptual_weight needs drawings of at least {ALEXNET_PX} px (decode_px, "
                 f"and input_px times the smaller of scales; got {smallest})"
             )
         return self

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import get_args
 
 from pydantic import Field, model_validator
 
 from arbiscale.config.align import AlignSettings
 from arbiscale.config.autoencoder import AutoencoderSettings
-from arbiscale.config.baselines import BaselinesSettings
+from arbiscale.config.baselines import ALEXNET_PX, BaselinesSettings
 from arbiscale.config.data import DataSettings
 from arbiscale.config.diffusion import DiffusionSettings
-from arbiscale.config.evaluate import EvaluateSettings, by_name
+from arbiscale.config.evaluate import EvaluateSettings, ProtocolName, by_name
 from arbiscale.config.register import RegisterSettings
 from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.config.section import Section, read_yaml, validate
+from arbiscale.config.training import TrainingSettings
 from arbiscale.errors import UserError
 from arbiscale.workspace import find_folder
 
 
 class Params(Section):
-    """Every section, and the rules that span sections."""
+    """Every section; the rules that span sections are `RULES`."""
 
     seed: int = Field(ge=0, le=2**31 - 1)
     data: DataSettings
@@ -32,68 +35,145 @@ class Params(Section):
     register_: RegisterSettings = Field(alias="register")
     runtime: RuntimeSettings
 
-    @model_validator(mode="after")
-    def _fits(self) -> Params:
-        crop_px = self.data.augmentation.crop_px
-        downsampling = self.autoencoder.network.encoder.downsampling
-        coarsest = downsampling * self.diffusion.denoiser.downsampling
-        if crop_px % coarsest:
-            raise ValueError(
-                f"data.augmentation.crop_px must be a multiple of {coarsest} (the encoder's times "
-                f"the denoiser's downsampling; got {crop_px})"
-            )
-        super_resolution = self.diffusion.task == "super_resolution"
-        if super_resolution and self.data.factor % downsampling:
-            raise ValueError(
-                f"data.factor must be a multiple of the encoder's downsampling {downsampling} "
-                f"(got {self.data.factor})"
-            )
-        if self.autoencoder.network.branch.blocks and self.data.factor != downsampling:
-            raise ValueError(
-                f"autoencoder.network.branch needs a data.factor equal to the encoder's downsampling: "
-                f"the picture's pixels are the latent's (got {self.data.factor} and {downsampling})"
-            )
-        timesteps = self.diffusion.process.timesteps
-        chains = {"align.samples": self.align.samples.sampling, "evaluate": self.evaluate.sampling}
-        for section, sampling in chains.items():
-            if sampling.steps > timesteps:
-                raise ValueError(
-                    f"{section}.sampling.steps must not exceed diffusion.process.timesteps "
-                    f"({sampling.steps} > {timesteps})"
-                )
-            if self.diffusion.process.kind == "flow" and sampling.sampler != "euler":
-                raise ValueError(
-                    f"{section}.sampling.sampler must be euler with diffusion.process.kind: flow "
-                    f"(got {sampling.sampler})"
-                )
-        for part, used in (
-            ("autoencoder.network.residual", self.autoencoder.network.residual),
-            ("autoencoder.network.branch", self.autoencoder.network.branch.blocks > 0),
-            ("diffusion.process.kind: flow", self.diffusion.process.kind == "flow"),
-        ):
-            if used and not super_resolution:
-                raise ValueError(
-                    f"{part} needs diffusion.task: super_resolution "
-                    "(there is no low-resolution image to generation)"
-                )
-        return self
+    @property
+    def trainings(self) -> dict[str, TrainingSettings]:
+        """Those that are executed, by their key."""
+        baselines = {f"baselines.{name}": getattr(self.baselines, name) for name in self.baselines.train}
+        return {
+            "autoencoder.training": self.autoencoder.training,
+            "diffusion.training": self.diffusion.training,
+            "align.timesteps": self.align.timesteps,
+            "align.samples.training": self.align.samples.training,
+            **{f"{key}.training": settings.training for key, settings in baselines.items()},
+        }
 
     @model_validator(mode="after")
-    def _baselines_fit(self) -> Params:
-        crop_px, rows = self.data.augmentation.crop_px, by_name(self.evaluate.extra_models)
-        for name in self.baselines.train:
-            settings = getattr(self.baselines, name)
-            largest = settings.input_px * settings.scales[1]
-            if largest > crop_px:
-                raise ValueError(
-                    f"baselines.{name}.input_px times the larger of scales must not exceed "
-                    f"data.augmentation.crop_px ({settings.input_px} x {settings.scales[1]:g} > {crop_px})"
-                )
-            if name in rows:
-                raise ValueError(
-                    f"evaluate.extra_models: {name}: is a name already, as baselines.train lists it"
-                )
+    def _fits(self) -> Params:
+        problems = [problem for rule in RULES for problem in rule(self)]
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
+
+
+def _crops_fit_the_networks(params: Params) -> Iterator[str]:
+    crop_px, factor = params.data.augmentation.crop_px, params.data.factor
+    network = params.autoencoder.network
+    downsampling = network.encoder.downsampling
+    coarsest = downsampling * params.diffusion.denoiser.downsampling
+    if crop_px % coarsest:
+        yield (
+            f"data.augmentation.crop_px must be a multiple of {coarsest} (the encoder's times "
+            f"the denoiser's downsampling; got {crop_px})"
+        )
+    if params.diffusion.task == "super_resolution" and factor % downsampling:
+        yield f"data.factor must be a multiple of the encoder's downsampling {downsampling} (got {factor})"
+    if network.branch.blocks and factor != downsampling:
+        yield (
+            f"autoencoder.network.branch needs a data.factor equal to the encoder's downsampling: "
+            f"the picture's pixels are the latent's (got {factor} and {downsampling})"
+        )
+
+
+def _targets_fit_the_crops(params: Params) -> Iterator[str]:
+    """Beyond its crop a target would be enlarged by bicubic: the decoder would learn blur."""
+    crop_px, largest = params.data.augmentation.crop_px, params.autoencoder.target_px[1]
+    if largest > crop_px:
+        yield (
+            f"autoencoder.target_px must not exceed data.augmentation.crop_px ({largest} > {crop_px}): "
+            "larger targets would be blurred enlargements"
+        )
+    for name in params.baselines.train:
+        settings = getattr(params.baselines, name)
+        if settings.input_px * settings.scales[1] > crop_px:
+            yield (
+                f"baselines.{name}.input_px times the larger of scales must not exceed "
+                f"data.augmentation.crop_px ({settings.input_px} x {settings.scales[1]:g} > {crop_px})"
+            )
+
+
+def _lpips_sees_enough(params: Params) -> Iterator[str]:
+    crop_px, target_px = params.data.augmentation.crop_px, params.autoencoder.target_px[0]
+    for key, settings, size, px in (
+        ("autoencoder", params.autoencoder, "the least of target_px", target_px),
+        ("align", params.align, "data.augmentation.crop_px", crop_px),
+    ):
+        smallest = min(settings.decode_px, px)
+        if settings.lpips_weight and smallest < ALEXNET_PX:
+            yield (
+                f"{key}.lpips_weight needs {key}.decode_px and {size} of at least {ALEXNET_PX}, the smallest "
+                f"that AlexNet takes (got {smallest}; or set it to 0)"
+            )
+
+
+def _chains_fit_the_process(params: Params) -> Iterator[str]:
+    process = params.diffusion.process
+    chains = {"align.samples": params.align.samples.sampling, "evaluate": params.evaluate.sampling}
+    for section, sampling in chains.items():
+        if sampling.steps > process.timesteps:
+            yield (
+                f"{section}.sampling.steps must not exceed diffusion.process.timesteps "
+                f"({sampling.steps} > {process.timesteps})"
+            )
+        if process.kind == "flow" and sampling.sampler != "euler":
+            yield (
+                f"{section}.sampling.sampler must be euler with diffusion.process.kind: flow "
+                f"(got {sampling.sampler})"
+            )
+
+
+def _parts_fit_the_task(params: Params) -> Iterator[str]:
+    task, protocols = params.diffusion.task, {*params.evaluate.protocols}
+    followed = (
+        {"sample", "generation"} if task == "generation" else {*get_args(ProtocolName)} - {"generation"}
+    )
+    if not protocols & followed:
+        yield (
+            f"evaluate.protocols: none can be followed with diffusion.task: {task}; "
+            f"take some of {', '.join(sorted(followed))}"
+        )
+    for part, used in (
+        ("autoencoder.network.residual", params.autoencoder.network.residual),
+        ("autoencoder.network.branch", params.autoencoder.network.branch.blocks > 0),
+        ("diffusion.process.kind: flow", params.diffusion.process.kind == "flow"),
+    ):
+        if used and task != "super_resolution":
+            yield (
+                f"{part} needs diffusion.task: super_resolution "
+                "(there is no low-resolution image to generation)"
+            )
+
+
+def _devices_can(params: Params) -> Iterator[str]:
+    runtime = params.runtime
+    parts = runtime.devices * runtime.num_nodes * runtime.accumulate
+    for key, training in params.trainings.items():
+        if training.precision == "float16" and runtime.device in ("cpu", "mps"):
+            yield (
+                f"{key}.precision: float16 needs CUDA, not runtime.device: {runtime.device}; "
+                "take auto, float32 or bfloat16"
+            )
+        if training.batch_size % parts:
+            yield (
+                f"{key}.batch_size must be a multiple of runtime.devices x num_nodes x accumulate "
+                f"(got {training.batch_size} and {parts})"
+            )
+
+
+def _rows_have_one_name(params: Params) -> Iterator[str]:
+    for name in params.baselines.train:
+        if name in by_name(params.evaluate.extra_models):
+            yield f"evaluate.extra_models: {name}: is a name already, as baselines.train lists it"
+
+
+RULES: tuple[Callable[[Params], Iterator[str]], ...] = (  # a line for everything that cannot work together
+    _crops_fit_the_networks,
+    _targets_fit_the_crops,
+    _lpips_sees_enough,
+    _chains_fit_the_process,
+    _parts_fit_the_task,
+    _devices_can,
+    _rows_have_one_name,
+)
 
 
 def load_params(path: Path) -> Params:

@@ -180,7 +180,15 @@ def _shares(batch_size: int, runtime: RuntimeSettings, rank: int) -> list[Share]
 
 
 def choose_precision(wanted: str, device: torch.device) -> LightningPrecision:
-    """Lightning's name of a precision; `auto` is mixed precision where the device has it."""
+    """Lightning's name of a precision; `auto` is mixed precision where the device has it.
+
+    Raises:
+        UserError: float16 on a device without it.
+    """
+    if wanted == "float16" and device.type != "cuda":
+        raise UserError(
+            f"precision: float16 needs CUDA, not runtime.device: {device.type}; take auto or bfloat16"
+        )
     if wanted != "auto":
         return _PRECISIONS[wanted]
     if device.type != "cuda":
