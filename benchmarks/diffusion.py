@@ -80,7 +80,7 @@ def own_step(params: Params, device: torch.device, *, encoded: bool = False) -> 
     """This project's step, as its trainer takes it."""
     settings = params.diffusion
     model = _model(params, device)
-    module = DiffusionTraining(settings.training, settings.lr, model, settings.loss_norm, encoded=encoded)
+    module = DiffusionTraining(settings.training, settings.lr, model, encoded=encoded)
     optimizer = module.configure_optimizers()["optimizer"]
     assert isinstance(optimizer, torch.optim.Optimizer)
     averaging = WeightAveraging(module, settings.training.ema_decay)

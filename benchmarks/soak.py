@@ -110,7 +110,9 @@ class Soak:
             for number, kind in enumerate(order, start=1):
                 while not self._round(kind, kinds[kind]):
                     pass
-                print(f"round {number} of {rounds}: {kind}; pipelines completed: {self.completed}", flush=True)
+                print(
+                    f"round {number} of {rounds}: {kind}; pipelines completed: {self.completed}", flush=True
+                )
             while not self._end(self._start(), disturbed=False):
                 pass
             self._check()

@@ -59,7 +59,7 @@ def main(stage: Stage) -> None:
         missing_allowed=model.denoiser.missing_allowed,
     )
     encoded = settings.cache_latents > 0
-    training = DiffusionTraining(settings.training, settings.lr, model, settings.loss_norm, encoded=encoded)
+    training = DiffusionTraining(settings.training, settings.lr, model, encoded=encoded)
     fit(
         training,
         _encode_once(stage, training, train, settings.cache_latents) if encoded else train,

@@ -101,7 +101,6 @@ ADDED_LATER = {
     "diffusion.denoiser.transformer_layers": 0,
     "diffusion.process.kind": "diffusion",
     "diffusion.process.start_noise": 0.1,
-    "diffusion.loss_norm": "l2",
     "diffusion.cache_latents": 0,
     "align.samples.sampling.sampler": "ddim",
     "evaluate.sampling.sampler": "ddim",

@@ -141,8 +141,6 @@ def autoencoder_training(
             "nll_weight": 1e-2,
             "lpips_weight": 0.0,
             "grid_weight": 0.0,
-            "adversarial_weight": 0.0,
-            "discriminator": {"width": 4, "layers": 1, "start_step": 3},
             "training": training_settings().model_dump(),
             "network": network_settings(**network or {}).model_dump(),
         }
@@ -241,10 +239,8 @@ def make_module(
             return baseline_training(name)
         if name == "autoencoder":
             return autoencoder_training()
-        if name == "autoencoder with all terms":
-            return autoencoder_training(
-                network={"posterior": "gaussian"}, kl_weight=1e-3, adversarial_weight=0.1
-            )
+        if name == "autoencoder of a Gaussian posterior":
+            return autoencoder_training(network={"posterior": "gaussian"}, kl_weight=1e-3)
         if name == "diffusion":
             return DiffusionTraining(training_settings(), 1e-3, model())
         if name == "align_timesteps":

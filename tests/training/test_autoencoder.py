@@ -13,10 +13,6 @@ from arbiscale.training.autoencoder import AutoencoderTraining
 Maker = Callable[..., AutoencoderTraining]
 
 
-def at_step(module: AutoencoderTraining, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(module), "global_step", step)
-
-
 def test_targets_are_antialiased_at_sizes_drawn_anew(autoencoder_training: Maker, images: Tensor) -> None:
     """A residual decoder that draws nothing yet: the loss is that of the base."""
     module = autoencoder_training(target_px=[8, 40], decode_px=64)  # the whole of any size
@@ -53,7 +49,6 @@ def test_only_a_region_is_decoded(
 def test_terms_that_are_not_asked_for_are_not_there(autoencoder_training: Maker, images: Tensor) -> None:
     module = autoencoder_training()
     assert module.losses(images).keys() == {"loss", "image"}
-    assert module.discriminator is None
     assert module.learning().keys() == {"autoencoder"}
 
 
@@ -73,19 +68,6 @@ def test_divergence_is_weighted_in(autoencoder_training: Maker, images: Tensor) 
     losses = module.losses(images)
     assert_close(losses["kl"], module.autoencoder.encode(images).kl().mean())
     assert_close(losses["loss"], losses["image"] + 0.25 * losses["kl"])
-
-
-def test_the_discriminator_begins_at_its_step(
-    autoencoder_training: Maker, images: Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    module = autoencoder_training(adversarial_weight=0.5)
-    assert module.learning().keys() == {"autoencoder", "discriminator"}
-    at_step(module, 2, monkeypatch)
-    assert module.losses(images).keys() == {"loss", "image"}
-    at_step(module, 3, monkeypatch)
-    losses = module.losses(images)
-    expected = losses["image"] + 0.5 * losses["generator"] + losses["discriminator"]
-    assert_close(losses["loss"], expected)
 
 
 @torch.no_grad()

@@ -25,7 +25,7 @@ from arbiscale.training.module import TrainingModule, Validation
 
 TRAININGS = [
     "autoencoder",
-    "autoencoder with all terms",
+    "autoencoder of a Gaussian posterior",
     "diffusion",
     "align_timesteps",
     "align_samples",

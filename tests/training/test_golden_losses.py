@@ -81,10 +81,9 @@ def record_twenty_steps(
     plain = autoencoder_training(
         grid_weight=0.5, training=training.model_dump(), target_px=[32, 48], decode_px=32
     )
-    all_terms = autoencoder_training(
+    gaussian = autoencoder_training(
         network={"posterior": "gaussian"},
         kl_weight=1e-3,
-        adversarial_weight=0.1,
         training=training_settings(steps=STEPS, schedule="constant", gradient_clip=0.0).model_dump(),
     )
     flow = {"kind": "flow", "width": 8, "layers": 1, "frequencies": 4, "flow_layers": 2}
@@ -100,7 +99,7 @@ def record_twenty_steps(
     )
     modules: dict[str, TrainingModule] = {
         "autoencoder": plain,
-        "autoencoder with all terms": all_terms,
+        "autoencoder of a Gaussian posterior": gaussian,
         "diffusion": DiffusionTraining(training, 1e-3, model()),
         "diffusion of generation": DiffusionTraining(training, 1e-3, model("generation", "epsilon")),
         "align_timesteps": TimestepAlignment(align, model(), weights_dir),

@@ -20,7 +20,7 @@ from arbiscale.training.module import TrainingModule
 
 TRAININGS = [
     "autoencoder",
-    "autoencoder with all terms",
+    "autoencoder of a Gaussian posterior",
     "diffusion",
     "align_timesteps",
     "align_samples",

@@ -96,14 +96,6 @@ class AutoencoderNetworkSettings(Section):
         return self
 
 
-class DiscriminatorSettings(Section):
-    """A patch discriminator for the adversarial term."""
-
-    width: int = Field(ge=4)
-    layers: int = Field(ge=1, le=6)
-    start_step: int = Field(ge=0)
-
-
 class AutoencoderSettings(Section):
     """The first stage and its training."""
 
@@ -117,8 +109,6 @@ class AutoencoderSettings(Section):
     nll_weight: float = Field(ge=0)  # of the flow's negative log-likelihood, in nats a patch: head.kind flow
     lpips_weight: float = Field(ge=0)
     grid_weight: float = Field(ge=0)  # against a pattern at the latent grid
-    adversarial_weight: float = Field(ge=0)
-    discriminator: DiscriminatorSettings
     training: TrainingSettings
 
     @model_validator(mode="after")

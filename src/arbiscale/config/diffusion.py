@@ -91,7 +91,6 @@ class DiffusionSettings(Section):
     latent_normalization: Literal["scalar", "per_channel"]
     process: ProcessSettings
     denoiser: DenoiserSettings
-    loss_norm: Literal["l1", "l2"] = "l2"  # of the prediction's error
     cache_latents: int = Field(default=0, ge=0)  # views of each crop that are encoded once; 0 = in every step
     lr: float = Field(gt=0, le=1)
     training: TrainingSettings

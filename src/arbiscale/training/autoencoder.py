@@ -9,7 +9,6 @@ from arbiscale.config.autoencoder import AutoencoderSettings
 from arbiscale.imaging.coordinates import Region, Size, crop, random_region
 from arbiscale.imaging.resize import resize, shrink
 from arbiscale.imaging.sheets import comparison
-from arbiscale.losses.adversarial import PatchDiscriminator, discriminator_loss, generator_loss
 from arbiscale.losses.grid import grid_loss
 from arbiscale.losses.image import ImageLoss
 from arbiscale.losses.reduction import per_sample
@@ -18,7 +17,7 @@ from arbiscale.training.module import TrainingModule, Validation, mean_psnr
 
 
 class AutoencoderTraining(TrainingModule):
-    """Reconstruction at a random size for each batch: L1 and optional grid, KL, LPIPS, adversarial terms."""
+    """Reconstruction at a random size for each batch: L1 and optional grid, KL and LPIPS terms."""
 
     def __init__(self, settings: AutoencoderSettings, factor: int, weights_dir: str) -> None:
         super().__init__("autoencoder", settings.training)
@@ -26,15 +25,10 @@ class AutoencoderTraining(TrainingModule):
         self.factor = factor
         self.autoencoder = Autoencoder(settings.network)
         self.image_loss = ImageLoss("l1", settings.lpips_weight, weights_dir)
-        adversarial = settings.adversarial_weight > 0
-        self.discriminator = PatchDiscriminator(settings.discriminator) if adversarial else None
 
     def learning(self) -> dict[str, tuple[nn.Module, float]]:
-        """The autoencoder, and the discriminator where the settings have one."""
-        networks: dict[str, tuple[nn.Module, float]] = {"autoencoder": (self.autoencoder, self.settings.lr)}
-        if self.discriminator is not None:
-            networks["discriminator"] = (self.discriminator, self.settings.lr)
-        return networks
+        """The autoencoder."""
+        return {"autoencoder": (self.autoencoder, self.settings.lr)}
 
     @property
     def left_out(self) -> list[str]:
@@ -57,10 +51,6 @@ class AutoencoderTraining(TrainingModule):
         if self.settings.kl_weight:
             losses["kl"] = posterior.kl().mean()
             loss = loss + self.settings.kl_weight * losses["kl"]
-        if self.discriminator is not None and self.global_step >= self.settings.discriminator.start_step:
-            losses["generator"] = generator_loss(self.discriminator, drawn)
-            losses["discriminator"] = discriminator_loss(self.discriminator, target, drawn)
-            loss = loss + self.settings.adversarial_weight * losses["generator"] + losses["discriminator"]
         return {"loss": loss, **losses}
 
     def _known(self, images: Tensor, side: int) -> dict[str, Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +17,6 @@ from arbiscale.models.latent_diffusion import LatentDiffusion
 from arbiscale.models.latent_space import ImagePair
 from arbiscale.training.module import TrainingModule, Validation, mean_psnr
 
-Norm = Literal["l1", "l2"]
 _BINS = 4  # of timesteps, whose losses stand apart; fewer where the process has fewer
 _PREVIEW_STEPS = 8  # fewer where the process has fewer timesteps
 
@@ -30,7 +28,6 @@ class DiffusionTraining(TrainingModule):
         settings: steps, batch, schedule.
         lr: learning rate of the denoiser.
         model: with a trained first stage.
-        loss_norm: of the prediction's error.
         encoded: batches are not of crops but of what `encode` made of them.
     """
 
@@ -39,13 +36,11 @@ class DiffusionTraining(TrainingModule):
         settings: TrainingSettings,
         lr: float,
         model: LatentDiffusion,
-        loss_norm: Norm = "l2",
         *,
         encoded: bool = False,
     ) -> None:
         super().__init__("diffusion", settings)
         self.lr = lr
-        self.loss_norm: Norm = loss_norm
         self.encoded = encoded
         self.model = model
         model.space.requires_grad_(False)
@@ -100,7 +95,7 @@ class DiffusionTraining(TrainingModule):
         start = process.start(normal_like(latent), condition)
         noisy = process.add_noise(latent, start, timestep)
         prediction = self.model.denoiser(noisy, timestep, condition)
-        return per_sample(prediction - process.target(latent, start, timestep), self.loss_norm)
+        return per_sample(prediction - process.target(latent, start, timestep), "l2")
 
 
 def preview_sampling(process: Process) -> SamplingSettings:

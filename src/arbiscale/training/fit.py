@@ -118,7 +118,7 @@ def _train(
         accelerator="gpu" if device.type == "cuda" else device.type,
         devices=devices,
         num_nodes=runtime.num_nodes,
-        # What has no part in a step's loss, such as a discriminator before its start, gets no gradient.
+        # What has no part in a step's loss, such as the encoder where latents are dropped, gets no gradient.
         strategy=DDPStrategy(find_unused_parameters=True) if together else "auto",
         use_distributed_sampler=False,
         accumulate_grad_batches=runtime.accumulate,

@@ -50,8 +50,6 @@ def untrained_training(params: Params, stage: str) -> TrainingModule:
     model = untrained_model(params)[1]
     if stage == "diffusion":
         encoded = diffusion.cache_latents > 0
-        return DiffusionTraining(
-            diffusion.training, diffusion.lr, model, diffusion.loss_norm, encoded=encoded
-        )
+        return DiffusionTraining(diffusion.training, diffusion.lr, model, encoded=encoded)
     alignment = {"align_timesteps": TimestepAlignment, "align_samples": SampleAlignment}[stage]
     return alignment(params.align, model, weights_dir)
