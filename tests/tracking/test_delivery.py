@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -108,6 +110,22 @@ def test_what_a_store_misses_at_the_end_is_sent_later(
     assert history(store, run.id) == [(1, 1.0)]
     assert pictures(store, run.id) == ["1"]
     assert run_ids() == store.sync() == []
+
+
+def test_a_run_that_ends_on_a_full_disk_has_finished(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = Path.open
+
+    def full(path: Path, mode: str = "r", *arguments: Any, **keywords: Any) -> Any:
+        if path.name == "entries.jsonl" and mode == "ab":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return opened(path, mode, *arguments, **keywords)
+
+    with store.run("diffusion", tags={}, params={}) as run:
+        run.log_metrics({"loss": 1.0}, 1)
+        monkeypatch.setattr(Path, "open", full)
+        run.log_metrics({"loss": 2.0}, 2)
+    assert store.client.get_run(run.id).info.status == "FINISHED"
+    assert history(store, run.id) == [(1, 1.0), (2, 2.0)]
 
 
 def test_what_was_sent_without_being_noted_is_sent_once(

@@ -34,7 +34,7 @@ class Journal:
         self._lines = folder / "entries.jsonl"
         self._guard = threading.Lock()
         self._waiting: list[bytes] = []
-        self._warned = False
+        self._warned = self._finished = False
         self._sent = int((folder / "sent").read_text()) if (folder / "sent").is_file() else 0
         self._cut_off_last_line()
         self._last_steps: dict[str, int] = {}
@@ -66,6 +66,7 @@ class Journal:
         """Record anything else; see `arbiscale.tracking.delivery` for the kinds."""
         line = json.dumps({"kind": kind, "time": int(time.time() * 1000), **values}) + "\n"
         with self._guard:
+            self._finished = values.get("status") == "FINISHED"
             self._waiting.append(line.encode())
             length = self._lines.stat().st_size if self._lines.exists() else 0
             try:
@@ -78,14 +79,15 @@ class Journal:
                 self._warn(error)
 
     def entries(self, start: int = 0) -> Iterator[dict[str, Any]]:
-        """What was recorded, from a place on; `end` of each is the place behind it."""
+        """What was recorded, from a place on; `end` of each is the place behind it.
+
+        What waits for a full disk is among it when the run has finished: nobody would write it later.
+        """
         with self._guard:
-            if not self._lines.exists():
-                return
-            with self._lines.open("rb") as stream:
-                stream.seek(start)
-                content = stream.read()
-        for line in content.splitlines(keepends=True):
+            content = self._lines.read_bytes() if self._lines.exists() else b""
+            if self._finished:
+                content += b"".join(self._waiting)
+        for line in content[start:].splitlines(keepends=True):
             start += len(line)
             yield {**json.loads(line), "end": start}
 
