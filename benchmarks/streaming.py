@@ -2,8 +2,8 @@
 
     python -m benchmarks.streaming [--model pretrained] [--counts 200 2000] [--workers 2]
 
-Synthetic pictures of 96 px, protocol `benchmark` at x4. Every evaluation is a process of its own; one more, of
-the larger number, is killed (SIGKILL) at a random moment and continued: is its table the other's?
+Synthetic pictures of 96 px, protocol `benchmark` at x4. Every evaluation is a process of its own; one more,
+of the larger number, is killed (SIGKILL) at a random moment and continued: is its table the other's?
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def main(stage: Stage) -> None:
     compares_sets = "generation" in settings.protocols
     networks = load_metric_networks(settings.perceptual, runtime.weights_dir, device, inception=compares_sets)
     print_warnings(networks.unavailable)
-    run.set_tags(dict.fromkeys(networks.left_out, "missing"))
+    run.set_tags(dict.fromkeys(networks.left_out, "missing") | data.splits)
 
     subject = Subject(models, data, settings, stage.seed, networks, extra, workers)
     identities = {name: identity_of(each) for name, each in extra.items()}
@@ -55,6 +55,7 @@ def main(stage: Stage) -> None:
     means, memory, last = evaluation.means(), {"peak_memory_mib": peak_memory_mib(device)}, NAMES[-1]
     trainings = (*NAMES, *baselines)
     print(as_text(means))
+    print(f"chosen on: {data.splits['chosen_on']}\nreported on: {data.splits['reported_on']}")
     print_warnings(problem for problem in evaluation.problems() if problem not in networks.unavailable)
 
     facts = collect_facts(stage.store, run.id, trainings, parameters, stage.seed, device, begun, data.credits)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from arbiscale.data.manifest import HeldOut, Manifest
+from arbiscale.data.manifest import Crop, HeldOut, Manifest, Shard
 from arbiscale.errors import UserError
 from arbiscale.evaluation.held_out import HeldOutPhotograph, cut_held_out_crops, read_held_out_data
 from arbiscale.imaging.writing import write_image
@@ -70,3 +70,23 @@ def test_the_stage_crops_folder_gives_photographs_with_whom_to_credit(tmp_path: 
     assert np.array_equal(crop.read(), pixels["q"][4:20, 4:20])
     assert data.credits == {"p": "Zoë"}
     assert len(data.training_crops) == 0
+
+
+def test_the_splits_say_what_is_chosen_on_what_and_what_is_reported(tmp_path: Path) -> None:
+    """A20: parameters were chosen on the test photographs, without a word."""
+    write_image(tmp_path / "test/p.png", texture(24, 0))
+    kept = [HeldOut("test/p.png", "", "p.jpg", "", "s", "test", 24, 24)]
+    shards = [Shard("train/0.npy", "train", 1, ""), Shard("validation/0.npy", "validation", 7, "")]
+    crops = [Crop("train/0.npy", 0, "t.jpg", "", "t", (0, 0, 24, 24), "train")]
+    crops += [
+        Crop("validation/0.npy", number, f"{number}.jpg", "", f"v{number % 6}", (0, 0, 24, 24), "validation")
+        for number in range(7)
+    ]
+    Manifest(24, shards, crops, kept, [], {}).write(tmp_path)
+    assert read_held_out_data(tmp_path).splits == {
+        "chosen_on": "validation scenes, 6: v0, v1, v2, v3, v4, ...",
+        "reported_on": "test scenes, 1: s",
+    }
+    Manifest(24, [], [], kept, [], {}).write(tmp_path)
+    alone = read_held_out_data(tmp_path).splits["chosen_on"]
+    assert alone == "no validation scenes: what these figures decide is decided on the test scenes"

@@ -81,6 +81,12 @@ def test_upstream_outputs(stage: str) -> None:
     assert {path for path in made.keys() & named if made[path] != stage} <= deps
 
 
+def test_a_model_is_registered_after_its_evaluation() -> None:
+    """A22: `register` did not wait for `evaluate`, and named the evaluation before."""
+    assert "metrics/summary.json" in STAGES["register"]["deps"]
+    assert "metrics/summary.json" in outputs("evaluate")
+
+
 def outputs(stage: str) -> list[str]:
     entries = [*STAGES[stage].get("outs", []), *STAGES[stage].get("metrics", [])]
     return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]

@@ -54,6 +54,8 @@ def facts() -> Facts:
             "data_hash": "d" * 64,
             "python": "3.11",
             "torch": "2.11",
+            "chosen_on": "validation scenes, 1: v",
+            "reported_on": "test scenes, 1: a",
         },
         seed=7,
         written="2026-01-02 03:04 UTC",

@@ -119,6 +119,7 @@ def test_the_same_evaluation_gives_the_same_page(
 
 def test_where_it_comes_from_is_said(page: Page) -> None:
     wanted = ("0123456789abcdef", "autoencoder-run", "ffffffffff, with uncommitted changes", "d" * 16)
+    wanted += ("validation scenes, 1: v", "test scenes, 1: a")
     assert [text for text in (*wanted, "2026-01-02 03:04 UTC", "1 min 15 s") if text not in page.said] == []
     assert "not recorded in runs/diffusion.json" in page.said
     assert "runs/diffusion.json does not name a run." in page.said

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from arbiscale.data.manifest import read_manifest
+from arbiscale.data.manifest import Crop, HeldOut, Split, read_manifest
 from arbiscale.data.shards import StoredCrops
 from arbiscale.errors import UserError
 from arbiscale.imaging.coordinates import Region, Size
@@ -18,6 +18,8 @@ from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
 from arbiscale.imaging.picture_folders import find_pictures
 from arbiscale.imaging.reading import read_image
 from arbiscale.workspace import repository_root
+
+NAMED = 5  # scenes of a split
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,23 @@ class HeldOutData:
         photographs: for the test.
         credits: whom to name wherever a photograph is shown, by its name, where that is known.
         training_crops: of the other photographs, square, uint8 (crop_px, crop_px, 3).
+        scenes: of each split, sorted.
     """
 
     photographs: Sequence[HeldOutPhotograph]
     credits: Mapping[str, str] = field(default_factory=dict)
     training_crops: Sequence[NDArray[np.uint8]] = ()
+    scenes: Mapping[Split, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def splits(self) -> dict[str, str]:
+        """What parameters are chosen on, and what is reported: a phrase each, for people."""
+        chosen, reported = (_named(self.scenes.get(split, ())) for split in ("validation", "test"))
+        nowhere = "no validation scenes: what these figures decide is decided on the test scenes"
+        return {
+            "chosen_on": f"validation scenes, {chosen}" if chosen else nowhere,
+            "reported_on": f"test scenes, {reported}" if reported else "no test scenes",
+        }
 
 
 def read_held_out_data(folder: Path) -> HeldOutData:
@@ -85,6 +99,10 @@ def read_held_out_data(folder: Path) -> HeldOutData:
     """
     manifest = read_manifest(folder)
     sources = {Path(each.file).stem: each.source for each in manifest.photographs}
+    scenes: dict[Split, set[str]] = {}
+    held: Sequence[Crop | HeldOut] = (*manifest.crops, *manifest.photographs)
+    for each in held:
+        scenes.setdefault(each.split, set()).add(each.scene)
     return HeldOutData(
         [
             HeldOutPhotograph(Path(each.file).stem, folder / each.file, each.scene, (each.height, each.width))
@@ -92,7 +110,14 @@ def read_held_out_data(folder: Path) -> HeldOutData:
         ],
         {name: manifest.credits[source] for name, source in sources.items() if source in manifest.credits},
         StoredCrops(folder, manifest, "train"),
+        {split: sorted(found) for split, found in scenes.items()},
     )
+
+
+def _named(scenes: Sequence[str]) -> str:
+    """How many there are, and the first of them; empty where there are none."""
+    more = ", ..." if len(scenes) > NAMED else ""
+    return f"{len(scenes)}: {', '.join(scenes[:NAMED])}{more}" if scenes else ""
 
 
 def cut_held_out_crops(

@@ -137,6 +137,8 @@ def _known(facts: Facts) -> list[tuple[str, str]]:
         "written": facts.written,
         "experiment": tags.get("dvc_experiment", ""),
         "data": tags.get("data_hash", "")[:16],
+        "chosen on": tags.get("chosen_on", ""),
+        "reported on": tags.get("reported_on", ""),
         "seed": str(facts.seed),
         "device": facts.device,
         "software": ", ".join(versions),
