@@ -41,6 +41,7 @@ def main(stage: Stage) -> None:
     device = choose_device(stage.runtime.device)
     autoencoder = load_autoencoder(FIRST_STAGE, first_stage.autoencoder).to(device)
     batches = training_batches(train, settings.training.batch_size, range(STATISTICS_BATCHES), workers=0)
+    torch.manual_seed(derive_seed(stage.seed, stage.name, "statistics"))
     measured = stage.remember(
         "statistics", lambda: asdict(measure_statistics(autoencoder, batches, settings.latent_normalization))
     )

@@ -11,6 +11,7 @@ from torch import nn
 from arbiscale.config.diffusion import DenoiserSettings
 from arbiscale.config.params import Params
 from arbiscale.config.preset import find_preset, list_presets, preview_preset
+from arbiscale.config.section import flatten
 from arbiscale.models.local_implicit import LocalImplicit
 from arbiscale.networks.autoencoder import Autoencoder
 from arbiscale.networks.denoiser import Denoiser
@@ -54,6 +55,12 @@ def sizes(params: Params) -> tuple[int, int, int, int]:
         parameters(autoencoder.decoder.head),
         denoiser_size(params.diffusion.denoiser, params),
     )
+
+
+@pytest.mark.parametrize("name", [*COUNTED, "linf-edsr", "linf-rrdb"])
+def test_trainings_use_what_an_accelerator_has(name: str) -> None:
+    values = flatten(load(name).model_dump(by_alias=True))
+    assert {value for key, value in values.items() if key.endswith(".precision")} == {"auto"}
 
 
 @pytest.mark.parametrize("name", COUNTED)

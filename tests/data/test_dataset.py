@@ -128,3 +128,17 @@ def test_batches_are_those_asked_for_with_any_number_of_workers(workers: int):
     endless, numbers = chain([0, 0], count(5)), TensorDataset(torch.arange(99))
     batches = [batch[0].tolist() for batch in islice(training_batches(numbers, 2, endless, workers), 4)]
     assert batches == [[0, 1], [0, 1], [10, 11], [12, 13]]
+
+
+def test_memory_is_pinned_where_it_is_asked_for_alone(monkeypatch: pytest.MonkeyPatch):
+    """Beside a GPU, a training on the CPU makes no CUDA context."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    numbers = TensorDataset(torch.arange(9))
+    assert not training_batches(numbers, 2, [0], 0).pin_memory
+    assert training_batches(numbers, 2, [0], 0, pinned=True).pin_memory
+
+
+def test_workers_are_no_forks_of_this_process():
+    """Which may hold a tracking thread, or CUDA."""
+    context = training_batches(TensorDataset(torch.arange(9)), 2, [0], 1).multiprocessing_context
+    assert context.get_start_method() == "forkserver"

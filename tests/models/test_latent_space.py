@@ -99,11 +99,22 @@ def test_one_scale_for_all_channels_as_published(
 def test_statistics_by_channel_give_mean_zero_and_deviation_one(
     make_space: Callable[..., LatentSpace], images: Tensor
 ) -> None:
-    space, batches = make_space(posterior="gaussian"), [images, images.flip(0)]
+    space, batches = make_space(), [images, images.flip(0)]
     statistics = measure_statistics(space.autoencoder, batches, "per_channel")
     normalised = LatentSpace(space.autoencoder, statistics).normalise(latents_of(space, batches))
     assert_close(normalised.mean((0, 2, 3)), torch.zeros(4), atol=1e-5, rtol=0)
     assert_close(normalised.transpose(0, 1).flatten(1).std(1), torch.ones(4))
+
+
+def test_statistics_are_those_of_draws(make_space: Callable[..., LatentSpace], images: Tensor) -> None:
+    """As the diffusion learns from draws: a posterior of mode 0 and variance 1 is kept as it is."""
+    space = make_space(posterior="gaussian")
+    for parameter in space.autoencoder.encoder.to_moments.parameters():
+        torch.nn.init.zeros_(parameter)
+    torch.manual_seed(0)
+    statistics = measure_statistics(space.autoencoder, [images] * 20, "per_channel")
+    assert statistics.scale == pytest.approx([1.0] * 4, rel=0.1)
+    assert statistics.shift == pytest.approx([0.0] * 4, abs=0.1)
 
 
 def test_statistics_are_measured_where_the_autoencoder_is(

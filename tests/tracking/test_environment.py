@@ -4,6 +4,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import torch
 
 from arbiscale.tracking.environment import (
     accelerator,
@@ -104,6 +105,16 @@ def test_machine_and_packages() -> None:
     lines = installed_packages().splitlines()
     assert f"filelock=={metadata.version('filelock')}" in lines
     assert lines == sorted(set(lines), key=lambda line: line.partition("==")[0].lower())
+
+
+@pytest.mark.parametrize(("wanted", "named"), [("cuda:1", "second"), ("cuda", "first"), ("auto", "first")])
+def test_the_accelerator_asked_for_is_named(monkeypatch: pytest.MonkeyPatch, wanted: str, named: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(
+        torch.cuda, "get_device_name", lambda at=None: "second" if at == "cuda:1" else "first"
+    names = {"cuda:1": "second"}
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda at=None: names.get(at, "first"))
+    assert accelerator(wanted) == named
 
 
 def test_an_unused_accelerator_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Fitting tiny trainings: what is learnt, what is recorded, and that resuming changes nothing."""
 
+import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,7 +21,7 @@ from arbiscale.pipeline.signals import stop_signals
 from arbiscale.training.alignment import SampleAlignment, TimestepAlignment
 from arbiscale.training.autoencoder import AutoencoderTraining
 from arbiscale.training.checkpoint_files import BEST, checkpoint_file, checkpoints, newest_whole, step_of
-from arbiscale.training.fit import choose_precision, fit
+from arbiscale.training.fit import choose_kernels, choose_precision, fit
 from arbiscale.training.module import TrainingModule, Validation
 
 TRAININGS = [
@@ -433,6 +434,23 @@ def test_slurm_does_not_requeue_trainings(
     run(make_module("liif"), crops())
     assert signal.getsignal(signal.SIGUSR1) == before
     assert not [*(tmp_path / "scratch").glob("hpc*")]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "device", "deterministic"),
+    [("auto", "cpu", True), ("auto", "cuda", False), ("always", "cuda", True), ("never", "cpu", False)],
+)
+def test_bits_cost_speed_on_cuda_and_are_a_choice_there(
+    wanted: Any, device: str, deterministic: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = "CUBLAS_WORKSPACE_CONFIG"
+    monkeypatch.setenv(workspace, "")
+    monkeypatch.delenv(workspace)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", deterministic)
+    choose_kernels(wanted, torch.device(device))
+    assert torch.are_deterministic_algorithms_enabled() == deterministic
+    assert torch.backends.cudnn.benchmark != deterministic
+    assert (workspace in os.environ) == deterministic
 
 
 @pytest.mark.parametrize(

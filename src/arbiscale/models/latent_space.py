@@ -82,10 +82,11 @@ def measure_statistics(
 ) -> LatentStatistics:
     """Shift and scale that give latents unit variance: one scale for all (as published), or per channel.
 
-    Images (batch, 3, height, width) are encoded on the autoencoder's device.
+    Images (batch, 3, height, width) are encoded on the autoencoder's device. Latents are draws from the
+    posterior, by the global random state, as the diffusion learns from draws.
     """
     device = next(autoencoder.parameters()).device
-    latents = torch.cat([autoencoder.encode(images.to(device)).mode().cpu() for images in batches])
+    latents = torch.cat([autoencoder.encode(images.to(device)).sample().cpu() for images in batches])
     channels = latents.shape[1]
     if normalization == "scalar":
         return LatentStatistics([0.0] * channels, [float(1 / latents.std())] * channels)

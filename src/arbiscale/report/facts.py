@@ -149,7 +149,7 @@ def collect_facts(
         tags=own.tags if own else {},
         seed=seed,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        device=accelerator() or str(device),
+        device=accelerator(str(device)) or str(device),
         seconds=time.monotonic() - begun,
         upstream=upstream,
         trainings=[read_training(record, store) for record in upstream if record.stage in trainings],

@@ -85,15 +85,18 @@ def machine_state() -> dict[str, str]:
     }
 
 
-def accelerator() -> str | None:
+def accelerator(device: str = "cuda") -> str | None:
     """The name of the CUDA device that this process used, None if it used none.
 
     Asked after the work, so that stages without torch need not import it for this.
+
+    Args:
+        device: such as `cuda:1`; without a number, or another word, the current one.
     """
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return None
-    return str(torch.cuda.get_device_name())
+    return str(torch.cuda.get_device_name(device if ":" in device else None))
 
 
 def installed_packages() -> str:

@@ -198,7 +198,7 @@ class Store:
                 raise
             finally:
                 monitor.finish()
-                if device := accelerator():
+                if device := accelerator(tags.get("device", "cuda")):
                     run.set_tags({"accelerator": device})
                 run.log_text(installed_packages(), "packages.txt", "environment")
                 journal.append("end", status=status)

@@ -89,7 +89,7 @@ def _train(
     """All steps that are left, then the averages as weights; see `fit`."""
     settings = module.training_settings
     device = choose_device(runtime.device)
-    _choose_kernels(runtime.deterministic, device)
+    choose_kernels(runtime.deterministic, device)
     if device.type == "cuda":
         module.to(memory_format=torch.channels_last)
     rank, together = process_rank(runtime), process_count(runtime) > 1
@@ -158,7 +158,7 @@ def _train(
     averaging.finish()
 
 
-def _choose_kernels(deterministic: Literal["auto", "always", "never"], device: torch.device) -> None:
+def choose_kernels(deterministic: Literal["auto", "always", "never"], device: torch.device) -> None:
     """Kernels that give the same bits again; without them CUDA also measures which convolution is fastest."""
     wanted = deterministic == "always" or (deterministic == "auto" and device.type == "cpu")
     torch.use_deterministic_algorithms(wanted, warn_only=True)
