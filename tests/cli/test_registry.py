@@ -102,23 +102,50 @@ def test_ui_names_a_taken_port(repository: Path) -> None:
             registry.ui(port=port, host="127.0.0.1")
 
 
-def test_ui_becomes_mlflows_server_on_this_store(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ui_becomes_mlflows_server_on_this_store(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     started: list[list[str]] = []
     monkeypatch.setattr(registry.os, "execve", lambda _, command, environment: started.append(command))
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     registry.ui(port=port, host="127.0.0.1")
+    runs = f"#/experiments/{open_store().experiment_id}?workflowType=machine_learning"
+    assert capsys.readouterr().out == f"http://127.0.0.1:{port}/{runs} (Ctrl-C ends it)\n"
     (command,) = started
+    assert "--allowed-hosts" not in command
     assert command[:4] == [sys.executable, "-m", "mlflow", "server"]
     assert command[command.index("--backend-store-uri") + 1] == f"sqlite:///{repository}/mlflow.db"
     assert command[command.index("--port") + 1] == str(port)
+
+
+@pytest.mark.parametrize(("given", "named"), [("", "team.example:"), ("lab.example:80", "lab.example:80")])
+def test_ui_lets_other_machines_in_by_name(
+    repository: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    given: str,
+    named: str,
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(registry.os, "execve", lambda _, command, environment: started.append(command))
+    monkeypatch.setattr(registry.socket, "getfqdn", lambda: "team.example")
+    with socket.create_server(("0.0.0.0", 0)) as server:
+        port = server.getsockname()[1]
+    registry.ui(port=port, host="0.0.0.0", allowed_hosts=given)
+    assert capsys.readouterr().out.startswith(f"http://team.example:{port}/#/experiments/")
+    (command,) = started
+    assert named in command[command.index("--allowed-hosts") + 1]
 
 
 @pytest.mark.slow
 def test_mlflow_accepts_the_servers_options() -> None:
     command = [sys.executable, "-m", "mlflow", "server", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert all(option in done.stdout for option in ("--backend-store-uri", "--workers", "--host", "--port"))
+    assert all(
+        option in done.stdout
+        for option in ("--backend-store-uri", "--workers", "--host", "--port", "--allowed-hosts")
+    )
 
 
 @pytest.mark.slow

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from arbiscale.tracking.store import Store
 
 PACKED, BASELINES = Path("models/packed"), Path("models/baselines")
+_ANY, _OWN = ("0.0.0.0", "::"), ("127.0.0.1", "localhost", "::1")
+_PRIVATE = ("10.*", "192.168.*", *(f"172.{number}.*" for number in range(16, 32)))  # as MLflow's default
 STYLES = {"FINISHED": "green", "FAILED": "red", "KILLED": "yellow", "RUNNING": "cyan"}
 
 
@@ -73,6 +75,10 @@ def runs() -> None:
 def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="to listen on")] = 5000,
     host: Annotated[str, typer.Option(help="to listen on; 0.0.0.0 lets other machines in")] = "127.0.0.1",
+    allowed_hosts: Annotated[
+        str,
+        typer.Option(help="by which others call this machine, HOST:PORT,...; otherwise its own names"),
+    ] = "",
 ) -> None:
     """Open MLflow's web interface on this project's store."""
     from arbiscale.tracking.address import configured_uri, shown
@@ -92,7 +98,13 @@ def ui(
             ) from None
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store.uri, "--workers", "1"]
     command += ["--host", host, "--port", str(port)]
-    print(f"http://{host}:{port} (Ctrl-C ends it)", flush=True)
+    name = socket.getfqdn() if host in _ANY else host
+    if host not in _OWN:  # MLflow answers other machines only where they call this one by a name it knows
+        names = dict.fromkeys(("localhost", "127.0.0.1", name, socket.gethostname()))
+        allowed = [*(f"{each}:{port}" for each in names), *_PRIVATE]
+        command += ["--allowed-hosts", allowed_hosts or ",".join(allowed)]
+    runs = f"#/experiments/{store.experiment_id}?workflowType=machine_learning"  # not the GenAI view
+    print(f"http://{name}:{port}/{runs} (Ctrl-C ends it)", flush=True)
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # background jobs that nothing here uses
     os.execve(sys.executable, command, {**quiet, **os.environ})
 
