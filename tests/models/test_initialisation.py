@@ -15,8 +15,10 @@ from arbiscale.models.folder import (
     AUTOENCODER,
     CONFIG,
     DENOISER,
+    FirstStageConfig,
     ModelConfig,
     read_config,
+    save_autoencoder,
     save_latent_diffusion,
 )
 from arbiscale.models.initialisation import start_from
@@ -120,6 +122,28 @@ def test_a_transformer_is_added_to_trained_weights(folder: Path) -> None:
     assert holds(after, folder / DENOISER)
     latent, timestep = torch.randn(1, 8, 4, 6), torch.tensor(3)
     assert torch.equal(before.network(latent, timestep).sample, after.network(latent, timestep).sample)
+
+
+def test_a_deeper_branch_draws_as_the_shallower_one_did(
+    tmp_path: Path, folder: Path, network_settings: Settings
+) -> None:
+    def settings(blocks: int) -> AutoencoderNetworkSettings:
+        return network_settings(branch={"width": 8, "blocks": blocks})
+
+    torch.manual_seed(2)
+    before = Autoencoder(settings(1))
+    with torch.no_grad():
+        for parameter in before.parameters():
+            parameter.normal_(std=0.2)
+    save_autoencoder(tmp_path / "shallow", FirstStageConfig(factor=4, autoencoder=settings(1)), before)
+    after = start_autoencoder(settings(3), "shallow")
+    low = torch.rand(1, 3, 8, 8)
+    assert torch.equal(after.decode(None, (20, 17), low=low), before.decode(None, (20, 17), low=low))
+    with pytest.raises(UserError, match=r"holds another network: autoencoder\.residual"):
+        start_autoencoder(network_settings(branch={"width": 8, "blocks": 3}, residual=False), "shallow")
+    save_autoencoder(tmp_path / "deep", FirstStageConfig(factor=4, autoencoder=settings(3)), after)
+    with pytest.raises(UserError, match=r"unexpected decoder\.branch\.blocks\.1"):
+        start_autoencoder(settings(1), "deep")
 
 
 def test_another_network_is_refused_by_key(folder: Path, network_settings: Settings) -> None:

@@ -11,7 +11,13 @@ from arbiscale.errors import UserError
 from arbiscale.models.folder import CONFIG, read_tensors
 from arbiscale.workspace import find_folder
 
-_OF_OPTIONAL_PARTS = ("residual", "head.", "transformer_layers")  # settings of what a folder may lack
+# Settings that may differ where the folder lacks the part of the network that they describe.
+_PARTS = {
+    "residual": "decoder.head.",
+    "head.": "decoder.head.",
+    "branch.blocks": "decoder.branch.blocks.",
+    "transformer_layers": "network.mid_block.transformer.",
+}
 
 
 def start_from(
@@ -45,13 +51,18 @@ def start_from(
     found = validate(type(settings), look_up(read_yaml(config), section, config), config, prefix=section)
     theirs, ours = flatten(found.model_dump()), flatten(settings.model_dump())
     other = {key: f"{theirs[key]!r} there, {ours[key]!r} here" for key in ours if theirs[key] != ours[key]}
-    essential = {key for key in other if not key.startswith(_OF_OPTIONAL_PARTS)}
-    if not essential:
+    parts = {_part(key) for key in other}
+    if "" not in parts:
         tensors = read_tensors(network, folder / file, missing_allowed=missing_allowed)
         absent = missing_allowed - tensors.keys()
-    if essential or (other and not absent):
+    if "" in parts or not all(any(name.startswith(part) for name in absent) for part in parts):
         keys = "; ".join(f"{section}.{key}: {values}" for key, values in other.items())
         raise UserError(f"init_from: {init_from}: holds another network: {keys}")
     network.load_state_dict(tensors, strict=False)
     rest = f", except {len(absent)} tensors that it does not have" if absent else ""
     print(f"{section}: starts from {init_from}{rest}", flush=True)
+
+
+def _part(key: str) -> str:
+    """Where tensors of the part that a setting describes begin; empty = the setting concerns all."""
+    return next((part for prefix, part in _PARTS.items() if key.startswith(prefix)), "")

@@ -143,8 +143,12 @@ class Autoencoder(nn.Module):
 
     @property
     def missing_allowed(self) -> set[str]:
-        """Names in the state that weights to start from may lack: latent diffusion has no implicit head."""
-        return {name for name in self.state_dict() if name.startswith("decoder.head.")}
+        """Names in the state that weights to start from may lack.
+
+        Latent diffusion has no implicit head; a shallower branch lacks the blocks behind its own.
+        """
+        optional = ("decoder.head.", "decoder.branch.blocks.")
+        return {name for name in self.state_dict() if name.startswith(optional)}
 
     def encode(self, image: Tensor) -> Posterior:
         """The posterior of the latent of images (batch, 3, height, width) in [-1, 1]."""

@@ -95,9 +95,15 @@ class ImageEncoder(nn.Module):
 def build_branch(settings: BranchSettings) -> ImageEncoder | None:
     """An encoder of EDSR's kind as a decoder's branch; None where it has no blocks.
 
-    Beyond the image its edge is repeated: zeros would show on flat areas at the border.
+    Beyond the image its edge is repeated: zeros would show on flat areas at the border. Its blocks begin as
+    the identity, so that a deeper branch draws as the shallower one does whose weights it starts from.
     """
     if not settings.blocks:
         return None
-    encoder = ImageEncoderSettings(kind="edsr", width=settings.width, blocks=settings.blocks)
-    return ImageEncoder(encoder, border="replicate")
+    encoder = ImageEncoder(
+        ImageEncoderSettings(kind="edsr", width=settings.width, blocks=settings.blocks), border="replicate"
+    )
+    for name, parameter in encoder.blocks.named_parameters():
+        if ".second." in name:
+            nn.init.zeros_(parameter)
+    return encoder
