@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from arbiscale.data.sources import bundled
+from arbiscale.data.sources.bundled import Bundled
 from arbiscale.evaluation.held_out import HeldOutPhotograph
 from arbiscale.imaging.reading import read_image
 
@@ -13,6 +13,8 @@ from arbiscale.imaging.reading import read_image
 def bundled_photographs(scenes: Collection[str], folder: Path) -> list[HeldOutPhotograph]:
     """The photographs of these scenes, copied into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    fetched = [each for each in bundled.fetch(folder) if each.scene in scenes]
-    found = ((str(each.scene), folder / each.name) for each in fetched)
+    source = Bundled()
+    found = [(str(each.scene), folder / each.name) for each in source.list().entries if each.scene in scenes]
+    for _, path in found:
+        path.write_bytes(source.read(path.name))
     return [HeldOutPhotograph(scene, path, scene, read_image(path).shape[:2]) for scene, path in found]

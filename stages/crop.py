@@ -8,7 +8,10 @@ from pathlib import Path
 
 from arbiscale.config.data import DataSettings
 from arbiscale.data.crops import make_crops
-from arbiscale.data.manifest import MANIFEST
+from arbiscale.data.index import open_index
+from arbiscale.data.manifest import MANIFEST, read_record
+from arbiscale.data.sources import open_source
+from arbiscale.files import content_hash
 from arbiscale.imaging.reading import read_image
 from arbiscale.pipeline.stage import Stage, run_stage
 
@@ -19,12 +22,24 @@ CROPS = Path("data/crops")
 def main(stage: Stage) -> None:
     """Fill data/crops from data/raw."""
     settings = stage.settings("data", DataSettings)
-    manifest = make_crops(RAW, CROPS, crop=settings.crop, split=settings.split, seed=stage.seed)
+    with open_index() as index:
+        made = CROPS / MANIFEST
+        manifest, read = make_crops(
+            open_source(settings),
+            read_record(RAW),
+            CROPS,
+            crop=settings.crop,
+            split=settings.split,
+            seed=stage.seed,
+            reuse=made.is_file() and index.cut_by(content_hash(made), stage.inputs.code),
+        )
+        index.note_crops(content_hash(made), stage.inputs.code)
     for rejected in manifest.rejected:
         print(f"rejected: {rejected.source}: {rejected.reason}", file=sys.stderr)
     crops = Counter(crop.split for crop in manifest.crops)
     counts = {f"crops/{split}": count for split, count in crops.items()}
     counts |= {"photographs/test": len(manifest.photographs), "photographs/rejected": len(manifest.rejected)}
+    counts |= {"photographs/read": read}
     stage.run.log_metrics(counts)
     stage.run.log_artifact(CROPS / MANIFEST)
     stage.run.log_image("crops", read_image(CROPS / "preview.png"))

@@ -1,24 +1,29 @@
-"""Stage: fetch the original photographs."""
+"""Stage: read what is new of the source's photographs, and record them all."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from arbiscale.config.data import DataSettings
+from arbiscale.data.index import open_index
 from arbiscale.data.manifest import RECORD
-from arbiscale.data.sources import fetch
+from arbiscale.data.scan import scan, summary
+from arbiscale.data.sources import open_source
 from arbiscale.pipeline.stage import Stage, run_stage
 
+LISTING = Path("data/listing.json")
 RAW = Path("data/raw")
 
 
 def main(stage: Stage) -> None:
-    """Fill data/raw from the chosen source."""
+    """Fill data/raw with the record of the chosen source."""
     settings = stage.settings("data", DataSettings)
-    photographs = fetch(settings, RAW)
-    stage.run.log_metrics({"photographs": len(photographs)})
+    with open_index() as index:
+        record, changes = scan(open_source(settings), RAW, index, stage.inputs.code)
+    counts = {"added": len(changes.added), "removed": len(changes.removed), "rejected": len(record.rejected)}
+    stage.run.log_metrics({"photographs": len(record.photographs), **counts})
     stage.run.log_artifact(RAW / RECORD)
-    print(f"{len(photographs)} photographs from {settings.source} in {RAW}")
+    print(f"{len(record.photographs)} photographs of {settings.source}: {summary(changes, record.rejected)}")
 
 
 if __name__ == "__main__":

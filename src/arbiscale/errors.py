@@ -10,6 +10,7 @@ EXTRAS = {  # of pyproject.toml, with the modules that their packages bring
         "albumentations",
         "cv2",
         "dvc",
+        "imagehash",
         "jinja2",
         "lpips",
         "markupsafe",

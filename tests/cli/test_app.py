@@ -10,7 +10,11 @@ import pytest
 
 from arbiscale import __version__
 from arbiscale.cli.app import main
+from arbiscale.config.data import FolderSettings
 from arbiscale.config.preset import find_preset, list_presets
+from arbiscale.data.index import open_index
+from arbiscale.data.scan import scan
+from arbiscale.data.sources.folder import Folder
 from arbiscale.pipeline import dry_run
 
 ROOT = Path(__file__).parents[2]
@@ -210,3 +214,21 @@ def test_a_dry_run_says_what_each_stage_costs(
     assert "2 x 8 s a picture" in lines[3]
     assert "3 min 40 s  memory 900 MiB  disk 89 MiB" in lines[4]  # states are removed as stages end
     assert lines[5].startswith("not counted: photographs beyond one of each split, as data/crops is missing")
+
+
+def test_check_counts_changed_photographs(
+    workspace: Path, photographs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = workspace / "own"
+    shutil.copytree(photographs, own)
+    assert run("preset", "apply", "finetune") == 0
+    params = workspace / "params.yaml"
+    params.write_text(params.read_text().replace("path: photos", "path: own"))
+    source = Folder(FolderSettings(path="own"))
+    with open_index() as index:
+        scan(source, workspace / "raw", index, "code")
+    (own / "a.png").unlink()
+    shutil.copy(own / "b.png", own / "f.png")
+    capsys.readouterr()
+    assert run("check") == 0
+    assert "data.source: folder: +1, -1 since it was read; `dvc repro` reads" in capsys.readouterr().out

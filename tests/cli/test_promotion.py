@@ -10,8 +10,9 @@ from ruamel.yaml import YAML
 from arbiscale.config.data import CropSettings, FolderSettings, SplitSettings
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.data.crops import make_crops
-from arbiscale.data.manifest import PHOTOGRAPHS, write_record
-from arbiscale.data.sources import folder
+from arbiscale.data.index import open_index
+from arbiscale.data.scan import scan
+from arbiscale.data.sources.folder import Folder
 from arbiscale.models.folder import read_config, save_latent_diffusion
 from arbiscale.pipeline.comparison import recorded
 from arbiscale.tracking.moves import champion, moves
@@ -49,11 +50,11 @@ def store(project: Path, photographs: Path) -> Store:
         evaluate__perceptual=[],
         register__gate={"protocols": ["sample"], "gain": ["psnr=0"], "regression": ["ssim=0.01"]},
     )
-    raw = project / "data/raw"
-    (raw / PHOTOGRAPHS).mkdir(parents=True)
-    write_record(raw, folder.fetch(FolderSettings(path=str(photographs)), raw / PHOTOGRAPHS))
+    source = Folder(FolderSettings(path=str(photographs)))
+    with open_index() as index:
+        record, _ = scan(source, project / "data/raw", index, "code")
     crop = CropSettings(mode="random", size_px=32, per_photograph=2)
-    make_crops(raw, project / "data/crops", crop=crop, split=SPLIT, seed=0)
+    make_crops(source, record, project / "data/crops", crop=crop, split=SPLIT, seed=0)
     return open_store()
 
 

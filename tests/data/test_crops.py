@@ -1,45 +1,32 @@
 """From photographs to a folder of crops."""
 
 import hashlib
-import io
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from arbiscale.config.data import CropSettings, DataSettings, SplitSettings
+from arbiscale.config.data import CropSettings, DataSettings, FolderSettings, SplitSettings
 from arbiscale.config.section import read_yaml
 from arbiscale.data.crops import crop_boxes, make_crops
-from arbiscale.data.manifest import (
-    PHOTOGRAPHS,
-    Photograph,
-    Rejected,
-    read_manifest,
-    read_record,
-    write_record,
-)
-from arbiscale.data.sources import fetch
+from arbiscale.data.index import Index
+from arbiscale.data.manifest import Manifest, read_manifest, read_record
+from arbiscale.data.scan import scan
+from arbiscale.data.sources import open_source
+from arbiscale.data.sources.folder import Folder
 from arbiscale.errors import UserError
+from arbiscale.files import sha256_of
 from arbiscale.imaging.reading import read_image
+from tests.conftest import photograph
 
 ROOT = Path(__file__).parents[2]
 
 
-def add(raw: Path, name: str, source: Path | None = None, content: bytes = b"") -> None:
-    """Put another photograph into a folder of fetched ones."""
-    path = raw / PHOTOGRAPHS / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(source.read_bytes() if source else content)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    write_record(raw, [*read_record(raw), Photograph(name=name, sha256=digest, origin=name)])
-
-
-def test_every_crop_is_what_the_manifest_says(
-    raw: Path, tmp_path: Path, crop_settings: CropSettings, split_settings: SplitSettings
-):
-    made = make_crops(raw, tmp_path / "crops", crop=crop_settings, split=split_settings, seed=0)
+def test_every_crop_is_what_the_manifest_says(cut: Callable[..., Manifest], own: Path, tmp_path: Path):
+    made = cut()
     manifest = read_manifest(tmp_path / "crops")
     assert manifest == made
     assert {crop.scene: crop.split for crop in manifest.crops} == {
@@ -50,7 +37,7 @@ def test_every_crop_is_what_the_manifest_says(
     }
     assert len(manifest.crops) == 4 * 6
     for crop in manifest.crops:
-        photograph = raw / PHOTOGRAPHS / crop.source
+        photograph = own / crop.source
         assert crop.source_sha256 == hashlib.sha256(photograph.read_bytes()).hexdigest()
         left, top, right, bottom = crop.box
         stored = np.load(tmp_path / "crops" / crop.shard, mmap_mode="r")[crop.index]
@@ -62,57 +49,67 @@ def test_every_crop_is_what_the_manifest_says(
         assert np.load(path, mmap_mode="r").shape == (shard.count, 32, 32, 3)
     (held_out,) = manifest.photographs
     assert (held_out.file, held_out.scene, held_out.split) == ("test/a.png", "a", "test")
-    assert np.array_equal(read_image(tmp_path / "crops/test/a.png"), read_image(raw / PHOTOGRAPHS / "a.png"))
+    assert np.array_equal(read_image(tmp_path / "crops/test/a.png"), read_image(own / "a.png"))
     assert (held_out.width, held_out.height) == (64, 64)
     assert read_image(tmp_path / "crops/preview.png").std() > 10
 
 
-def test_the_same_settings_give_the_same_bytes(
-    raw: Path, tmp_path: Path, crop_settings: CropSettings, split_settings: SplitSettings
-):
-    def digests(name: str, seed: int) -> dict[str, str]:
-        folder = tmp_path / name
-        make_crops(raw, folder, crop=crop_settings, split=split_settings, seed=seed)
-        files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-        return {
-            path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in files
-        }
+def digests(folder: Path) -> dict[str, str]:
+    """The sha256 of every file below a folder."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
 
-    first = digests("first", 0)
-    assert first == digests("again", 0)
-    assert first["train/00000.npy"] != digests("other", 1)["train/00000.npy"]
+
+def test_the_same_settings_give_the_same_bytes(cut: Callable[..., Manifest], tmp_path: Path):
+    for name, seed in {"first": 0, "again": 0, "other": 1}.items():
+        cut(name, seed=seed)
+    first = digests(tmp_path / "first")
+    assert first == digests(tmp_path / "again")
+    assert first["train/00000.npy"] != digests(tmp_path / "other")["train/00000.npy"]
 
 
 def test_useless_photographs_are_rejected_with_the_reason(
-    raw: Path, tmp_path: Path, crop_settings: CropSettings, split_settings: SplitSettings
+    cut: Callable[..., Manifest], own: Path, tmp_path: Path
 ):
-    Image.new("RGB", (31, 200)).save(tmp_path / "narrow.png")
-    add(raw, "narrow.png", tmp_path / "narrow.png")
-    add(raw, "broken.jpg", content=b"nothing")
-    add(raw, "half.png", content=(raw / PHOTOGRAPHS / "c.png").read_bytes()[:-500])
-    add(raw, "copy/of_a.png", raw / PHOTOGRAPHS / "a.png")
-    manifest = make_crops(raw, tmp_path / "crops", crop=crop_settings, split=split_settings, seed=0)
+    Image.new("RGB", (31, 200)).save(own / "narrow.png")
+    (own / "broken.jpg").write_bytes(b"nothing")
+    (own / "half.png").write_bytes((own / "c.png").read_bytes()[:-500])
+    (own / "0").mkdir()
+    shutil.copy(own / "a.png", own / "0/of_a.png")  # before a.png by its name
+    manifest = cut()
     reasons = {rejected.source: rejected.reason for rejected in manifest.rejected}
-    assert sorted(reasons) == ["broken.jpg", "copy/of_a.png", "half.png", "narrow.png"]
+    assert list(reasons) == ["0/of_a.png", "broken.jpg", "half.png", "narrow.png"]
     assert reasons["narrow.png"] == "is 31 x 200 px, smaller than a crop (data.crop.size_px: 32)"
-    assert reasons["copy/of_a.png"] == "has the same pixels as a.png"  # the test photograph stays one
+    assert reasons["0/of_a.png"] == "has the same pixels as a.png"  # the test photograph stays one
     assert reasons["broken.jpg"].startswith("is not a picture")
     assert reasons["half.png"].startswith("is truncated")
     assert not {crop.source for crop in manifest.crops} & set(reasons)
-    assert isinstance(manifest.rejected[0], Rejected)
     assert str(tmp_path) not in (tmp_path / "crops/manifest.json").read_text()
 
 
-def test_equal_names_in_sub_directories_do_not_collide(
-    raw: Path, tmp_path: Path, crop_settings: CropSettings, split_settings: SplitSettings
+def test_a_rejected_photograph_holds_no_place_among_the_held_out(
+    cut: Callable[..., Manifest], own: Path, split_settings: SplitSettings
 ):
+    """One corrupt photograph that the hash of its name had held out left no photograph for testing."""
+    by_share = split_settings.model_copy(update={"test": [], "test_fraction": 0.1})
+    (held_out,) = cut(split=by_share).photographs
+    (own / held_out.source).write_bytes(b"damaged")
+    manifest = cut(split=by_share)
+    assert [each.source for each in manifest.rejected] == [held_out.source]
+    assert len(manifest.photographs) == 1
+    (own / "a.png").write_bytes(b"damaged")
+    with pytest.raises(UserError, match=r"data\.split\.test: a: is rejected \(a\.png is not a picture"):
+        cut()
+
+
+def test_equal_names_in_sub_directories_do_not_collide(
+    cut: Callable[..., Manifest], own: Path, tmp_path: Path, split_settings: SplitSettings
+):
+    (own / "x").mkdir()
     for seed, name in enumerate(("x/f.png", "x_f.png")):
         pixels = np.random.default_rng(seed).integers(0, 256, (40, 40, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(tmp_path / "new.png")
-        add(raw, name, tmp_path / "new.png")
-    held_out = split_settings.model_copy(update={"test": ["f", "x_f"]})
-    manifest = make_crops(raw, tmp_path / "crops", crop=crop_settings, split=held_out, seed=0)
+        Image.fromarray(pixels).save(own / name)
+    manifest = cut(split=split_settings.model_copy(update={"test": ["f", "x_f"]}))
     assert {each.source: each.file for each in manifest.photographs} == {
         "x/f.png": "test/x_f.png",
         "x_f.png": "test/x_f-2.png",
@@ -129,14 +126,14 @@ def test_equal_names_in_sub_directories_do_not_collide(
         ({"test": []}, 32, r"data\.split\.test: no photograph is left for test; name scenes there"),
         ({"validation": []}, 32, r"data\.split\.validation: no photograph is left for validation;"),
         (
-            {},
+            {"test": [], "validation": []},
             65,
             r"left for training; rejected: a\.png \(is 64 x 64 px, smaller .* and 3 more",
         ),
     ],
 )
 def test_fails_where_a_split_is_left_empty(
-    raw: Path,
+    cut: Callable[..., Manifest],
     tmp_path: Path,
     crop_settings: CropSettings,
     split_settings: SplitSettings,
@@ -146,35 +143,71 @@ def test_fails_where_a_split_is_left_empty(
 ):
     (tmp_path / "crops").mkdir()
     (tmp_path / "crops/earlier").touch()
+    crop = crop_settings.model_copy(update={"size_px": size_px})
     with pytest.raises(UserError, match=message) as caught:
-        make_crops(
-            raw,
-            tmp_path / "crops",
-            crop=crop_settings.model_copy(update={"size_px": size_px}),
-            split=split_settings.model_copy(update=changes),
-            seed=0,
-        )
+        cut(crop=crop, split=split_settings.model_copy(update=changes))
     assert "\n" not in str(caught.value)
     assert [path.name for path in (tmp_path / "crops").iterdir()] == ["earlier"]  # nothing half done
 
 
-def test_missing_or_broken_record(raw: Path, tmp_path: Path, crop_settings, split_settings):
-    (raw / "sources.json").write_text("{}")
+def test_missing_or_broken_record(tmp_path: Path):
+    (tmp_path / "sources.json").write_text("{}")
     with pytest.raises(UserError, match=r"sources\.json: cannot be read .* `dvc repro -f -s download`"):
-        make_crops(raw, tmp_path / "crops", crop=crop_settings, split=split_settings, seed=0)
-    shutil.rmtree(raw)
+        read_record(tmp_path)
+    (tmp_path / "sources.json").unlink()
     with pytest.raises(UserError, match=r"sources\.json: no such file; run `dvc repro download`"):
-        make_crops(raw, tmp_path / "crops", crop=crop_settings, split=split_settings, seed=0)
+        read_record(tmp_path)
     with pytest.raises(UserError, match=r"manifest\.json: no such file; run `dvc repro crop`"):
         read_manifest(tmp_path / "crops")
 
 
-def test_shipped_settings_on_the_bundled_photographs(tmp_path: Path):
+def test_what_did_not_change_is_not_read_again(
+    cut: Callable[..., Manifest], own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    read = []
+    original = Folder.read
+
+    def counted(self: Folder, name: str) -> bytes:
+        read.append(name)
+        return original(self, name)
+
+    monkeypatch.setattr(Folder, "read", counted)
+    first = cut()
+    assert sorted(read) == sorted(["a.png", "b.png", "c.png", "d.png", "e.png"] * 2)  # to check and to cut
+    read.clear()
+    Image.fromarray(photograph(64, 80, 7)).save(own / "f.png")
+    (own / "e.png").unlink()
+    (own / "d.png").write_bytes(b"damaged")
+    manifest = cut(reuse=True)
+    assert sorted(read) == ["d.png", "f.png", "f.png"]
+    assert [each.source for each in manifest.rejected] == ["d.png"]
+    assert {each.source for each in manifest.crops} == {"b.png", "c.png", "f.png"}
+    cut("anew")
+    assert digests(tmp_path / "crops") == digests(tmp_path / "anew")
+    assert first.photographs == manifest.photographs
+
+
+def test_a_photograph_that_changes_between_the_stages_is_refused(
+    own: Path, tmp_path: Path, index: Index, crop_settings: CropSettings, split_settings: SplitSettings
+):
+    source = Folder(FolderSettings(path=str(own)))
+    record, _ = scan(source, tmp_path / "raw", index, "code")
+    shutil.copy(own / "d.png", own / "c.png")
+    with pytest.raises(UserError, match=r"c\.png: has changed since it was listed; `dvc repro` lists it"):
+        make_crops(source, record, tmp_path / "crops", crop=crop_settings, split=split_settings, seed=0)
+    (own / "c.png").unlink()
+    with pytest.raises(UserError, match=r"c\.png: cannot be read \(No such file"):
+        make_crops(source, record, tmp_path / "crops", crop=crop_settings, split=split_settings, seed=0)
+
+
+def test_shipped_settings_on_the_bundled_photographs(tmp_path: Path, index: Index):
     values = read_yaml(ROOT / "params.yaml")["data"]
     settings = DataSettings.model_validate(values | {"source": "bundled"})
-    fetch(settings, tmp_path / "raw")
+    source = open_source(settings)
+    record, _ = scan(source, tmp_path / "raw", index, "code")
     crop = settings.crop.model_copy(update={"per_photograph": 2})
-    manifest = make_crops(tmp_path / "raw", tmp_path / "crops", crop=crop, split=settings.split, seed=0)
+    manifest, read = make_crops(source, record, tmp_path / "crops", crop=crop, split=settings.split, seed=0)
+    assert read == len(record.photographs)
     assert {each.scene for each in manifest.photographs} >= {"astronaut", "coffee", "china"}
     splits = {}
     for entry in [*manifest.crops, *manifest.photographs]:
@@ -189,7 +222,7 @@ def test_shipped_settings_on_the_bundled_photographs(tmp_path: Path):
     assert "CC-BY-2.0" in manifest.credits["china.jpg"]
     never = settings.split.model_copy(update={"test": ["retina"]})
     with pytest.raises(UserError, match="retina: is never a test scene"):
-        make_crops(tmp_path / "raw", tmp_path / "crops", crop=crop, split=never, seed=0)
+        make_crops(source, record, tmp_path / "crops", crop=crop, split=never, seed=0)
 
 
 def boxes(width: int, height: int, *, mode="random", size_px=16, per_photograph=100, seed=0, name="a.png"):
@@ -244,15 +277,13 @@ def test_grid_closed_form():
 
 
 def test_names_of_any_bytes_and_length(
-    raw: Path, tmp_path: Path, crop_settings: CropSettings, split_settings: SplitSettings
+    cut: Callable[..., Manifest], own: Path, tmp_path: Path, split_settings: SplitSettings
 ) -> None:
     deep = "/".join(["album" * 28, "photo" * 25]) + ".png"
     for shade, name in enumerate(["new\nline.png", deep]):
-        stored = io.BytesIO()
-        Image.new("RGB", (64, 64), (shade, 90, 9)).save(stored, "PNG")
-        add(raw, name, content=stored.getvalue())
-    held_out = split_settings.model_copy(update={"test": ["a", "photo" * 25]})
-    manifest = make_crops(raw, tmp_path / "crops", crop=crop_settings, split=held_out, seed=0)
+        (own / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (64, 64), (shade, 90, 9)).save(own / name)
+    manifest = cut(split=split_settings.model_copy(update={"test": ["a", "photo" * 25]}))
     assert not manifest.rejected
     assert "new\nline" in {crop.scene for crop in manifest.crops}
     assert all((tmp_path / "crops" / each.file).is_file() for each in manifest.photographs)

@@ -1,6 +1,7 @@
 """The stream of samples."""
 
 import pickle
+from collections.abc import Callable
 from functools import partial
 from itertools import chain, count, islice
 from pathlib import Path
@@ -10,10 +11,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from arbiscale.config.data import AugmentationSettings, CropSettings, SplitSettings
-from arbiscale.data.crops import make_crops
+from arbiscale.config.data import AugmentationSettings
 from arbiscale.data.dataset import CropDataset, training_batches
-from arbiscale.data.manifest import read_manifest
+from arbiscale.data.manifest import Manifest, read_manifest
 from arbiscale.data.shards import ShardWriter
 from arbiscale.errors import UserError
 
@@ -23,8 +23,8 @@ AUGMENTATION = AugmentationSettings(
 
 
 @pytest.fixture
-def crops(raw: Path, tmp_path: Path, crop_settings: CropSettings, split_settings: SplitSettings) -> Path:
-    make_crops(raw, tmp_path / "crops", crop=crop_settings, split=split_settings, seed=0)
+def crops(cut: Callable[..., Manifest], tmp_path: Path) -> Path:
+    cut()
     return tmp_path / "crops"
 
 
@@ -88,12 +88,10 @@ def test_workers_and_resuming_change_nothing(crops: Path):
     assert torch.equal(unpickled[25], alone[6][1])
 
 
-def test_crops_of_several_shards_are_all_reached(
-    crops: Path, raw: Path, monkeypatch, crop_settings, split_settings
-):
+def test_crops_of_several_shards_are_all_reached(cut: Callable[..., Manifest], crops: Path, monkeypatch):
     small = partial(ShardWriter, shard_bytes=128 + 4 * 32 * 32 * 3)
     monkeypatch.setattr("arbiscale.data.crops.ShardWriter", small)
-    make_crops(raw, crops, crop=crop_settings, split=split_settings, seed=0)
+    cut()
     expected = stored(crops, "train")
     dataset = CropDataset(crops, "train", None, seed=0)
     seen = {

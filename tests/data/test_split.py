@@ -20,7 +20,8 @@ def settings(**changes) -> SplitSettings:
 
 
 def photographs(*names: str, **known) -> list[Photograph]:
-    return [Photograph(name=name, sha256="", origin=name, **known) for name in names]
+    facts = {"sha256": "", "width": 1, "height": 1, "pixels_sha256": "", "perceptual_hash": ""}
+    return [Photograph(name=name, origin=name, **facts, **known) for name in names]
 
 
 def test_scene_comes_from_source_else_pattern_else_stem():

@@ -54,8 +54,9 @@ class Project:
         return open_store(f"sqlite:///{self.folder}/mlflow.db").client
 
     def executed(self, output: str) -> list[str]:
-        """The stages that a `dvc` command says it ran."""
-        return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
+        """The stages that a `dvc` command says it ran, without `list`, which always runs."""
+        ran = [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
+        return [stage for stage in ran if stage != "list"]
 
     def run_ids(self) -> dict[str, str]:
         """The run behind every stage's outputs."""

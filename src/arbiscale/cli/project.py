@@ -23,14 +23,36 @@ def check(
         ),
     ] = False,
 ) -> None:
-    """Validate the whole of params.yaml, as every stage does before it starts."""
+    """Validate the whole of params.yaml, as every stage does, and say how the photographs have changed."""
     from arbiscale.config.params import check_params
 
     path = params_path()
     params = check_params(path)
     print(f"{path}: ok", flush=True)
+    _compare_source(params)
     if dry_run:
         _expect(params)
+
+
+def _compare_source(params: Params) -> None:
+    """Say which photographs a `dvc repro` would read, where some have been read before."""
+    from arbiscale.data.index import FILE, open_index
+    from arbiscale.data.scan import changes
+    from arbiscale.data.sources import open_source
+    from arbiscale.errors import UserError
+
+    if not (repository_root() / FILE).exists():
+        return
+    source = open_source(params.data)
+    with open_index() as index:
+        known = index.known(source.key)
+    try:
+        found = changes(source.list(), known) if known else None
+    except UserError as error:
+        print(f"WARNING: {error}")
+        return
+    if found:
+        print(f"data.source: {params.data.source}: {found} since it was read; `dvc repro` reads what is new")
 
 
 def _expect(params: Params) -> None:

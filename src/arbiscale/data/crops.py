@@ -6,20 +6,23 @@ import hashlib
 import itertools
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arbiscale.config.data import CropSettings, SplitSettings
-from arbiscale.data.manifest import Box, Crop, HeldOut, Manifest, Photograph, Rejected, Split, read_record
+from arbiscale.data.examination import decode
+from arbiscale.data.former_crops import FormerCrops
+from arbiscale.data.manifest import Box, Crop, HeldOut, Manifest, Photograph, Record, Rejected, Split
 from arbiscale.data.preview import draw_preview
+from arbiscale.data.scan import in_threads
 from arbiscale.data.shards import ShardWriter
+from arbiscale.data.sources.source import Source, UnreadableError
 from arbiscale.data.split import scene_of, split_scenes
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_folder, sha256_of
-from arbiscale.imaging.reading import as_srgb, read_picture
 from arbiscale.imaging.writing import write_image
 from arbiscale.progress import progress
 
@@ -56,92 +59,139 @@ def _spread(length: int, size: int) -> np.ndarray:
 
 
 _LONGEST_STEM_BYTES = 200  # of a held-out photograph's file
-# Held-out photographs come first, so that of two equal ones the copy in training is rejected.
 _ORDER: tuple[Split, ...] = ("test", "validation", "train")
 
 
 def make_crops(
-    raw: Path, destination: Path, *, crop: CropSettings, split: SplitSettings, seed: int
-) -> Manifest:
+    source: Source,
+    record: Record,
+    destination: Path,
+    *,
+    crop: CropSettings,
+    split: SplitSettings,
+    seed: int,
+    reuse: bool = False,
+) -> tuple[Manifest, int]:
     """Fill `destination` with crops for training and validation and whole photographs for testing.
 
-    What cannot be read, is smaller than a crop or repeats another photograph's pixels is listed as rejected.
+    What is smaller than a crop or repeats another photograph's pixels is listed as rejected, beside what
+    could not be read; only then are scenes split.
 
     Args:
-        raw: the photographs and their record, as `arbiscale.data.sources.fetch` leaves them.
+        source: of the photographs.
+        record: what is known of them.
         destination: gets `train/*.npy`, `validation/*.npy`, `test/*.png`, `preview.png`, `manifest.json`.
         crop: size, number and placing of the crops.
         split: which scenes are held out.
         seed: of the placing.
+        reuse: what lies in `destination` is of the same code: what it has of a photograph is not cut again.
+
+    Returns:
+        The manifest, and how many photographs were read.
 
     Raises:
-        UserError: a named scene does not exist, or a split is left without any photograph.
+        UserError: a named scene does not exist, a split is left without any photograph, or a photograph is
+            another than when it was listed.
     """
-    photographs = read_record(raw)
-    splits = split_scenes(photographs, split)
+    photographs, rejected = usable(record, crop, split)
+    splits = split_scenes(photographs, split, rejected)
+    former = FormerCrops(destination) if reuse else None
     with atomic_folder(destination) as folder:
-        cutter = _Cutter(raw, folder, crop, seed, Manifest(crop.size_px, [], [], [], [], {}))
+        cutter = _Cutter(source, folder, crop, seed, former, Manifest(crop.size_px, [], [], [], rejected, {}))
         for name in _ORDER:
             members = [each for each in photographs if splits[scene_of(each, split)] == name]
             cutter.cut(members, [scene_of(each, split) for each in members], name)
         _require_all_splits(cutter.manifest)
         cutter.manifest.write(folder)
         write_image(folder / "preview.png", draw_preview(folder, cutter.manifest))
-    return cutter.manifest
+    return cutter.manifest, cutter.read
+
+
+def usable(
+    record: Record, crop: CropSettings, split: SplitSettings
+) -> tuple[list[Photograph], list[Rejected]]:
+    """The photographs that give crops, and all that do not.
+
+    Of those with the same pixels the first stays, of a scene that is held out by name before others.
+    """
+    usable, rejected = [], [*record.rejected]
+    first: dict[str, str] = {}
+    named = dict.fromkeys(split.validation, 1) | dict.fromkeys(split.test, 0)
+    for each in sorted(record.photographs, key=lambda each: (named.get(scene_of(each, split), 2), each.name)):
+        if min(each.width, each.height) < crop.size_px:
+            size = f"{each.width} x {each.height} px"
+            reason = f"is {size}, smaller than a crop (data.crop.size_px: {crop.size_px})"
+        elif each.pixels_sha256 in first:
+            reason = f"has the same pixels as {first[each.pixels_sha256]}"
+        else:
+            first[each.pixels_sha256] = each.name
+            usable.append(each)
+            continue
+        rejected.append(Rejected(each.name, reason))
+    return sorted(usable, key=lambda each: each.name), sorted(rejected, key=lambda each: each.source)
 
 
 @dataclass
 class _Cutter:
-    """Cuts the photographs split by split, and lists in the manifest what it wrote and rejected."""
+    """Cuts the photographs split by split, and lists in the manifest what it wrote."""
 
-    raw: Path
+    source: Source
     folder: Path
     settings: CropSettings
     seed: int
+    former: FormerCrops | None
     manifest: Manifest
-    seen: dict[bytes, str] = field(default_factory=dict)  # digest of the pixels -> photograph
+    read: int = 0
 
     def cut(self, photographs: Sequence[Photograph], scenes: Sequence[str], split: Split) -> None:
         """Write the photographs of one split, whole for testing, else as crops."""
         writer = ShardWriter(self.folder, split)
-        pairs = progress(
-            zip(photographs, scenes, strict=True), total=len(photographs), doing=f"Cutting ({split})"
-        )
-        for photograph, scene in pairs:
-            try:
-                pixels = self._read(photograph)
-            except UserError as error:
-                reason = str(error).removeprefix(f"{photograph.path(self.raw)}: ")
-                self.manifest.rejected.append(Rejected(photograph.name, reason))
-                continue
+        work = self._whole if split == "test" else self._crops_of
+        parts = in_threads(work, photographs, self.source.parallel)
+        cut = zip(photographs, scenes, parts, strict=True)
+        for photograph, scene, (pictures, is_read) in progress(
+            cut, total=len(photographs), doing=f"Cutting ({split})"
+        ):
+            self.read += is_read
             if photograph.credit:
                 self.manifest.credits[photograph.name] = photograph.credit
             if split == "test":
-                self._keep_whole(photograph, scene, pixels)
+                self._keep_whole(photograph, scene, pictures[0])
                 continue
-            height, width, _ = pixels.shape
-            for box in crop_boxes(width, height, self.settings, seed=self.seed, name=photograph.name):
-                left, top, right, bottom = box
-                shard, index = writer.add(pixels[top:bottom, left:right])
+            for box, pixels in zip(self._boxes(photograph), pictures, strict=True):
+                shard, index = writer.add(pixels)
                 crop = Crop(shard, index, photograph.name, photograph.sha256, scene, box, split)
                 self.manifest.crops.append(crop)
         self.manifest.shards.extend(writer.finish())
 
+    def _boxes(self, photograph: Photograph) -> list[Box]:
+        return crop_boxes(
+            photograph.width, photograph.height, self.settings, seed=self.seed, name=photograph.name
+        )
+
+    def _crops_of(self, photograph: Photograph) -> tuple[list[NDArray[np.uint8]], bool]:
+        """The crops of a photograph, and whether it was read for them."""
+        boxes = self._boxes(photograph)
+        if self.former and (former := self.former.crops(photograph, boxes)):
+            return former, False
+        pixels = self._read(photograph)
+        crops = (pixels[top:bottom, left:right] for left, top, right, bottom in boxes)
+        return [crop.copy() for crop in crops], True  # a view would keep the photograph in memory
+
+    def _whole(self, photograph: Photograph) -> tuple[list[NDArray[np.uint8]], bool]:
+        """A photograph, and whether it was read."""
+        if self.former and (former := self.former.whole(photograph)) is not None:
+            return [former], False
+        return [self._read(photograph)], True
+
     def _read(self, photograph: Photograph) -> NDArray[np.uint8]:
-        """The pixels; raises UserError where they cannot be used."""
-        picture = read_picture(photograph.path(self.raw))
-        for problem in picture.problems:
-            print(f"warning: {photograph.name}: {problem}", flush=True)
-        pixels = as_srgb(picture)
-        height, width, _ = pixels.shape
-        size = self.settings.size_px
-        if width < size or height < size:
-            raise UserError(f"is {width} x {height} px, smaller than a crop (data.crop.size_px: {size})")
-        digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest()
-        first = self.seen.setdefault(digest, photograph.name)
-        if first != photograph.name:
-            raise UserError(f"has the same pixels as {first}")
-        return pixels
+        try:
+            data = self.source.read(photograph.name)
+        except UnreadableError as error:
+            raise UserError(f"{photograph.name}: {error}; `dvc repro` lists the photographs again") from None
+        if hashlib.sha256(data).hexdigest() != photograph.sha256:
+            raise UserError(f"{photograph.name}: has changed since it was listed; `dvc repro` lists it again")
+        return decode(data)[0]
 
     def _keep_whole(self, photograph: Photograph, scene: str, pixels: NDArray[np.uint8]) -> None:
         file = self._free_file(photograph.name)

@@ -1,9 +1,8 @@
-"""What is recorded of fetched photographs (`sources.json`) and of a folder of crops (`manifest.json`)."""
+"""What is recorded of a source's photographs (`sources.json`) and of a folder of crops (`manifest.json`)."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -14,15 +13,18 @@ from arbiscale.errors import UserError
 from arbiscale.files import write_json
 
 RECORD = "sources.json"
-PHOTOGRAPHS = "photographs"
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """One original file below `photographs/` of a folder of fetched photographs."""
+    """One original file, where its source has it."""
 
-    name: str  # its path below photographs/, with forward slashes
+    name: str  # its path below the source, with forward slashes
     sha256: str  # of the file
+    width: int  # in pixels, upright
+    height: int
+    pixels_sha256: str  # equal for the same pixels in another file
+    perceptual_hash: str  # 64 bits in hexadecimal; near for pictures that look alike
     origin: str  # where it came from, without any path of this machine
     licence: str | None = None  # None = unknown: the user's own
     attribution: str | None = None
@@ -34,30 +36,34 @@ class Photograph:
         """Whom to name wherever the picture is shown, and its licence."""
         return f"{self.attribution} ({self.licence})" if self.attribution else None
 
-    def path(self, folder: Path) -> Path:
-        """The file, given the folder that holds `sources.json`."""
-        return folder / PHOTOGRAPHS / self.name
+
+@dataclass(frozen=True)
+class Rejected:
+    """A photograph that gives no crop, and why."""
+
+    source: str
+    reason: str
 
 
 @dataclass(frozen=True)
-class _Record:
+class Record:
+    """All photographs of a source in the order of their names, and what cannot be read of it."""
+
     photographs: list[Photograph]
+    rejected: list[Rejected]
+
+    def write(self, folder: Path) -> None:
+        """Write `sources.json`."""
+        write_json(folder / RECORD, dataclasses.asdict(self))
 
 
-def write_record(folder: Path, photographs: Sequence[Photograph]) -> None:
-    """Write `sources.json`, in the order of the names."""
-    record = _Record(sorted(photographs, key=lambda photograph: photograph.name))
-    write_json(folder / RECORD, dataclasses.asdict(record))
-
-
-def read_record(folder: Path) -> list[Photograph]:
-    """The photographs of a folder, in the order of their names.
+def read_record(folder: Path) -> Record:
+    """Read a folder's `sources.json`.
 
     Raises:
-        UserError: there is no record, or it is not one.
+        UserError: there is none, or it is not one.
     """
-    photographs = _read(folder / RECORD, _Record, "download").photographs
-    return sorted(photographs, key=lambda photograph: photograph.name)
+    return _read(folder / RECORD, Record, "download")
 
 
 MANIFEST = "manifest.json"
@@ -101,14 +107,6 @@ class HeldOut:
     split: Split
     width: int
     height: int
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """A photograph that gave no crop, and why."""
-
-    source: str
-    reason: str
 
 
 @dataclass(frozen=True)

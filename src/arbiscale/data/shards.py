@@ -37,7 +37,7 @@ class ShardWriter:
         """Take a crop (crop_px, crop_px, 3); returns its shard's file and its index in there."""
         if self._crops and _HEADER_BYTES + (len(self._crops) + 1) * crop.nbytes > self._shard_bytes:
             self._flush()
-        self._crops.append(crop.copy())  # not a view, which would keep its photograph in memory
+        self._crops.append(crop)
         return self._file(), len(self._crops) - 1
 
     def finish(self) -> list[Shard]:

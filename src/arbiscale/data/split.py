@@ -8,31 +8,37 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from arbiscale.config.data import SplitSettings
-from arbiscale.data.manifest import Photograph, Split
+from arbiscale.data.manifest import Photograph, Rejected, Split
 from arbiscale.errors import UserError
 
 
 def scene_of(photograph: Photograph, settings: SplitSettings) -> str:
     """The scene its source names, else the first group of `scene_pattern` in the stem, else the stem."""
-    if photograph.scene is not None:
-        return photograph.scene
-    stem = PurePosixPath(photograph.name).stem
+    return photograph.scene if photograph.scene is not None else _by_pattern(photograph.name, settings)
+
+
+def _by_pattern(name: str, settings: SplitSettings) -> str:
+    stem = PurePosixPath(name).stem
     match = re.search(settings.scene_pattern, stem)
     return (match and match.group(1)) or stem
 
 
-def split_scenes(photographs: Sequence[Photograph], settings: SplitSettings) -> dict[str, Split]:
+def split_scenes(
+    photographs: Sequence[Photograph], settings: SplitSettings, rejected: Sequence[Rejected] = ()
+) -> dict[str, Split]:
     """The split of every scene.
 
     Scenes not named are drawn by a hash of their name alone, so that adding photographs moves none to
-    another split; a fraction above zero holds out one scene at least.
+    another split; a fraction above zero holds out one scene at least. What is rejected is named where a scene
+    is missed.
 
     Raises:
         UserError: a named scene does not exist, or must not be tested on.
     """
     unfit = {scene_of(each, settings): each.unfit_for_test for each in photographs}
-    _check_named("test", settings.test, unfit)
-    _check_named("validation", settings.validation, unfit)
+    reasons = {_by_pattern(each.source, settings): f"{each.source} {each.reason}" for each in rejected}
+    _check_named("test", settings.test, unfit, reasons)
+    _check_named("validation", settings.validation, unfit, reasons)
     for scene in settings.test:
         if reason := unfit[scene]:
             raise UserError(f"data.split.test: {scene}: is never a test scene ({reason}); name another")
@@ -54,8 +60,13 @@ def split_scenes(photographs: Sequence[Photograph], settings: SplitSettings) -> 
     return splits
 
 
-def _check_named(key: str, named: Sequence[str], scenes: Mapping[str, object]) -> None:
+def _check_named(
+    key: str, named: Sequence[str], scenes: Mapping[str, object], rejected: Mapping[str, str]
+) -> None:
     missing = [scene for scene in named if scene not in scenes]
+    for scene in missing:
+        if scene in rejected:
+            raise UserError(f"data.split.{key}: {scene}: is rejected ({rejected[scene]}); name another")
     if missing:
         some = ", ".join(sorted(scenes)[:5]) + (", ..." if len(scenes) > 5 else "")
         raise UserError(

@@ -1,6 +1,6 @@
 """Photographs of the installed packages and of the user's folder."""
 
-import hashlib
+import io
 import os
 import subprocess
 import sys
@@ -9,47 +9,48 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from arbiscale.config.data import DataSettings, FolderSettings
+from arbiscale.config.data import DataSettings
 from arbiscale.config.section import read_yaml
-from arbiscale.data.manifest import PHOTOGRAPHS, read_record
-from arbiscale.data.sources import bundled, fetch, folder
+from arbiscale.data.sources import open_source
+from arbiscale.data.sources.bundled import Bundled
+from arbiscale.data.sources.source import Source
 from arbiscale.errors import UserError
 from arbiscale.imaging.reading import read_image
 
 VALUES = read_yaml(Path(__file__).parents[3] / "params.yaml")["data"]
 
 
-def test_bundled_photographs_are_real_and_described(tmp_path: Path):
-    fetched = fetch(DataSettings.model_validate(VALUES | {"source": "bundled"}), tmp_path / "raw")
-    assert fetched == read_record(tmp_path / "raw")
+def test_bundled_photographs_are_real_and_described():
+    source = open_source(DataSettings.model_validate(VALUES | {"source": "bundled"}))
+    listed = source.list().entries
     scenes = "astronaut chelsea coffee rocket motorcycle retina hubble ihc china flower"
-    assert sorted({str(photograph.scene) for photograph in fetched}) == sorted(scenes.split())
-    assert sum(photograph.scene == "motorcycle" for photograph in fetched) == 2
-    for photograph in fetched:
-        path = photograph.path(tmp_path / "raw")
-        assert photograph.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-        assert photograph.licence
-        assert photograph.attribution
-        pixels = read_image(path)
+    assert sorted({str(entry.scene) for entry in listed}) == sorted(scenes.split())
+    assert sum(entry.scene == "motorcycle" for entry in listed) == 2
+    for entry in listed:
+        assert entry.licence
+        assert entry.attribution
+        content = source.read(entry.name)
+        assert len(content) == entry.size
+        pixels = read_image(io.BytesIO(content))
         assert min(pixels.shape[:2]) >= 300
         assert (pixels.max(axis=-1) - pixels.min(axis=-1)).mean() > 4  # colour
-    assert {each.scene for each in fetched if each.unfit_for_test} == {"retina", "hubble", "ihc"}
+    assert {each.scene for each in listed if each.unfit_for_test} == {"retina", "hubble", "ihc"}
 
 
 def test_bundled_imports_neither_package():
     code = (
-        "import sys, arbiscale.data.sources as sources, pathlib, tempfile\n"
-        "sources.bundled.fetch(pathlib.Path(tempfile.mkdtemp()))\n"
+        "import sys, arbiscale.data.sources.bundled as bundled\n"
+        "bundled.Bundled().list()\n"
         "print({'skimage', 'sklearn', 'scipy', 'torch', 'boto3', 'albumentations'} & set(sys.modules))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
 
 
-def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"astronaut\.png: not installed; run `pip install .* scikit-image`"):
-        bundled.fetch(tmp_path)
+        Bundled().list()
 
 
 @pytest.fixture
@@ -66,30 +67,37 @@ def mixed(tmp_path: Path) -> Path:
     return tmp_path / "mixed"
 
 
-def test_folder_is_searched_recursively(mixed: Path, tmp_path: Path):
-    settings = DataSettings.model_validate(VALUES | {"source": "folder", "folder": {"path": str(mixed)}})
-    fetched = fetch(settings, tmp_path / "raw")
-    names = [photograph.name for photograph in fetched]
+def folder(path: Path | str) -> Source:
+    return open_source(
+        DataSettings.model_validate(VALUES | {"source": "folder", "folder": {"path": str(path)}})
+    )
+
+
+def test_folder_is_searched_recursively_and_not_copied(mixed: Path):
+    source = folder(mixed)
+    listed = source.list().entries
+    names = [entry.name for entry in listed]
     assert names == ["B.JPG", "a.png", "e.tiff", "f.tif", "holiday/c.jpeg", "holiday/day one/d.webp"]
-    for photograph in fetched:
-        copy = photograph.path(tmp_path / "raw")
-        assert copy.read_bytes() == (mixed / photograph.name).read_bytes()
-        assert photograph.sha256 == hashlib.sha256(copy.read_bytes()).hexdigest()
-        assert photograph.scene is photograph.unfit_for_test is None
-    assert str(mixed) not in (tmp_path / "raw/sources.json").read_text()
+    for entry in listed:
+        original = mixed / entry.name
+        assert source.read(entry.name) == original.read_bytes()
+        assert (entry.size, entry.origin) == (original.stat().st_size, entry.name)
+        assert entry.scene is entry.unfit_for_test is None
 
 
-def test_what_cannot_be_used_is_left_out_and_said(
-    mixed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_what_cannot_be_used_is_rejected_or_left_out_and_said(mixed: Path):
     (mixed / "broken.png").symlink_to("nowhere.png")
     (mixed / os.fsdecode(b"lat\xe4in.png")).write_bytes((mixed / "a.png").read_bytes())
     os.mkfifo(mixed / "pipe.png")
-    (tmp_path / "copies").mkdir()
-    assert len(folder.fetch(FolderSettings(path=str(mixed)), tmp_path / "copies")) == 6
-    said = capsys.readouterr().out
-    for reason in ("1 broken links", "1 no regular files", "1 with names that are no UTF-8", "2 hidden"):
-        assert reason in said
+    listing = folder(mixed).list()
+    assert len(listing.entries) == 6
+    assert {each.source: each.reason for each in listing.rejected} == {
+        "broken.png": "is a broken link",
+        "pipe.png": "is no regular file",
+        "lat\\udce4in.png": "has a name that is no UTF-8; rename it",
+    }
+    assert "2 hidden" in listing.left_out
+    assert "2 of other suffixes" in listing.left_out
 
 
 def test_relative_folder_counts_from_the_repository(
@@ -98,23 +106,19 @@ def test_relative_folder_counts_from_the_repository(
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")  # as in a temporary experiment
     monkeypatch.setenv("DVC_ROOT", str(mixed.parent))
-    copies = tmp_path / "copies"
-    copies.mkdir()
-    assert len(folder.fetch(FolderSettings(path="mixed"), copies)) == 6
+    assert len(folder("mixed").list().entries) == 6
 
 
-def test_folder_refusals_leave_what_was_there(mixed: Path, tmp_path: Path):
+def test_folder_refusals(mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
-    (tmp_path / "raw" / PHOTOGRAPHS).mkdir(parents=True)
     for path, reason in {
         str(tmp_path / "absent"): "no such folder",
         str(mixed / "notes.txt"): "is not a folder",
         str(tmp_path / "empty"): "holds no picture",
         str(tmp_path): "also holds the pipeline's own pictures",
     }.items():
-        settings = DataSettings.model_validate(VALUES | {"source": "folder", "folder": {"path": path}})
         with pytest.raises(UserError) as caught:
-            fetch(settings, tmp_path / "raw")
+            folder(path).list()
         assert str(caught.value).startswith(f"data.folder.path: {path}: {reason}")
         assert "\n" not in str(caught.value)
-        assert [entry.name for entry in (tmp_path / "raw").iterdir()] == [PHOTOGRAPHS]

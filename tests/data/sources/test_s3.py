@@ -1,5 +1,6 @@
 """Photographs from an S3-compatible store: moto's server, and a proxy that misbehaves."""
 
+import hashlib
 import io
 import threading
 import urllib.request
@@ -18,7 +19,10 @@ pytest.importorskip("moto.server")
 from moto.server import ThreadedMotoServer  # noqa: E402
 
 from arbiscale.config.data import S3Settings  # noqa: E402
-from arbiscale.data.sources import s3  # noqa: E402
+from arbiscale.data.index import open_index  # noqa: E402
+from arbiscale.data.manifest import Record  # noqa: E402
+from arbiscale.data.scan import scan  # noqa: E402
+from arbiscale.data.sources.s3 import Bucket  # noqa: E402
 from arbiscale.errors import UnavailableError, UserError  # noqa: E402
 
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -72,35 +76,63 @@ def settings(endpoint: str | None, url: str = "s3://pictures/photos", connection
     return S3Settings(url=url, endpoint_url=endpoint, connections=connections)
 
 
+def scanned(endpoint: str, folder: Path) -> Record:
+    with open_index(folder / "index.db") as index:
+        return scan(Bucket(settings(endpoint)), folder / "raw", index, "code")[0]
+
+
 @pytest.mark.parametrize("url", ["s3://pictures/photos", "s3://pictures/photos/"])
-def test_every_picture_below_the_prefix_arrives(endpoint: str, tmp_path: Path, url: str):
-    fetched = s3.fetch(settings(endpoint, url), tmp_path)
-    assert sorted(photograph.name for photograph in fetched) == [f"deep/{number}.png" for number in range(8)]
-    for photograph in fetched:
-        number = int(Path(photograph.name).stem)
-        assert (tmp_path / photograph.name).read_bytes() == picture(number)
-        assert photograph.origin == f"s3://pictures/photos/{photograph.name}"
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["deep"]
+def test_every_picture_below_the_prefix_is_listed_and_read(endpoint: str, url: str):
+    source = Bucket(settings(endpoint, url))
+    listed = source.list().entries
+    assert [entry.name for entry in listed] == [f"deep/{number}.png" for number in range(8)]
+    for entry in listed:
+        content = picture(int(Path(entry.name).stem))
+        assert source.read(entry.name) == content
+        assert (entry.size, entry.origin) == (len(content), f"s3://pictures/photos/{entry.name}")
+        assert entry.stamp == hashlib.md5(content).hexdigest()  # S3's ETag of what was put at once
 
 
 def test_endpoint_from_the_environment(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    assert len(s3.fetch(settings(None, "s3://pictures/photos-2"), tmp_path)) == 1
+    assert len(Bucket(settings(None, "s3://pictures/photos-2")).list().entries) == 1
 
 
-def test_a_key_cannot_lead_out_of_the_folder(endpoint: str, tmp_path: Path):
-    (tmp_path / "inside").mkdir()
-    with pytest.raises(UserError, match=r"s3://pictures/unsafe/\.\./up\.png: its key is no relative path"):
-        s3.fetch(settings(endpoint, "s3://pictures/unsafe"), tmp_path / "inside")
-    assert [path.name for path in tmp_path.iterdir()] == ["inside"]
+def test_a_key_that_is_no_relative_path_is_rejected(endpoint: str):
+    listing = Bucket(settings(endpoint, "s3://pictures")).list()
+    (rejected,) = listing.rejected
+    assert (rejected.source, rejected.reason) == (
+        "unsafe/../up.png",
+        "its key is no relative path; rename the object",
+    )
+    assert len(listing.entries) == 10
+
+
+def test_only_what_changed_is_transferred(proxied, endpoint: str, tmp_path: Path):
+    proxy = proxied(lambda path, nth: None)
+    client = boto3.client("s3", endpoint_url=endpoint)
+    for number in range(3):
+        client.put_object(Bucket="pictures", Key=f"changing/{number}.png", Body=picture(number))
+    source = Bucket(settings(proxy.url, "s3://pictures/changing"))
+    with open_index(tmp_path / "index.db") as index:
+        scan(source, tmp_path / "raw", index, "code")
+        client.delete_object(Bucket="pictures", Key="changing/0.png")
+        client.put_object(Bucket="pictures", Key="changing/1.png", Body=picture(7))
+        client.put_object(Bucket="pictures", Key="changing/3.png", Body=b"damaged")
+        proxy.seen.clear()
+        record, found = scan(source, tmp_path / "raw", index, "code")
+    assert str(found) == "+1, -1, 1 changed"
+    assert [each.name for each in record.photographs] == ["1.png", "2.png"]
+    assert [each.source for each in record.rejected] == ["3.png"]
+    transferred = {path.rpartition("/")[2] for path in proxy.seen if path.startswith("GET /pictures/")}
+    assert transferred == {"1.png", "3.png"}
 
 
 def test_refusals_in_one_line(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def message(*arguments: str | None) -> str:
         with pytest.raises(UserError) as caught:
-            s3.fetch(settings(*arguments), tmp_path)
+            Bucket(settings(*arguments)).list()
         assert "\n" not in str(caught.value)
-        assert list(tmp_path.iterdir()) == []
         return str(caught.value)
 
     assert "holds no picture (.avif, .bmp," in message(endpoint, "s3://pictures/nothing")
@@ -116,7 +148,7 @@ def test_refusals_in_one_line(endpoint: str, tmp_path: Path, monkeypatch: pytest
 def test_missing_boto3_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(__import__("sys").modules, "boto3", None)
     with pytest.raises(UserError, match=r"needs boto3; run `pip install 'arbiscale\[s3\]'`"):
-        s3.fetch(settings("http://127.0.0.1:1"), tmp_path)
+        Bucket(settings("http://127.0.0.1:1")).list()
 
 
 class Proxy(ThreadingHTTPServer):
@@ -183,7 +215,7 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_no_pauses")
 def test_passing_failures_are_retried(proxied, tmp_path: Path):
     proxy = proxied(lambda path, nth: (503, "SlowDown") if nth <= 2 else None)
-    assert len(s3.fetch(settings(proxy.url), tmp_path)) == 8
+    assert len(scanned(proxy.url, tmp_path).photographs) == 8
     assert max(proxy.seen.values()) == 3
 
 
@@ -193,14 +225,14 @@ def test_lasting_failures_are_reported(proxied, tmp_path: Path):
         return (503, "SlowDown") if "5.png" in path else None
 
     with pytest.raises(UserError, match=r"data\.s3\.url: s3://pictures/photos: .* refuses \(503") as caught:
-        s3.fetch(settings(proxied(fail_on_objects).url), tmp_path)
+        scanned(proxied(fail_on_objects).url, tmp_path)
     assert "\n" not in str(caught.value)
     denied = proxied(lambda path, nth: (403, "AccessDenied"))
     with pytest.raises(UserError, match=r"access denied \(AccessDenied: said the store\); s3:ListBucket"):
-        s3.fetch(settings(denied.url), tmp_path)
+        scanned(denied.url, tmp_path)
     unknown = proxied(lambda path, nth: (403, "InvalidAccessKeyId"))
     with pytest.raises(UserError, match=r"does not accept the credentials .*; renew them"):
-        s3.fetch(settings(unknown.url), tmp_path)
+        scanned(unknown.url, tmp_path)
 
 
 @pytest.mark.usefixtures("_no_pauses")
@@ -209,7 +241,7 @@ def test_unreachable_store(proxied, tmp_path: Path):
     closed.shutdown()
     closed.server_close()
     with pytest.raises(UnavailableError, match=rf"data\.s3\.endpoint_url: {closed.url}: cannot be reached"):
-        s3.fetch(settings(closed.url), tmp_path)
+        scanned(closed.url, tmp_path)
 
 
 def test_downloads_run_at_the_same_time(proxied, tmp_path: Path):
@@ -219,4 +251,4 @@ def test_downloads_run_at_the_same_time(proxied, tmp_path: Path):
         if path.startswith("/pictures/photos/") and nth == 1:
             together.wait()  # breaks, and the download with it, unless four are under way
 
-    assert len(s3.fetch(settings(proxied(wait_for_the_others).url, connections=4), tmp_path)) == 8
+    assert len(scanned(proxied(wait_for_the_others).url, tmp_path).photographs) == 8

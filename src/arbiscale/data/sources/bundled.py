@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
+from importlib.metadata import version
 from pathlib import Path
 
-from arbiscale.data.manifest import Photograph
+from arbiscale.data.sources.source import CORES, Entry, Listing
 from arbiscale.errors import UserError
-from arbiscale.files import sha256_of
 
 _SKIMAGE = "skimage/data"
 _SKLEARN = "sklearn/datasets/images"
+_DISTRIBUTIONS = {"skimage": "scikit-image", "sklearn": "scikit-learn"}
 _STEREO = (
     "none stated; shipped by scikit-image",
     "Scharstein et al., High-resolution stereo datasets with subpixel-accurate ground truth, GCPR 2014",
@@ -40,28 +40,38 @@ _UNFIT_FOR_TEST = {  # by scene
 }
 
 
-def fetch(folder: Path) -> list[Photograph]:
-    """Copy the shipped photographs into `folder`.
+class Bundled:
+    """The shipped photographs, where the wheels put them."""
 
-    Raises:
-        UserError: a package, or a file that its wheel ships, is not installed.
-    """
-    photographs = []
-    for file, scene, licence, attribution in _SHIPPED:
-        original = _locate(file)
-        copy = folder / original.name
-        shutil.copyfile(original, copy)
-        unfit = _UNFIT_FOR_TEST.get(scene)
-        photographs.append(Photograph(copy.name, sha256_of(copy), file, licence, attribution, scene, unfit))
-    return photographs
+    key = "bundled"
+    parallel = CORES
+
+    def list(self) -> Listing:
+        """All of them, stamped with their packages' versions.
+
+        Raises:
+            UserError: a package, or a file that its wheel ships, is not installed.
+        """
+        return Listing(sorted(map(_entry, _SHIPPED), key=lambda entry: entry.name))
+
+    def read(self, name: str) -> bytes:
+        """The file of one."""
+        return _locate(next(file for file, *_ in _SHIPPED if Path(file).name == name)).read_bytes()
+
+
+def _entry(shipped: tuple[str, str, str, str]) -> Entry:
+    file, scene, licence, attribution = shipped
+    path = _locate(file)
+    stamp = version(_DISTRIBUTIONS[file.partition("/")[0]])
+    unfit = _UNFIT_FOR_TEST.get(scene)
+    return Entry(path.name, path.stat().st_size, stamp, file, licence, attribution, scene, unfit)
 
 
 def _locate(file: str) -> Path:
     """The file in the installed packages, found without importing them."""
     package, _, below = file.partition("/")
-    distribution = {"skimage": "scikit-image", "sklearn": "scikit-learn"}[package]
     spec = importlib.util.find_spec(package)
     for location in (spec.submodule_search_locations or []) if spec else []:
         if (path := Path(location, below)).is_file():
             return path
-    raise UserError(f"{file}: not installed; run `pip install --force-reinstall {distribution}`")
+    raise UserError(f"{file}: not installed; run `pip install --force-reinstall {_DISTRIBUTIONS[package]}`")

@@ -1,58 +1,87 @@
-"""The user's own photographs, from a directory."""
+"""The user's own photographs, in a directory: read where they lie."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from arbiscale.config.data import FolderSettings
-from arbiscale.data.manifest import Photograph
+from arbiscale.data.manifest import Rejected
+from arbiscale.data.sources.source import CORES, Entry, Listing, UnreadableError
 from arbiscale.errors import UserError
-from arbiscale.files import sha256_of
 from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
 from arbiscale.imaging.picture_folders import find_pictures
 from arbiscale.workspace import repository_root
 
+_REJECTED = {"broken links": "is a broken link", "no regular files": "is no regular file"}  # each is named
+_OWN = Path("data/crops")  # holds pictures that the pipeline makes
 
-def fetch(settings: FolderSettings, folder: Path) -> list[Photograph]:
-    """Copy the pictures below the user's directory into `folder`, keeping their sub-directories.
 
-    Hidden files, linked folders and what else is left out is counted with its reason. A relative path counts
-    from the repository, which DVC's temporary workspaces are copies of.
+class Folder:
+    """The pictures below a directory, with their sub-directories.
 
-    Raises:
-        UserError: the directory is missing, holds no picture, or holds what this very pipeline writes.
+    Hidden files, linked folders and what else is no picture is counted with its reason. A relative path
+    counts from the repository, which DVC's temporary workspaces are copies of.
     """
-    original = repository_root() / Path(settings.path).expanduser()
-    key = f"data.folder.path: {settings.path}"
-    if not original.exists():
-        raise UserError(f"{key}: no such folder; name the folder that holds your photographs")
-    if not original.is_dir():
-        raise UserError(f"{key}: is not a folder; name the folder that holds your photographs")
-    if folder.resolve().is_relative_to(original.resolve()):
-        raise UserError(f"{key}: also holds the pipeline's own pictures; name a folder of photographs only")
-    found = find_pictures(original, PHOTOGRAPH_SUFFIXES)
-    for path in [each for each in found.files if not _is_text(str(each))]:  # no JSON holds such a name
-        found.files.remove(path)
-        found.leave_out(path, "with names that are no UTF-8")
-    names = [path.relative_to(original).as_posix() for path in found.files]
-    if found.left_out:
-        print(f"{key}: {found.summary()}", flush=True)
-    if not names:
-        suffixes = ", ".join(sorted(PHOTOGRAPH_SUFFIXES))
-        raise UserError(f"{key}: holds no picture ({suffixes}); name the folder that holds your photographs")
-    return [_copy(original / name, name, folder) for name in names]
+
+    parallel = CORES
+
+    def __init__(self, settings: FolderSettings) -> None:
+        self._root = repository_root() / Path(settings.path).expanduser()
+        self._setting = f"data.folder.path: {settings.path}"
+        self.key = f"folder {self._root.resolve()}"
+
+    def list(self) -> Listing:
+        """Every picture, stamped with its modification time.
+
+        Raises:
+            UserError: the directory is missing, holds no picture, or holds what this very pipeline writes.
+        """
+        root, setting = self._root, self._setting
+        if not root.exists():
+            raise UserError(f"{setting}: no such folder; name the folder that holds your photographs")
+        if not root.is_dir():
+            raise UserError(f"{setting}: is not a folder; name the folder that holds your photographs")
+        own = [(workspace / _OWN).resolve() for workspace in (Path(), repository_root())]
+        if any(each.is_relative_to(root.resolve()) for each in own):
+            raise UserError(f"{setting}: also holds the pipeline's own pictures; name photographs only")
+        found = find_pictures(root, PHOTOGRAPH_SUFFIXES)
+        rejected = [
+            Rejected(_shown(self._name(path)), reason)
+            for kind, reason in _REJECTED.items()
+            for path in found.left_out.pop(kind, [])
+            if path.suffix.lower() in PHOTOGRAPH_SUFFIXES
+        ]
+        entries = []
+        for path in found.files:
+            name = self._name(path)
+            if not _is_text(name):  # no JSON holds it
+                rejected.append(Rejected(_shown(name), "has a name that is no UTF-8; rename it"))
+                continue
+            status = path.stat()
+            entries.append(Entry(name, status.st_size, str(status.st_mtime_ns), name))
+        if not entries:
+            suffixes = ", ".join(sorted(PHOTOGRAPH_SUFFIXES))
+            raise UserError(f"{setting}: holds no picture ({suffixes}); name the folder of your photographs")
+        return Listing(sorted(entries, key=lambda entry: entry.name), rejected, found.summary())
+
+    def read(self, name: str) -> bytes:
+        """The file of one.
+
+        Raises:
+            UnreadableError: it cannot be.
+        """
+        try:
+            return (self._root / name).read_bytes()
+        except OSError as error:
+            raise UnreadableError(f"cannot be read ({error.strerror}); check its permissions") from None
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self._root).as_posix()
 
 
 def _is_text(name: str) -> bool:
     return name.encode(errors="ignore").decode() == name
 
 
-def _copy(original: Path, name: str, folder: Path) -> Photograph:
-    copy = folder / name
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        shutil.copyfile(original, copy)
-    except OSError as error:
-        raise UserError(f"{original}: cannot be copied ({error.strerror}); check its permissions") from None
-    return Photograph(name=name, sha256=sha256_of(copy), origin=name)
+def _shown(name: str) -> str:
+    return name.encode(errors="backslashreplace").decode()

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from functools import cached_property
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from arbiscale.config.data import S3Settings
-from arbiscale.data.manifest import Photograph
+from arbiscale.data.manifest import Rejected
+from arbiscale.data.sources.source import Entry, Listing, is_plain
 from arbiscale.errors import UnavailableError, UserError
-from arbiscale.files import sha256_of
 from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
-from arbiscale.progress import progress
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -23,31 +23,59 @@ _CONNECT_SECONDS = 5
 _READ_SECONDS = 60
 
 
-def fetch(settings: S3Settings, folder: Path) -> list[Photograph]:
-    """Download the pictures below `s3://bucket/prefix/` into `folder`, several at a time.
+class Bucket:
+    """The pictures below `s3://bucket/prefix/`, stamped with their ETags and read where they lie.
 
     Credentials come from boto3's standard chain (environment, profiles, roles), the endpoint from
     `settings.endpoint_url`, else from the chain too (AWS_ENDPOINT_URL).
-
-    Raises:
-        UserError: no boto3, no or wrong credentials, no such bucket, no picture below the prefix.
-        UnavailableError: the store cannot be reached.
     """
-    bucket, _, path = settings.url.removeprefix("s3://").partition("/")
-    prefix = f"{path.strip('/')}/" if path.strip("/") else ""
-    with _errors_in_one_line(settings, bucket):
-        client = _connect(settings)
-        keys = _list(client, bucket, prefix)
-        if not keys:
-            suffixes = ", ".join(sorted(PHOTOGRAPH_SUFFIXES))
-            raise UserError(f"data.s3.url: {settings.url}: holds no picture ({suffixes}); check the prefix")
-        pool = ThreadPoolExecutor(settings.connections)
-        try:
-            downloads = [pool.submit(_download, client, bucket, key, prefix, folder) for key in keys]
-            finished = progress(as_completed(downloads), total=len(downloads), doing="Downloading")
-            return [download.result() for download in finished]
-        finally:  # after a failure or Ctrl-C, start no further download
-            pool.shutdown(cancel_futures=True)
+
+    def __init__(self, settings: S3Settings) -> None:
+        self._settings = settings
+        self.parallel = settings.connections
+        self._bucket, _, path = settings.url.removeprefix("s3://").partition("/")
+        self._prefix = f"{path.strip('/')}/" if path.strip("/") else ""
+        self.key = f"s3 {settings.endpoint_url or ''} {settings.url.rstrip('/')}"
+
+    def list(self) -> Listing:
+        """Every picture, page by page.
+
+        Raises:
+            UserError: no boto3, no or wrong credentials, no such bucket, no picture below the prefix.
+            UnavailableError: the store cannot be reached.
+        """
+        entries, rejected = [], []
+        with _errors_in_one_line(self._settings, self._bucket):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._prefix
+            )
+            for found in (entry for page in pages for entry in page.get("Contents", [])):
+                key, name = found["Key"], found["Key"].removeprefix(self._prefix)
+                if PurePosixPath(key).suffix.lower() not in PHOTOGRAPH_SUFFIXES:
+                    continue
+                if not is_plain(name):
+                    rejected.append(Rejected(name, "its key is no relative path; rename the object"))
+                    continue
+                origin = f"s3://{self._bucket}/{key}"
+                entries.append(Entry(name, found["Size"], found["ETag"].strip('"'), origin))
+        if not entries:
+            suffixes, url = ", ".join(sorted(PHOTOGRAPH_SUFFIXES)), self._settings.url
+            raise UserError(f"data.s3.url: {url}: holds no picture ({suffixes}); check the prefix")
+        return Listing(sorted(entries, key=lambda entry: entry.name), rejected)
+
+    def read(self, name: str) -> bytes:
+        """One object."""
+        with _errors_in_one_line(self._settings, self._bucket):
+            from boto3.s3.transfer import TransferConfig
+
+            content = io.BytesIO()
+            one = TransferConfig(use_threads=False)  # which also fetches again what was cut off
+            self._client.download_fileobj(self._bucket, self._prefix + name, content, Config=one)
+            return content.getvalue()
+
+    @cached_property
+    def _client(self) -> Any:
+        return _connect(self._settings)
 
 
 def _connect(settings: S3Settings) -> Any:
@@ -65,26 +93,6 @@ def _connect(settings: S3Settings) -> Any:
     except ValueError as error:
         endpoint = f"data.s3.endpoint_url: {settings.endpoint_url}"
         raise UserError(f"{endpoint}: {_first_line(error)}; must look like https://host:port") from None
-
-
-def _list(client: Any, bucket: str, prefix: str) -> list[str]:
-    """The keys of all pictures below the prefix, page by page."""
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-    return [key for key in keys if PurePosixPath(key).suffix.lower() in PHOTOGRAPH_SUFFIXES]
-
-
-def _download(client: Any, bucket: str, key: str, prefix: str, folder: Path) -> Photograph:
-    from boto3.s3.transfer import TransferConfig
-
-    name = key.removeprefix(prefix)
-    # A key is any text: one with `..` must not lead out of the folder.
-    if name != PurePosixPath(name).as_posix() or name.startswith("/") or ".." in PurePosixPath(name).parts:
-        raise UserError(f"s3://{bucket}/{key}: its key is no relative path; rename the object")
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    client.download_file(bucket, key, str(path), Config=TransferConfig(use_threads=False))
-    return Photograph(name=name, sha256=sha256_of(path), origin=f"s3://{bucket}/{key}")
 
 
 @contextmanager

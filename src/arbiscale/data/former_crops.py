@@ -1,0 +1,40 @@
+"""Crops of an earlier execution, so that what did not change is not cut again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arbiscale.data.manifest import Box, Photograph, read_manifest
+from arbiscale.errors import UserError
+from arbiscale.imaging.reading import read_image
+
+
+class FormerCrops:
+    """What a folder of crops has of photographs, by their files' sha256; nothing where it is damaged."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._places: dict[tuple[str, Box], tuple[str, int]] = {}
+        self._files: dict[str, str] = {}
+        try:
+            manifest = read_manifest(folder)
+            self._shards = {each.file: np.load(folder / each.file, mmap_mode="r") for each in manifest.shards}
+        except (UserError, OSError, ValueError, EOFError):
+            return
+        self._places = {(each.source_sha256, each.box): (each.shard, each.index) for each in manifest.crops}
+        self._files = {each.source_sha256: each.file for each in manifest.photographs}
+
+    def crops(self, photograph: Photograph, boxes: Sequence[Box]) -> list[NDArray[np.uint8]] | None:
+        """Copies of its crops at these boxes; None where one is missing."""
+        places = [self._places.get((photograph.sha256, box)) for box in boxes]
+        found = [self._shards[shard][index] for shard, index in filter(None, places)]
+        return [np.array(crop) for crop in found] if len(found) == len(boxes) else None
+
+    def whole(self, photograph: Photograph) -> NDArray[np.uint8] | None:
+        """Its pixels, where it was held out for testing."""
+        file = self._files.get(photograph.sha256)
+        return read_image(self._folder / file) if file else None

@@ -1,0 +1,147 @@
+"""From what a source lists to the record of its photographs: only what is new or changed is read."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from arbiscale.data.examination import Facts, examine
+from arbiscale.data.index import Index, Known
+from arbiscale.data.manifest import Photograph, Record, Rejected
+from arbiscale.data.sources.source import Entry, Listing, Source, UnreadableError
+from arbiscale.errors import UserError
+from arbiscale.files import atomic_folder, sha256_of_json
+from arbiscale.progress import progress
+
+_SHOWN = 3  # reasons in one line
+_AHEAD = 2  # photographs that wait in memory, for each that is read
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Names of photographs, against those read last; a changed one is of another size or stamp."""
+
+    added: list[str]
+    removed: list[str]
+    changed: list[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.changed)
+
+    def __str__(self) -> str:
+        changed = f", {len(self.changed)} changed" if self.changed else ""
+        return f"+{len(self.added)}, -{len(self.removed)}{changed}"
+
+
+def changes(listing: Listing, known: Mapping[str, Known]) -> Changes:
+    """What a source lists, against what was read of it."""
+    names = {entry.name for entry in listing.entries}
+    return Changes(
+        [entry.name for entry in listing.entries if entry.name not in known],
+        sorted(known.keys() - names),
+        [each.name for each in listing.entries if each.name in known and not known[each.name].is_of(each)],
+    )
+
+
+def scan(source: Source, destination: Path, index: Index, code: str) -> tuple[Record, Changes]:
+    """Fill `destination` with the record of a source.
+
+    What an interrupted scan has read is in the index: the next one goes on from there.
+
+    Args:
+        source: of the photographs.
+        destination: gets `sources.json`.
+        index: of what was read before; gets what is read now.
+        code: a hash of the code that reads; what other code read is read again.
+
+    Raises:
+        UserError: the source is missing, empty or refuses; `destination` is then as it was.
+        UnavailableError: it cannot be reached.
+    """
+    listing = source.list()
+    if listing.left_out:
+        print(listing.left_out, flush=True)
+    known = index.known(source.key)
+    found = changes(listing, known)
+
+    def is_read(entry: Entry) -> bool:
+        return entry.name in known and known[entry.name].is_of(entry) and known[entry.name].code == code
+
+    new = [entry for entry in listing.entries if not is_read(entry)]
+    outcomes = in_threads(lambda entry: _examine(source, entry), new, source.parallel)
+    for entry, (facts, reason) in progress(zip(new, outcomes, strict=True), total=len(new), doing="Reading"):
+        index.add(source.key, entry, code, facts, reason)
+        known[entry.name] = Known(entry.size, entry.stamp, code, facts, reason)
+    index.remove(source.key, found.removed)
+    record = _record(listing, known)
+    with atomic_folder(destination) as folder:
+        record.write(folder)
+    return record, found
+
+
+def summary(found: Changes, rejected: Iterable[Rejected]) -> str:
+    """What changed and what is rejected, such as `+12, -1, 3 rejected (a.png: is truncated; ...)`."""
+    reasons = [f"{each.source}: {each.reason}" for each in rejected]
+    if not reasons:
+        return f"{found}, none rejected"
+    more = f"; {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
+    return f"{found}, {len(reasons)} rejected ({'; '.join(reasons[:_SHOWN])}{more})"
+
+
+def listing_state(listing: Listing) -> dict[str, str | int]:
+    """A few numbers that are others where anything listed is: what DVC compares."""
+    entries = [(entry.name, entry.size, entry.stamp) for entry in listing.entries]
+    return {
+        "photographs": len(entries),
+        "bytes": sum(entry.size for entry in listing.entries),
+        "sha256": sha256_of_json([entries, [dataclasses.astuple(each) for each in listing.rejected]]),
+    }
+
+
+def in_threads(work: Callable[[Task], Result], tasks: Iterable[Task], threads: int) -> Iterator[Result]:
+    """Results in the order of the tasks; few are computed ahead, so that memory does not grow."""
+    pool = ThreadPoolExecutor(threads)
+    waiting: list[Future[Result]] = []
+    try:
+        for task in tasks:
+            waiting.append(pool.submit(work, task))
+            if len(waiting) > threads * _AHEAD:
+                yield waiting.pop(0).result()
+        while waiting:
+            yield waiting.pop(0).result()
+    finally:  # after a failure or Ctrl-C, begin nothing more
+        pool.shutdown(cancel_futures=True)
+
+
+def _examine(source: Source, entry: Entry) -> tuple[Facts | None, str]:
+    """The facts of a photograph, or why it is rejected."""
+    try:
+        data = source.read(entry.name)
+    except UnreadableError as error:
+        return None, str(error)
+    try:
+        facts, problems = examine(data)
+    except UserError as error:
+        return None, str(error)
+    for problem in problems:
+        print(f"warning: {entry.name}: {problem}", flush=True)
+    return facts, ""
+
+
+def _record(listing: Listing, known: Mapping[str, Known]) -> Record:
+    photographs, rejected = [], [*listing.rejected]
+    for entry in listing.entries:
+        each = known[entry.name]
+        if each.facts is None:
+            rejected.append(Rejected(entry.name, each.reason))
+            continue
+        described = {key: value for key, value in vars(entry).items() if key not in ("size", "stamp")}
+        photographs.append(Photograph(**vars(each.facts), **described))
+    return Record(photographs, sorted(rejected, key=lambda each: each.source))

@@ -1,0 +1,37 @@
+"""Stage: look whether the chosen source lists other photographs than before."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from arbiscale.config.data import DataSettings
+from arbiscale.config.section import load_section
+from arbiscale.data.scan import listing_state
+from arbiscale.data.sources import open_source
+from arbiscale.errors import UserError, extras_named
+from arbiscale.files import write_json
+
+LISTING = Path("data/listing.json")
+
+
+def main() -> None:
+    """Write data/listing.json; where the source is not here, what was listed before stands."""
+    settings = load_section(Path("params.yaml"), "data", DataSettings)
+    try:
+        listing = open_source(settings).list()
+    except UserError as error:
+        if not LISTING.exists():
+            raise
+        print(f"WARNING: {error}; its photographs are taken to be as before", file=sys.stderr)
+        return
+    write_json(LISTING, listing_state(listing))
+
+
+if __name__ == "__main__":
+    try:
+        with extras_named():
+            main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
