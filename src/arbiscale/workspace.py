@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 PRETRAINED = "pretrained"  # where a model is named: the one that the package ships
+PHOTOGRAPHS_READ = ".photographs.db"  # in the repository; may be deleted at any time
 SHIPPED_MODEL = Path(str(files("arbiscale") / "models" / "compact"))
 
 

@@ -1,6 +1,7 @@
 """The command as a whole: help at once, one line and code 2 for every mistake, the project's own commands."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -223,7 +224,7 @@ def test_check_counts_changed_photographs(
     shutil.copytree(photographs, own)
     assert run("preset", "apply", "finetune") == 0
     params = workspace / "params.yaml"
-    params.write_text(params.read_text().replace("path: photos", "path: own"))
+    params.write_text(re.sub(r"(?<=folder:\n    path: )\S+", "own", params.read_text()))
     source = Folder(FolderSettings(path="own"))
     with open_index() as index:
         scan(source, workspace / "raw", index, "code")

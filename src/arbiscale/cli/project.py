@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from arbiscale.workspace import repository_root
+from arbiscale.workspace import PHOTOGRAPHS_READ, repository_root
 
 if TYPE_CHECKING:
     from arbiscale.config.params import Params
@@ -36,13 +36,13 @@ def check(
 
 def _compare_source(params: Params) -> None:
     """Say which photographs a `dvc repro` would read, where some have been read before."""
-    from arbiscale.data.index import FILE, open_index
+    if not (repository_root() / PHOTOGRAPHS_READ).exists():
+        return
+    from arbiscale.data.index import open_index
     from arbiscale.data.scan import changes
     from arbiscale.data.sources import open_source
     from arbiscale.errors import UserError
 
-    if not (repository_root() / FILE).exists():
-        return
     source = open_source(params.data)
     with open_index() as index:
         known = index.known(source.key)

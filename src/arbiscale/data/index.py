@@ -13,9 +13,8 @@ from pathlib import Path
 from arbiscale.data.examination import Facts
 from arbiscale.data.sources.source import Entry
 from arbiscale.errors import UserError
-from arbiscale.workspace import repository_root
+from arbiscale.workspace import PHOTOGRAPHS_READ, repository_root
 
-FILE = ".photographs.db"  # in the repository; may be deleted at any time
 _WAIT_SECONDS = 60  # for another process that writes
 _TABLES = """
 CREATE TABLE IF NOT EXISTS photographs (
@@ -91,7 +90,7 @@ def open_index(path: Path | None = None) -> Iterator[Index]:
     Raises:
         UserError: it is damaged or cannot be written.
     """
-    path = path or repository_root() / FILE
+    path = path or repository_root() / PHOTOGRAPHS_READ
     try:
         with closing(sqlite3.connect(path, timeout=_WAIT_SECONDS)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
