@@ -29,6 +29,7 @@ EXTRAS = {  # of pyproject.toml, with the modules that their packages bring
     "s3": ["boto3", "botocore", "dvc_s3"],
     "film": ["imageio_ffmpeg"],
     "peers": ["spandrel"],
+    "serve": ["fastapi", "prometheus_client", "starlette", "uvicorn"],
 }
 
 

@@ -23,6 +23,7 @@ from arbiscale.cli import (
     redrawing,
     registry,
     resume,
+    serving,
     tracing,
     upscaling,
 )
@@ -58,6 +59,7 @@ app.command()(registry.register)
 app.command()(comparing.compare)
 app.command()(promotion.promote)
 app.command()(promotion.rollback)
+app.command()(serving.serve)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -103,6 +103,14 @@ def write_bands(
     _encode(save, form, layout, bands, encoding)
 
 
+def encode_bands(form: Format, layout: Layout, bands: Iterable[Pixels], encoding: Encoding = _USUAL) -> bytes:
+    """The same as bytes, for pictures that memory holds."""
+    with tempfile.TemporaryFile() as stream:
+        write_bands(stream, form, layout, bands, encoding)
+        stream.seek(0)
+        return stream.read()
+
+
 def _encode(
     save: Callable[[Any], None], form: Format, layout: Layout, bands: Iterable[Pixels], encoding: Encoding
 ) -> None:

@@ -19,7 +19,7 @@ from arbiscale.imaging.picture import Picture, Pixels
 from arbiscale.imaging.pixels import to_array, to_tensor
 from arbiscale.imaging.resize import Kernel
 from arbiscale.inference.arguments import checked_region, checked_size
-from arbiscale.inference.features import FeatureRows
+from arbiscale.inference.features import FeatureRows, hold
 from arbiscale.inference.tiles import Tiling
 from arbiscale.networks.local_ensemble import LocalEnsembleHead
 from arbiscale.networks.texture import Texture
@@ -73,6 +73,7 @@ class Drawing:
         self.picture = picture
         self._model = model
         self._tiling = tiling
+        self._holding = False
         self._features: dict[bool, FeatureRows] = {}  # by whether they are the latent's
         self._drawn: dict[tuple[object, ...], Tensor] = {}  # bands of the last size, of either
         self._low = to_tensor(picture.rgb).to(model.device) if picture and model.reads_picture else None
@@ -120,6 +121,7 @@ class Drawing:
         self,
         size: Size,
         *,
+        region: Region | None = None,
         bits: int | None = None,
         alpha: bool = True,
         temperature: float | None = None,
@@ -129,6 +131,7 @@ class Drawing:
 
         Args:
             size: (height, width) in pixels.
+            region: (top, left, height, width) of the part that is drawn; None = all.
             bits: of a sample; None = the picture's.
             alpha: keep it where there is any, rather than lay the picture on white.
             temperature: of texture, where a flow draws it; None = the model's own.
@@ -139,17 +142,18 @@ class Drawing:
             Samples, shape (rows, width, channels). Peak memory does not depend on the height.
 
         Raises:
-            UserError: no size; a temperature where no flow draws, or a fidelity where there is no branch; a
-                fidelity below 1 where no latent was sampled.
+            UserError: no size, or a region beyond it; a temperature where no flow draws, or a fidelity where
+                there is no branch; a fidelity below 1 where no latent was sampled.
         """
         size = checked_size(size)
+        part = (0, 0, *size) if region is None else checked_region(region, size)
         bits = bits or self.bits
-        for region, raw in self._bands(size, (0, 0, *size), temperature, fidelity):
+        for band, raw in self._bands(size, part, temperature, fidelity):
             colours = (raw.mean(1, keepdim=True) if self.colours == 1 else raw).clamp(-1, 1)
             if self._alpha is None:
                 yield to_array(colours, bits)
                 continue
-            opacity = resize_region(self._alpha, size, region).clamp(-1, 1).to(colours)
+            opacity = resize_region(self._alpha, size, band).clamp(-1, 1).to(colours)
             if alpha:
                 yield to_array(torch.cat([colours, opacity], dim=1), bits)
             else:
@@ -164,11 +168,15 @@ class Drawing:
         temperature: float | None = None,
         fidelity: float | None = None,
     ) -> Pixels:
-        """A part (top, left, height, width) of the picture at a size, without alpha; see `bands`."""
-        size = checked_size(size)
-        region = checked_region(region, size)
-        bands = self._bands(size, region, temperature, fidelity)
-        return np.concatenate([to_array(raw, bits or self.bits) for _, raw in bands])
+        """A part (top, left, height, width) of the picture at a size, laid on white; see `bands`."""
+        parts = self.bands(
+            size, region=region, bits=bits, alpha=False, temperature=temperature, fidelity=fidelity
+        )
+        return np.concatenate([*parts])
+
+    def hold(self) -> None:
+        """Keep all features once they are computed: no region computes any again, at the cost of memory."""
+        self._holding = True
 
     def _feature_rows(self, of_latent: bool) -> FeatureRows:
         """The features from their first row on; computed once where they are held whole."""
@@ -176,6 +184,9 @@ class Drawing:
             return self._features[of_latent]
         latent = self.latent if of_latent else None
         features = self._model.feature_rows(latent, self._low, self._tiling)
+        if self._holding:
+            with self._model.computing():
+                features = hold(features)
         if features.whole:
             self._features[of_latent] = features
         return features

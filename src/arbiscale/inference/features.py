@@ -85,6 +85,30 @@ class FeatureStrips:
         return blend_strip(self.size[1], tile, self._tiling, decode)
 
 
+class HeldFeatures:
+    """All features at once, as they were computed strip by strip."""
+
+    whole = True
+
+    def __init__(self, strips: FeatureRows) -> None:
+        self.size = strips.size
+        height, width = strips.size
+        first = strips.rows(0, 1)
+        self._features = first.new_empty(*first.shape[:2], height, width)
+        for start in range(0, height, _LEAST_ROWS):
+            stop = min(start + _LEAST_ROWS, height)
+            self._features[..., start:stop, :] = strips.rows(start, stop)
+
+    def rows(self, start: int, stop: int) -> Tensor:
+        """Features of some rows."""
+        return self._features[..., start:stop, :]
+
+
+def hold(features: FeatureRows) -> FeatureRows:
+    """The same features, of which rows may be read again."""
+    return features if features.whole else HeldFeatures(features)
+
+
 def make_features(latent: Tensor, decode: Decode, tiling: Tiling | None) -> FeatureRows:
     """Whole features where no tiling is asked for or one tile holds the latent, else strips."""
     if tiling is None or max(latent.shape[-2:]) <= tiling.tile_px:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from arbiscale.files import standard_output
-from arbiscale.imaging.coordinates import Size
+from arbiscale.imaging.coordinates import Region, Size
 from arbiscale.imaging.formats import Encoding, Format, find_format
 from arbiscale.imaging.picture import Metadata, Pixels
 from arbiscale.imaging.provenance import Record, stamped
-from arbiscale.imaging.writing import Layout, write_bands, write_picture
+from arbiscale.imaging.writing import Layout, encode_bands, write_bands, write_picture
 from arbiscale.inference.drawing import Drawing
 
 STANDARD_OUTPUT = Path("-")
@@ -66,20 +65,42 @@ def encode_drawing(
     drawing: Drawing,
     size: Size,
     *,
+    region: Region | None = None,
+    suffix: str = ".png",
     temperature: float | None = None,
     fidelity: float | None = None,
     provenance: Record | None = None,
+    advance: Callable[[int], None] = lambda pixels: None,
 ) -> bytes:
-    """The same as the bytes of a PNG, for pictures that memory holds."""
-    form = find_format(Path("picture.png"), size)
+    """The same as bytes, for pictures that memory holds.
+
+    Args:
+        drawing: what to draw.
+        size: (height, width) of the whole in pixels.
+        region: (top, left, height, width) of the part that is drawn, in 8 bits and on white; None = all.
+        suffix: decides the format, which is no folder of tiles.
+        temperature: see `write_drawing`.
+        fidelity: see `write_drawing`.
+        provenance: see `write_drawing`.
+        advance: told the pixels of each band.
+
+    Raises:
+        UserError: as `write_drawing`.
+    """
+    form = find_format(Path(f"the picture{suffix}"), region[2:] if region else size)
     layout = _layout(drawing, size, form, provenance)
+    if region is not None:
+        profile = Metadata(icc_profile=layout.metadata.icc_profile)
+        layout = Layout(region[2:], drawing.colours, 8, profile)
     bands = drawing.bands(
-        size, bits=layout.bits, alpha=form.alpha, temperature=temperature, fidelity=fidelity
+        size,
+        region=region,
+        bits=layout.bits,
+        alpha=form.alpha and region is None,
+        temperature=temperature,
+        fidelity=fidelity,
     )
-    with tempfile.TemporaryFile() as stream:
-        write_bands(stream, form, layout, bands, _USUAL)
-        stream.seek(0)
-        return stream.read()
+    return encode_bands(form, layout, _counted(bands, advance))
 
 
 def _layout(drawing: Drawing, size: Size, form: Format, provenance: Record | None) -> Layout:

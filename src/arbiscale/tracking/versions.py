@@ -8,7 +8,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -61,6 +61,26 @@ def list_versions(store: Store, where: str) -> list[Version]:
     """
     found = [*store.client.search_model_versions(where)]
     return [_version(each) for each in sorted(found, key=lambda each: int(each.creation_timestamp))]
+
+
+def list_with_aliases(store: Store, name: str) -> list[Version]:
+    """The versions of a registered model with their aliases, which a search leaves out; the oldest first.
+
+    Raises:
+        UserError: the store does not answer, or has no such model.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        aliases = store.client.get_registered_model(name).aliases
+        found = list_versions(store, f"name = '{name}'")
+    except MlflowException as error:
+        raise UserError(f"{store_address.shown(store.uri)}: {first_line(error)}") from None
+    pointing = {
+        each.number: tuple(alias for alias, number in aliases.items() if int(number) == each.number)
+        for each in found
+    }
+    return [replace(each, aliases=pointing[each.number]) for each in found]
 
 
 def find_version(store: Store, name: str, version: str) -> Version | None:

@@ -1,0 +1,90 @@
+"""The command that serves a model over HTTP: serve."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from arbiscale.cli.options import (
+    Compile,
+    Device,
+    Precision,
+    PrecisionOption,
+    Threads,
+    check_runtime,
+    open_model,
+)
+from arbiscale.cli.registry import open_registry
+from arbiscale.workspace import repository_root
+
+if TYPE_CHECKING:
+    from arbiscale.inference.model import Model
+    from arbiscale.web.models import Models
+
+Served = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="DIR",
+        help="Folder, models:/NAME@ALIAS or pretrained; otherwise the champion, else as for upscale.",
+    ),
+]
+Beside = Annotated[
+    list[str] | None, typer.Option("--beside", metavar="DIR", help="A further model, to compare with.")
+]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="To listen on; 0 = any that is free.")]
+
+
+def serve(
+    model: Served = None,
+    beside: Beside = None,
+    host: Annotated[str, typer.Option(help="To listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    port: Port = 8000,
+    seconds: Annotated[float, typer.Option(min=1, max=86_400, help="From a request to its answer.")] = 120,
+    waiting: Annotated[int, typer.Option(min=1, max=10_000, help="Drawings asked for at once.")] = 32,
+    device: Device = "auto",
+    precision: PrecisionOption = Precision.FLOAT32,
+    compiled: Compile = False,
+    threads: Threads = 0,
+) -> None:
+    """Serve a model over HTTP within limits; an alias that moves is followed."""
+    from arbiscale.web.app import make_app
+    from arbiscale.web.running import listen, run
+    from arbiscale.web.service import Service
+    from arbiscale.web.settings import ServerLimits
+
+    with listen(host, port) as listening:
+        models = open_models(model, beside or [], device, precision, compiled, threads)
+        app = make_app(Service(models, ServerLimits(seconds=seconds, waiting=waiting)))
+        run(app, listening, lambda address: print(f"{address} (Ctrl-C ends it)", flush=True))
+
+
+def open_models(
+    model: str | None, beside: list[str], device: str, precision: Precision, compiled: bool, threads: int
+) -> Models:
+    """The model asked for, loaded, and the names of those beside it.
+
+    Without a name it is the champion, where the registry has one, else what `upscale` draws with.
+    """
+    where = check_runtime(device, model or _champion(), shipped=True)
+    others = [check_runtime(device, each) for each in beside]
+    from arbiscale.web.models import Models
+
+    def load(name: str) -> Model:
+        return open_model(name, device, precision, compiled, threads)
+
+    return Models(where, load, others)
+
+
+def _champion() -> str | None:
+    """The champion's URI, where there is a registry that has one."""
+    from arbiscale.tracking.moves import CHAMPION, champion
+    from arbiscale.tracking.registry import has_registry
+    from arbiscale.tracking.versions import SCHEME
+
+    if not (repository_root() / "params.yaml").is_file() or not has_registry():
+        return None
+    settings, store = open_registry()
+    there = champion(store, settings.model_name) is not None
+    return f"{SCHEME}{settings.model_name}@{CHAMPION}" if there else None

@@ -1,0 +1,124 @@
+"""What is kept between requests: pictures that clients sent, and drawings whose latents are ready."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+from arbiscale.errors import UserError
+from arbiscale.inference.drawing import Drawing
+from arbiscale.inference.model import Model
+from arbiscale.inference.requests import Request, Subject, sample
+from arbiscale.web.refusals import UnknownError
+from arbiscale.web.resized import BICUBIC, Resized
+
+_SIDES = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})", re.ASCII)
+
+Thing = TypeVar("Thing")
+
+
+class Newest(Generic[Thing]):
+    """The things that were asked for last, as many as a sum of sizes allows; one at least."""
+
+    def __init__(self, budget: int) -> None:
+        self._budget = budget
+        self._things: OrderedDict[Hashable, tuple[Thing, int]] = OrderedDict()
+
+    def get(self, key: Hashable) -> Thing | None:
+        """The thing of a key, which becomes the newest."""
+        if key not in self._things:
+            return None
+        self._things.move_to_end(key)
+        return self._things[key][0]
+
+    def add(self, key: Hashable, thing: Thing, size: int) -> None:
+        """Keep a thing, and forget the oldest ones that leave no room for it."""
+        self._things[key] = (thing, size)
+        self._things.move_to_end(key)
+        while len(self._things) > 1 and self.size > self._budget:
+            self._things.popitem(last=False)
+
+    @property
+    def size(self) -> int:
+        """The sum."""
+        return sum(size for _, size in self._things.values())
+
+    def __len__(self) -> int:
+        return len(self._things)
+
+
+class Gallery:
+    """Pictures and drawings; drawings belong to the thread that draws.
+
+    Args:
+        kept_px: pixels of the pictures that are kept, and again of those whose latents are.
+    """
+
+    def __init__(self, kept_px: int) -> None:
+        self._subjects: Newest[Subject] = Newest(kept_px)
+        self.drawings: Newest[Drawing | Resized] = Newest(kept_px)
+
+    def add(self, subject: Subject) -> str:
+        """Keep a picture; the name that it is asked for by: its file's sha256."""
+        assert subject.source is not None
+        identity = subject.source.sha256
+        self._subjects.add(identity, subject, subject.size[0] * subject.size[1])
+        return identity
+
+    def subject(self, identity: str) -> Subject:
+        """A picture by its sha256, or `HEIGHTxWIDTH`, the proportions of a generated one.
+
+        Raises:
+            UnknownError: it is not kept.
+        """
+        sides = _SIDES.fullmatch(identity)
+        if sides:
+            return Subject((int(sides[1]), int(sides[2])))
+        found = self._subjects.get(identity)
+        if found is None:
+            raise UnknownError("no picture of that name is kept; send it to /pictures")
+        return found
+
+    def drawing(self, model: Model, identity: str, subject: Subject, request: Request) -> Drawing:
+        """A subject whose latent is sampled once, and whose features are held once they are computed.
+
+        Args:
+            model: that draws it.
+            identity: of the subject.
+            subject: what is drawn.
+            request: how.
+        """
+        needed = model.share_of_branch(request.fidelity) < 1
+        sampled = (request.seed, request.steps, request.sampler) if needed and model.timesteps else ()
+        key = (model, identity, needed, sampled)
+        drawing = self.drawings.get(key)
+        if not isinstance(drawing, Drawing):
+            drawing = sample(model, subject, request)
+            drawing.hold()
+            self.drawings.add(key, drawing, _pixels(model, drawing))
+        drawing.seed = request.seed
+        return drawing
+
+    def resized(self, identity: str, subject: Subject) -> Resized:
+        """A picture that is resized as bicubic interpolation does.
+
+        Raises:
+            UserError: it is a generated one, of which there is none to resize.
+        """
+        if subject.picture is None:
+            raise UserError(f"{BICUBIC}: a generated picture has no original to resize")
+        found = self.drawings.get(identity)
+        if not isinstance(found, Resized):
+            found = Resized(subject.picture)
+            self.drawings.add(identity, found, subject.size[0] * subject.size[1])
+        return found
+
+
+def _pixels(model: Model, drawing: Drawing) -> int:
+    """Of what a drawing is made of: a picture, or a generated one as large as in the training."""
+    if drawing.picture is not None:
+        return drawing.picture.size[0] * drawing.picture.size[1]
+    assert drawing.latent is not None
+    return drawing.latent.shape[-2] * drawing.latent.shape[-1] * model.downsampling**2
