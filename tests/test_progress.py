@@ -47,13 +47,47 @@ def test_drawing_says_a_line_a_minute_where_no_terminal_is(
     clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with drawing_progress(1) as drawing:
-        drawing.begin("cat [v2].png", 1000)
-        for _ in range(3):
+        clock[0] += 5
+        drawing.begin("cat [v2].png", 1_000_000, passes=4)
+        for _ in range(4):
             clock[0] += 25
             drawing.passed()
-        clock[0] += 65
-        drawing.advance(500)
-    said = capsys.readouterr().err.splitlines()
-    assert said[0] == "cat [v2].png  0 %  3 network passes"
-    assert said[1].startswith("cat [v2].png  50 %")
-    assert len(said) == 2
+        for _ in range(2):
+            clock[0] += 20
+            drawing.passed()  # features: no step of sampling
+            clock[0] += 40
+            drawing.advance(500_000)
+    assert capsys.readouterr().err.splitlines() == [
+        "cat [v2].png  38%  3 of 4 network passes  0:02:05 left",  # drawing: as long as sampling
+        "cat [v2].png  73%  0.01 megapixels/s  0:01:00 left",
+        "cat [v2].png  100%  0.01 megapixels/s  0:00:00 left",
+    ]
+
+
+def test_pictures_to_come_are_like_those_begun(
+    monkeypatch: pytest.MonkeyPatch, clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "DRAWING_LINE_SECONDS", 0)
+    with drawing_progress(2) as drawing:
+        for name in ("a", "b"):
+            drawing.begin(name, 100, passes=1)
+            clock[0] += 10
+            drawing.passed()
+            clock[0] += 30
+            drawing.advance(100)
+    shares = [(line[:7], line.split()[2]) for line in capsys.readouterr().err.splitlines()]
+    assert shares == [("a (1/2)", "25%"), ("a (1/2)", "50%"), ("b (2/2)", "62%"), ("b (2/2)", "100%")]
+
+
+def test_a_terminal_is_told_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes stderr for a terminal
+    monkeypatch.setenv("COLUMNS", "120")
+    with drawing_progress(1) as drawing:
+        assert drawing._progress.tasks[0].description == "loading the model"
+        drawing.begin("cat [v2].png", 100, passes=2)
+        drawing.passed()
+        (task,) = drawing._progress.tasks
+        assert task.description == r"cat \[v2].png"
+        assert task.fields["said"].startswith("25%  1 of 2 network passes  0:00:00 left")

@@ -6,16 +6,14 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn, track
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
-
 
 Item = TypeVar("Item")
 
@@ -95,55 +93,89 @@ def progress(items: Iterable[Item], *, total: int, doing: str) -> Iterable[Item]
     return track(items, doing, total=total, console=console, transient=True, disable=not console.is_terminal)
 
 
-class DrawingProgress:
-    """Counts networks' passes, and pixels drawn, of pictures whose sizes become known one by one.
+@dataclass
+class _Work:
+    """How much of one kind is asked for by the pictures begun, is done, and how long that took."""
 
-    Where no terminal is, a line a minute says how far the work is.
+    asked: int = 0
+    done: int = 0
+    seconds: float = 0.0
+
+    def expected(self, times: float) -> float | None:
+        """The seconds that so many times what is asked for takes; None = not known yet."""
+        return self.seconds * self.asked * times / self.done if self.done else None
+
+
+class DrawingProgress:
+    """How far some pictures are: passes of networks that sample, and pixels drawn, each timed by itself.
+
+    Pictures to come are taken to be like those begun, and drawing to take as long as sampling until the first
+    pixels tell. Where no terminal is, a line a minute says the same.
     """
 
     def __init__(self, progress: Progress, pictures: int) -> None:
         self._progress = progress
         self._pictures = pictures
-        self._begun = self._passes = 0
-        self._name = ""
-        self._last_line = time.monotonic()
-        self._task = progress.add_task("", total=None, rate="")
+        self._begun = 0
+        self._sampling, self._drawing = _Work(), _Work()
+        self._name = "loading the model"
+        self._last_event = self._last_line = time.monotonic()
+        self._task = progress.add_task(self._name, total=1.0, said="")
 
-    def begin(self, name: str, pixels: int) -> None:
-        """A picture of so many output pixels comes next; those to follow are taken to be like it."""
+    def begin(self, name: str, pixels: int, passes: int = 0) -> None:
+        """A picture of so many pixels comes next, and so many passes of networks before any is drawn."""
         self._begun += 1
-        left = (self._pictures - self._begun + 1) * pixels
-        done = self._progress.tasks[self._task].completed
+        self._sampling.asked += passes
+        self._drawing.asked += pixels
         self._name = f"{name} ({self._begun}/{self._pictures})" if self._pictures > 1 else name
-        self._progress.update(self._task, description=escape(self._name), total=done + left)
+        self._last_event = time.monotonic()
+        self._progress.update(self._task, description=escape(self._name))
 
     def passed(self) -> None:
         """A network has seen the picture, or a tile of it: a step of sampling, for one."""
-        self._passes += 1
-        self._say(f"{self._passes} network passes")
+        if self._sampling.done < self._sampling.asked:
+            self._count(self._sampling, 1)
+        else:
+            self._count(self._drawing, 0)  # features of what is drawn next
 
     def advance(self, pixels: int) -> None:
         """So many pixels were drawn."""
-        self._progress.advance(self._task, pixels)
-        speed = self._progress.tasks[self._task].speed
-        self._say(f"{speed / 1e6:.2f} megapixels/s" if speed else "")
+        self._count(self._drawing, pixels)
 
-    def _say(self, rate: str) -> None:
-        self._progress.update(self._task, rate=rate)
+    def _count(self, work: _Work, amount: int) -> None:
         now = time.monotonic()
+        work.done += amount
+        work.seconds += now - self._last_event
+        self._last_event = now
+        spent, left = self._sampling.seconds + self._drawing.seconds, self._seconds_left()
+        share = 0.0 if left is None else spent / max(spent + left, 1e-9)
+        remaining = "" if left is None else f"{timedelta(seconds=round(left))} left"
+        said = "  ".join(part for part in (f"{share:.0%}", self._detail(work), remaining) if part)
+        self._progress.update(self._task, completed=share, said=said)
         if self._progress.disable and now - self._last_line >= DRAWING_LINE_SECONDS:
             self._last_line = now
-            task = self._progress.tasks[self._task]
-            left = "" if task.time_remaining is None else f"  {task.time_remaining:.0f} s left"
-            print(f"{self._name}  {task.percentage:.0f} %  {rate}{left}", file=sys.stderr, flush=True)
+            print(f"{self._name}  {said}", file=sys.stderr, flush=True)
+
+    def _seconds_left(self) -> float | None:
+        """None = nothing is known yet."""
+        pictures = self._pictures / self._begun
+        sampling, drawing = self._sampling.expected(pictures), self._drawing.expected(pictures)
+        if drawing is None:
+            drawing = sampling
+        if drawing is None:
+            return None
+        return max(0.0, (sampling or 0.0) + drawing - self._sampling.seconds - self._drawing.seconds)
+
+    def _detail(self, work: _Work) -> str:
+        if work is self._sampling:
+            return f"{work.done} of {work.asked} network passes"
+        return f"{work.done / work.seconds / 1e6:.2f} megapixels/s" if work.done and work.seconds else ""
 
 
 @contextmanager
 def drawing_progress(pictures: int) -> Iterator[DrawingProgress]:
-    """A bar on standard error; nothing where that is no terminal."""
+    """A bar on standard error; lines where that is no terminal."""
     console = Console(stderr=True)
-    columns = [TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rate]}")]
-    with Progress(
-        *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
+    columns = [TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}")]
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield DrawingProgress(progress, pictures)

@@ -232,32 +232,54 @@ def test_a_full_disk(
 
 
 @pytest.mark.parametrize(
-    ("signum", "code"),
-    [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)],
+    ("signum", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143), (signal.SIGINT, 130)]
 )
 def test_stopped_while_drawing(
     picture: Path, tmp_path: Path, options: list[str | Path], signum: int, code: int
 ) -> None:
+    drawing = ["upscale", picture, tmp_path / "out.png", "--size", "60000x512", *options]
+    assert stopped(tmp_path, signum, *drawing) == code
+    assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("command", [("upscale", "out.dzi", "--scale", "999"), ("zoom", "out.mp4")])
+def test_stopped_with_a_temporary_name(
+    picture: Path,
+    tmp_path: Path,
+    options: list[str | Path],
+    command: tuple[str, ...],
+    signum: int,
+    code: int,
+) -> None:
+    pytest.importorskip("imageio_ffmpeg")
+    name, output, *more = command
+    assert stopped(tmp_path, signum, name, picture, tmp_path / output, *more, *options) == code
+    assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
+
+
+def stopped(folder: Path, signum: int, *arguments: str | Path) -> int:
+    """The exit code of a command that gets a signal once it has begun to write into the folder."""
     script = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"  # a shell's & ignores it
         "from arbiscale.cli.app import main; main()"
     )
-    arguments = ["upscale", picture, tmp_path / "out.png", "--size", "60000x512", *options]
     process = subprocess.Popen(
         [sys.executable, "-c", script, *map(str, arguments)], stderr=subprocess.DEVNULL
     )
     try:
         opened = Path(f"/proc/{process.pid}/fd")
         deadline = time.monotonic() + 120
-        while not any(_size_in(tmp_path, each) for each in opened.iterdir()):
+        while not any(folder.glob(".part-*")) and not any(
+            _size_in(folder, each) for each in opened.iterdir()
+        ):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.02)
     finally:
         process.send_signal(signum)
         ended = process.wait()
-    assert ended == code
-    assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
+    return ended
 
 
 def _size_in(folder: Path, descriptor: Path) -> int:

@@ -29,7 +29,7 @@ from arbiscale.cli import (
 )
 from arbiscale.cli import published as checkpoints
 from arbiscale.errors import UserError, extras_named
-from arbiscale.pipeline.signals import Interrupted
+from arbiscale.pipeline.signals import Interrupted, stop_signals
 
 OBJECTS_BETWEEN_COLLECTIONS = 10_000  # instead of 700: importing torch and diffusers collects for 0.6 s less
 
@@ -65,15 +65,17 @@ app.command()(serving.serve)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command line (the process's own by default) and end the process with its exit code.
 
-    A mistake of the user's ends it with code 2 after one line on standard error.
+    A mistake of the user's ends it with code 2 after one line on standard error. Ctrl-C and SIGTERM end it
+    with 128 + the signal's number, once what was begun is cleared away.
     """
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     for stream in (sys.stdout, sys.stderr):  # names of files may hold any bytes
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        with extras_named():
+        with extras_named(), stop_signals() as signals:
             code = app(arguments, prog_name="arbiscale", standalone_mode=False)
+            signals.check()  # typer makes another end of them
     except UserError as error:
         sys.exit(_fail(str(error), 2))
     except Interrupted as stopped:

@@ -32,7 +32,6 @@ from arbiscale.cli.options import (
 )
 from arbiscale.cli.requests import check_input, check_place, parse_point, parse_size
 from arbiscale.errors import UserError
-from arbiscale.pipeline.signals import stop_signals
 from arbiscale.progress import DrawingProgress, drawing_progress
 
 _LONGER_SIDE_PX = 640  # of a frame where --size is not given
@@ -88,12 +87,14 @@ def zoom(
     frames, rate = frame_count(output, seconds, frames_per_second)
 
     began = time.monotonic()
-    with stop_signals(), memory_suffices(), drawing_progress(1) as progress:
+    with memory_suffices(), drawing_progress(1) as progress:
         from arbiscale.inference.zooming import zoom_frames
 
-        loaded = open_model(where, device, precision, compiled, threads)
+        loaded = open_model(where, device, precision, compiled, threads, progress)
         loaded.texture(temperature, seed)  # refused before the work
         latent = loaded.share_of_branch(fidelity) < 1
+        passes = loaded.passes(loaded.tiles(picture.size, chosen_tile), steps) if latent else 0
+        progress.begin(output.name, frames * frame[0] * frame[1], passes)
         drawing = loaded.sample(
             Picture(as_srgb(picture)),
             steps=steps,
@@ -103,7 +104,6 @@ def zoom(
             tile=chosen_tile,
             latent=latent,
         )
-        progress.begin(output.name, frames * frame[0] * frame[1])
         shown = zoom_frames(
             drawing,
             frame,

@@ -92,7 +92,7 @@ def generate(
     for height, width in sizes:
         find_format(folder / f"{height}x{width}{ending}", (height, width))
     with memory_suffices(), drawing_progress(sum(len(job.outputs) for job in jobs)) as progress:
-        loaded = open_model(where, device, precision, compiled, threads)
+        loaded = open_model(where, device, precision, compiled, threads, progress)
         from arbiscale.inference.drawing import Drawing
         from arbiscale.inference.provenance import describe
         from arbiscale.inference.writing import write_drawing
@@ -101,11 +101,14 @@ def generate(
         latent_size = loaded.latent_size_for(sizes[0])
         for job in jobs:
             one = job.outputs[0].seed
-            latent = loaded.generate_latents(1, latent_size, seed=one, **sampling)
-            drawing = Drawing(loaded, latent, None, seed=one)
+            drawing: Drawing | None = None
             for each in job.outputs:
                 wanted = each.target.of((1, 1))
-                progress.begin(each.path.name, wanted[0] * wanted[1])
+                sampled = loaded.passes(1, steps) - 1 if drawing is None else 0
+                progress.begin(each.path.name, wanted[0] * wanted[1], sampled)
+                if drawing is None:
+                    latent = loaded.generate_latents(1, latent_size, seed=one, **sampling)
+                    drawing = Drawing(loaded, latent, None, seed=one)
                 record = describe(
                     loaded, latent_size, wanted, Encoding(), sampling, seed=one, temperature=temperature
                 )

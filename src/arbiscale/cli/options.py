@@ -80,8 +80,15 @@ def check_runtime(device: str, model: str | None, *, shipped: bool = False) -> s
     return find_model(model, shipped=shipped)
 
 
-def open_model(where: str, device: str, precision: Precision, compiled: bool, threads: int) -> Model:
-    """Load a model the way that was asked for."""
+def open_model(
+    where: str,
+    device: str,
+    precision: Precision,
+    compiled: bool,
+    threads: int,
+    progress: DrawingProgress | None = None,
+) -> Model:
+    """Load a model the way that was asked for, and have the passes of its networks counted."""
     import torch
 
     from arbiscale.inference.loading import load_model
@@ -89,16 +96,14 @@ def open_model(where: str, device: str, precision: Precision, compiled: bool, th
     if threads:
         torch.set_num_threads(threads)
     try:
-        return load_model(where, device, precision=precision.value, compiled=compiled)
+        model = load_model(where, device, precision=precision.value, compiled=compiled)
     except OSError as error:  # such as a file of the model that may not be read
         file, reason = error.filename or where, error.strerror or error
         raise UserError(f"{file}: cannot be read ({reason}); give another --model") from None
-
-
-def watch_networks(model: Model, progress: DrawingProgress) -> None:
-    """Have every pass of a network counted: sampling steps, and tiles."""
-    for network in model.networks():
-        network.register_forward_hook(lambda *_: progress.passed())
+    if progress is not None and not compiled:  # a hook would be compiled with its network
+        for network in model.networks():
+            network.register_forward_hook(lambda *_: progress.passed())
+    return model
 
 
 @contextmanager

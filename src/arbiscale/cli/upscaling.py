@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -43,7 +44,6 @@ from arbiscale.cli.options import (
     memory_suffices,
     open_model,
     parse_tile,
-    watch_networks,
 )
 from arbiscale.cli.requests import check_input, parse_dpi, parse_format, parse_targets
 from arbiscale.cli.shared_work import join_crew
@@ -159,13 +159,11 @@ def upscale(
     crew.wait()  # what one writes, none finds while it plans
     own, failures = crew.own(jobs), 0
     with memory_suffices(), drawing_progress(sum(len(job.outputs) for job in own)) as progress:
-        loaded = open_model(where, crew.device(device), precision, compiled, threads)
+        loaded = open_model(where, crew.device(device), precision, compiled, threads, progress)
         for value in temperatures:
             loaded.texture(value, seeds[0])  # refused before the work
         for value in fidelities:
             loaded.share_of_branch(value)
-        if not compiled:
-            watch_networks(loaded, progress)
         sampling: SamplerOptions = {"steps": steps, "sampler": sampler, "eta": eta}
         options = _Options(sampling, chosen_tile, ending, encoding, provenance, as_json)
         for job in own:
@@ -207,16 +205,19 @@ def _upscale(
     sizes = _sizes(job.outputs, picture, options.ending)
     latent = any(model.share_of_branch(output.fidelity) < 1 for output in job.outputs)
     drawing: Drawing | None = None
+    tiles = model.tiles(picture.size, options.tile)
+    passes = model.passes(tiles, options.sampling.get("steps")) if latent else 0
     for seed in dict.fromkeys(each.seed for each in job.outputs):
         began = time.monotonic()
         own = [each for each in zip(job.outputs, sizes, strict=True) if each[0].seed == seed]
-        progress.begin(own[0][0].path.name, own[0][1][0] * own[0][1][1])
-        if drawing is None or (latent and model.timesteps):  # what is only encoded is that of every seed
+        resampled = drawing is None or (latent and model.timesteps > 0)  # else it is that of every seed
+        progress.begin(own[0][0].path.name, math.prod(own[0][1]), passes if resampled else 0)
+        if drawing is None or resampled:
             drawing = model.sample(picture, tile=options.tile, latent=latent, seed=seed, **options.sampling)
         drawing.seed = seed
         for index, (output, wanted) in enumerate(own):
             if index:
-                progress.begin(output.path.name, wanted[0] * wanted[1])
+                progress.begin(output.path.name, math.prod(wanted))
             dials: Dials = {"temperature": output.temperature, "fidelity": output.fidelity}
             record = describe(
                 model, read, wanted, options.encoding, options.sampling, seed=seed, tile=options.tile, **dials
@@ -234,7 +235,6 @@ def _upscale(
             seconds, began = time.monotonic() - began, time.monotonic()
             lost = find_format(_named(output.path, options.ending)).lost(picture.metadata)
             problems = [*picture.problems, *([f"left out: {', '.join(lost)}"] if lost else [])]
-            tiles = model.tiles(picture.size, options.tile)
             _report(job.source, output, wanted, seconds, tiles, problems, as_json=options.as_json)
 
 

@@ -8,7 +8,8 @@ import struct
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -116,14 +117,12 @@ def _encode(
 ) -> None:
     """Have libvips save bands, in a thread beside the one that draws them."""
     ready, feed = os.pipe()
-    with ThreadPoolExecutor(1) as pool:
-        saved: Future[str | None] = pool.submit(_save, ready, save, form, layout.metadata, encoding)
-        try:
-            with os.fdopen(feed, "wb") as pipe:
-                for part in _as_png(layout, bands):
-                    pipe.write(part)
-        except BrokenPipeError:  # the encoder has failed, and says why
-            pass
+    # Whatever stops the drawing, even a signal right here, the pipe is closed before the encoder is awaited.
+    # A broken pipe: the encoder has failed, and says why.
+    with ThreadPoolExecutor(1) as pool, suppress(BrokenPipeError), os.fdopen(feed, "wb") as pipe:
+        saved = pool.submit(_save, ready, save, form, layout.metadata, encoding)
+        for part in _as_png(layout, bands):
+            pipe.write(part)
     problem = saved.result()
     if problem is not None:
         raise OSError(problem)
@@ -165,7 +164,9 @@ def _save(
     """Encode what comes through a pipe; what went wrong, once nothing holds the pipe any more."""
     try:
         source = pyvips.Source.new_from_descriptor(ready)
-        image = pyvips.Operation.call("pngload_source", source, access="sequential", unlimited=True)
+        image = pyvips.Operation.call(
+            "pngload_source", source, access="sequential", unlimited=True, fail_on="truncated"
+        )
         if encoding.dpi is not None:
             metadata = replace(metadata, resolution=(encoding.dpi / 25.4, encoding.dpi / 25.4))
         save(_tagged(image, form, metadata))
