@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import sys
 import tempfile
@@ -23,18 +24,18 @@ def atomic_file(path: Path) -> Iterator[Path]:
     Raises:
         UserError: the place cannot be written (permissions, disk full), naming it.
     """
-    with named_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".part-", suffix=path.suffix[:16], dir=path.parent)
-        os.close(handle)
-    temporary = Path(name)
+    temporary = _beside(path, path.suffix[:16])
     try:
+        with named_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.touch(exist_ok=False)
         with named_errors(path, temporary):
             yield temporary
-            temporary.chmod(0o666 & ~_umask())  # mkstemp made it private
+            temporary.chmod(0o666 & ~_umask())  # safetensors makes its own private
             temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it was not made, or has taken its place
+            temporary.unlink()
 
 
 @contextmanager
@@ -44,13 +45,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Raises:
         UserError: as `atomic_file`.
     """
-    with named_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".part-", dir=path.parent))
+    temporary = _beside(path)
     try:
+        with named_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.mkdir()
         with named_errors(path, temporary):
             yield temporary
-            for inside in (temporary, *temporary.rglob("*")):  # mkdtemp and safetensors make theirs private
+            for inside in temporary.rglob("*"):  # safetensors makes its own private
                 inside.chmod((0o777 if inside.is_dir() else 0o666) & ~_umask())
             if path.exists():
                 shutil.rmtree(path)
@@ -129,6 +131,11 @@ def standard_output() -> Iterator[BinaryIO]:
         stream.seek(0)
         shutil.copyfileobj(stream, sys.stdout.buffer)
         sys.stdout.buffer.flush()
+
+
+def _beside(path: Path, ending: str = "") -> Path:
+    """A name for what is to become `path`; known before it is made, so that no signal comes in between."""
+    return path.parent / f".part-{secrets.token_hex(6)}{ending}"
 
 
 def _open_nameless(path: Path) -> int | None:

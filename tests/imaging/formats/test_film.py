@@ -67,7 +67,7 @@ def test_what_ffmpeg_cannot_write_is_said(
     popen = subprocess.Popen
 
     def onto_a_full_disk(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-        return popen([*command[:-1], "-f", "mp4", "/dev/full"], **options)
+        return popen([*command[:-5], "-f", "mp4", "-y", "/dev/full"], **options)
 
     monkeypatch.setattr(subprocess, "Popen", onto_a_full_disk)
     with pytest.raises(UserError, match=r"a\.mp4: cannot be written \(.*No space left on device\)"):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from arbiscale.errors import UserError
-from arbiscale.files import atomic_file, new_file, no_empty_folders
+from arbiscale.files import new_file
 from arbiscale.imaging.coordinates import Size
 
 Frame = NDArray[np.uint8]
@@ -71,12 +71,11 @@ def write_film(path: Path, frames: Iterator[Frame], count: int, size: Size, fram
     """
     check_encoder(path)
     check_frame(path, size)
-    if path.suffix.lower() == ".gif":
-        with new_file(path) as stream:
+    with new_file(path) as stream:
+        if path.suffix.lower() == ".gif":
             _write_gif(stream, frames, count, frames_per_second)
-        return
-    with no_empty_folders(path), atomic_file(path) as temporary:
-        _write_mp4(temporary, frames, size, frames_per_second)
+        else:
+            _write_mp4(stream, frames, size, frames_per_second)
 
 
 def _write_gif(stream: BinaryIO, frames: Iterator[Frame], count: int, frames_per_second: int) -> None:
@@ -86,16 +85,26 @@ def _write_gif(stream: BinaryIO, frames: Iterator[Frame], count: int, frames_per
     next(images).save(stream, "GIF", save_all=True, append_images=images, duration=durations, loop=0)
 
 
-def _write_mp4(path: Path, frames: Iterator[Frame], size: Size, frames_per_second: int) -> None:
-    """Feed frames to ffmpeg; raises OSError with its own words where it fails."""
+def _write_mp4(stream: BinaryIO, frames: Iterator[Frame], size: Size, frames_per_second: int) -> None:
+    """Feed frames to ffmpeg; raises OSError with its own words where it fails.
+
+    It writes into the open file, not to a name: even if it outlives this process, it leaves nothing.
+    """
     import imageio_ffmpeg
 
     raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[1]}x{size[0]}", "-r", str(frames_per_second)]
     coded = ["-an", "-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", str(_QUALITY), *_COLOURS]
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", *raw, "-i", "-", *coded, str(path)]
+    output = ["-fd", str(stream.fileno()), "-f", "mp4", "fd:"]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *raw, "-i", "-", *coded, *output]
     with tempfile.TemporaryFile() as messages:
         # In a session of its own, so that Ctrl-C reaches only this process, which then ends that one.
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=messages, start_new_session=True)
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stderr=messages,
+            pass_fds=[stream.fileno()],
+            start_new_session=True,
+        )
         assert process.stdin is not None
         try:
             for frame in frames:
