@@ -210,6 +210,7 @@ class Soak:
         else:
             (self.folder / "dvc.lock").unlink()
         (self.folder / ".dvc/tmp/rwlock").unlink(missing_ok=True)
+        self._finished.discard("crop")  # its crops persist: DVC's run cache cannot restore them
 
     def _fill_disk(self, process: subprocess.Popen[str]) -> None:
         """The stage cannot write a larger file for a while."""

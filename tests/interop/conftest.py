@@ -55,7 +55,8 @@ OVERRIDES: dict[str, Any] = {  # a published configuration, with networks as sma
             "encoder": {"unshuffle": 1, **LEVELS},
             "decoder": LEVELS,
             "head": {"width": 64, "layers": 4},
-        }
+        },
+        "target_px": [32, 64],
     },
     "diffusion": {
         "task": "super_resolution",
