@@ -133,6 +133,8 @@ class DrawingProgress:
 
     def passed(self) -> None:
         """A network has seen the picture, or a tile of it: a step of sampling, for one."""
+        if not self._begun:  # a trial, before any picture
+            return
         if self._sampling.done < self._sampling.asked:
             self._count(self._sampling, 1)
         else:
