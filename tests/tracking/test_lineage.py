@@ -7,7 +7,7 @@ from arbiscale.files import content_hash, sha256_of_json
 from arbiscale.tracking.lineage import chain, data_of, run_of_hash, version_of_hash
 from arbiscale.tracking.registry import HASH_TAG
 from arbiscale.tracking.store import Store, open_store
-from arbiscale.tracking.versions import create_version, named_version
+from arbiscale.tracking.versions import create_version, named_version, versions_of
 
 
 @pytest.fixture
@@ -85,6 +85,8 @@ def test_versions_and_runs_are_found_by_hash(store: Store, ids: dict[str, str]) 
     store.client.set_registered_model_alias("m", "best", "2")
     assert version_of_hash(store, "s", "m/2").number == 2
     assert version_of_hash(store, "s", "other/2").number == 1
+    assert [each.aliases for each in versions_of(store, "m")] == [(), ("best",)]
+    assert versions_of(store, "other") == []
     assert version_of_hash(store, "t", "m/2") is None
     assert run_of_hash(store, "f") == ids["first"]
     assert run_of_hash(store, "t") is None

@@ -84,8 +84,7 @@ def rollback(
 
 
 def _find(store: Store, what: str, name: str) -> Version:
-    from arbiscale.tracking.registry import versions_of
-    from arbiscale.tracking.versions import named_version
+    from arbiscale.tracking.versions import named_version, versions_of
 
     found = named_version(store, what, name)
     if found is None:

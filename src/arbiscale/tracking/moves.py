@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from arbiscale.errors import UserError
 from arbiscale.tracking.store import Store
-from arbiscale.tracking.versions import Version, find_version, list_versions
+from arbiscale.tracking.versions import Version, find_version, versions_of
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -161,7 +161,7 @@ def _last(store: Store, name: str) -> Run | None:
     if finished:
         last: Run | None = finished[-1]
     else:
-        made = (each.run_id for each in list_versions(store, f"name = '{name}'") if each.run_id)
+        made = (each.run_id for each in versions_of(store, name) if each.run_id)
         last = store.find(next(made, ""))
     while last is not None and (following := last.data.params.get(f"{_NEXT}.{name}")):
         last = store.find(following)

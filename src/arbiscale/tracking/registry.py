@@ -23,6 +23,7 @@ from arbiscale.tracking.versions import (
     find_uri,
     list_versions,
     upload_model,
+    versions_of,
 )
 from arbiscale.workspace import repository_root
 
@@ -94,11 +95,6 @@ def register(
 
 def _hashes(folder: Path) -> dict[str, str]:
     return {HASH_TAG: content_hash(folder), CODE_TAG: served_code()}
-
-
-def versions_of(store: Store, name: str) -> list[Version]:
-    """Every version of a registered model, the oldest first."""
-    return list_versions(store, f"name = '{name}'")
 
 
 def challenge(store: Store, folder: Path, name: str, loader: ModuleType) -> tuple[int, bool]:

@@ -58,29 +58,34 @@ def list_versions(store: Store, where: str) -> list[Version]:
     Args:
         store: of the registry.
         where: such as `name = 'arbiscale'`.
-    """
-    found = [*store.client.search_model_versions(where)]
-    return [_version(each) for each in sorted(found, key=lambda each: int(each.creation_timestamp))]
-
-
-def list_with_aliases(store: Store, name: str) -> list[Version]:
-    """The versions of a registered model with their aliases, which a search leaves out; the oldest first.
 
     Raises:
-        UserError: the store does not answer, or has no such model.
+        UserError: the store does not answer.
     """
     from mlflow.exceptions import MlflowException
 
     try:
-        aliases = store.client.get_registered_model(name).aliases
-        found = list_versions(store, f"name = '{name}'")
+        found = [*store.client.search_model_versions(where)]
+        names = {each.name for each in found}
+        # A search leaves the aliases out.
+        aliases = {name: store.client.get_registered_model(name).aliases for name in names}
     except MlflowException as error:
         raise UserError(f"{store_address.shown(store.uri)}: {first_line(error)}") from None
-    pointing = {
-        each.number: tuple(alias for alias, number in aliases.items() if int(number) == each.number)
+    found.sort(key=lambda each: int(each.creation_timestamp))
+    return [
+        replace(
+            _version(each),
+            aliases=tuple(
+                alias for alias, number in aliases[each.name].items() if int(number) == int(each.version)
+            ),
+        )
         for each in found
-    }
-    return [replace(each, aliases=pointing[each.number]) for each in found]
+    ]
+
+
+def versions_of(store: Store, name: str) -> list[Version]:
+    """Every version of a registered model, the oldest first; raises UserError as `list_versions`."""
+    return list_versions(store, f"name = '{name}'")
 
 
 def find_version(store: Store, name: str, version: str) -> Version | None:

@@ -1,1 +1,1 @@
-"""Models over HTTP, within limits, and the page on which people look into pictures."""
+"""Models over HTTP, within limits."""

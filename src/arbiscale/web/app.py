@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 from urllib.parse import unquote
@@ -12,7 +12,6 @@ from urllib.parse import unquote
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from arbiscale import __version__
 from arbiscale.config.section import validate
@@ -29,14 +28,11 @@ Answer = TypeVar("Answer")
 QueryType = TypeVar("QueryType", bound=Query)
 
 
-def make_app(
-    service: Service, *, hosts: Sequence[str] = ("*",), alias_seconds: float = ALIAS_SECONDS
-) -> FastAPI:
+def make_app(service: Service, *, alias_seconds: float = ALIAS_SECONDS) -> FastAPI:
     """The application of a service.
 
     Args:
         service: that draws.
-        hosts: names by which requests may call the server; `*` = any.
         alias_seconds: between looks at where the alias points.
     """
 
@@ -57,7 +53,6 @@ def make_app(
         redoc_url=None,
         openapi_url=None,
     )
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*hosts])
     figures = Figures(
         {
             "waiting": ("Drawings asked for", lambda: float(len(service.worker.jobs))),

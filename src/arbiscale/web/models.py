@@ -68,10 +68,10 @@ class Models:
             return self._named
         from arbiscale.tracking.address import configured_uri
         from arbiscale.tracking.store import open_store
-        from arbiscale.tracking.versions import list_with_aliases
+        from arbiscale.tracking.versions import versions_of
 
         assert self.served.origin is not None
-        versions = list_with_aliases(open_store(configured_uri()), self.served.origin.name)
+        versions = versions_of(open_store(configured_uri()), self.served.origin.name)
         return [*self._named, *(Choice(f"{each.number}", each.uri, each.aliases) for each in versions)]
 
     def named(self, name: str | None) -> Model:

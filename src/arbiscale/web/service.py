@@ -153,7 +153,7 @@ class Service:
             await asyncio.to_thread(self.models.refresh)
 
     def about(self) -> dict[str, Any]:
-        """What is served, for people and for the page."""
+        """What is served, with its settings and limits."""
         model = self.models.served
         sampling = model.sampling if model.timesteps else None
         return {

@@ -13,17 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from arbiscale.config.data import S3Settings
+from arbiscale.data.index import open_index
+from arbiscale.data.manifest import Record
+from arbiscale.data.scan import scan
+from arbiscale.data.sources.s3 import Bucket
+from arbiscale.errors import UnavailableError, UserError
+
 boto3 = pytest.importorskip("boto3")
-pytest.importorskip("moto.server")
-
-from moto.server import ThreadedMotoServer  # noqa: E402
-
-from arbiscale.config.data import S3Settings  # noqa: E402
-from arbiscale.data.index import open_index  # noqa: E402
-from arbiscale.data.manifest import Record  # noqa: E402
-from arbiscale.data.scan import scan  # noqa: E402
-from arbiscale.data.sources.s3 import Bucket  # noqa: E402
-from arbiscale.errors import UnavailableError, UserError  # noqa: E402
+moto = pytest.importorskip("moto.server")
 
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
@@ -46,7 +44,7 @@ def endpoint() -> Iterator[str]:
     """A store with a bucket of pictures and other things, listed three keys a page."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "3")
-        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         server.start()
         host, port = server.get_host_and_port()
         url = f"http://{host}:{port}"
