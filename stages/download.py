@@ -11,7 +11,6 @@ from arbiscale.data.scan import scan, summary
 from arbiscale.data.sources import open_source
 from arbiscale.pipeline.stage import Stage, run_stage
 
-LISTING = Path("data/listing.json")
 RAW = Path("data/raw")
 
 

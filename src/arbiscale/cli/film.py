@@ -29,6 +29,7 @@ from arbiscale.cli.options import (
     memory_suffices,
     open_model,
     parse_tile,
+    sampling_passes,
 )
 from arbiscale.cli.requests import check_input, check_place, parse_point, parse_size
 from arbiscale.errors import UserError
@@ -93,7 +94,8 @@ def zoom(
         loaded = open_model(where, device, precision, compiled, threads, progress)
         loaded.texture(temperature, seed)  # refused before the work
         latent = loaded.share_of_branch(fidelity) < 1
-        passes = loaded.passes(loaded.tiles(picture.size, chosen_tile), steps) if latent else 0
+        tiles = loaded.tiles(picture.size, chosen_tile)
+        passes = tiles * (1 + sampling_passes(loaded, steps)) if latent else 0
         progress.begin(output.name, frames * frame[0] * frame[1], passes)
         drawing = loaded.sample(
             Picture(as_srgb(picture)),

@@ -27,6 +27,7 @@ from arbiscale.cli.options import (
     check_runtime,
     memory_suffices,
     open_model,
+    sampling_passes,
 )
 from arbiscale.cli.requests import Target, check_folder, parse_format, parse_size
 from arbiscale.errors import UserError
@@ -104,7 +105,7 @@ def generate(
             drawing: Drawing | None = None
             for each in job.outputs:
                 wanted = each.target.of((1, 1))
-                sampled = loaded.passes(1, steps) - 1 if drawing is None else 0
+                sampled = sampling_passes(loaded, steps) if drawing is None else 0
                 progress.begin(each.path.name, wanted[0] * wanted[1], sampled)
                 if drawing is None:
                     latent = loaded.generate_latents(1, latent_size, seed=one, **sampling)

@@ -106,6 +106,11 @@ def open_model(
     return model
 
 
+def sampling_passes(model: Model, steps: int | None) -> int:
+    """How often a model's networks are called to sample a tile; steps: None = the model's own."""
+    return (steps or model.sampling.steps) if model.sampling and model.timesteps else 0
+
+
 @contextmanager
 def memory_suffices() -> Iterator[None]:
     """Turn the ways in which numpy and torch run out of memory into one line."""

@@ -44,6 +44,7 @@ from arbiscale.cli.options import (
     memory_suffices,
     open_model,
     parse_tile,
+    sampling_passes,
 )
 from arbiscale.cli.requests import check_input, parse_dpi, parse_format, parse_targets
 from arbiscale.cli.shared_work import join_crew
@@ -206,7 +207,7 @@ def _upscale(
     latent = any(model.share_of_branch(output.fidelity) < 1 for output in job.outputs)
     drawing: Drawing | None = None
     tiles = model.tiles(picture.size, options.tile)
-    passes = model.passes(tiles, options.sampling.get("steps")) if latent else 0
+    passes = tiles * (1 + sampling_passes(model, options.sampling.get("steps"))) if latent else 0
     for seed in dict.fromkeys(each.seed for each in job.outputs):
         began = time.monotonic()
         own = [each for each in zip(job.outputs, sizes, strict=True) if each[0].seed == seed]

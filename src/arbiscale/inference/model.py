@@ -114,11 +114,6 @@ class Model(ABC):
         plane, tiling = self.tiling(size, tile)
         return 1 if tiling is None else len(cut(plane[0], tiling)) * len(cut(plane[1], tiling))
 
-    def passes(self, tiles: int, steps: int | None) -> int:
-        """How often networks are called before a picture of so many tiles is drawn; steps: None = its own."""
-        sampled = (steps or self.sampling.steps) if self.sampling and self.timesteps else 0
-        return tiles * (1 + sampled)  # each is encoded once
-
     def upscale(
         self,
         image: ImageLike,
