@@ -1,5 +1,8 @@
 import json
 import os
+import signal
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -148,3 +151,60 @@ def test_equal_values_give_equal_bytes(tmp_path: Path) -> None:
     write_json(tmp_path / "b.json", {"a": {"c": "ü", "d": None}, "b": [1, 2.5]})
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
     assert json.loads((tmp_path / "a.json").read_text()) == {"a": {"c": "ü", "d": None}, "b": [1, 2.5]}
+
+
+def killed_in(block: Callable[[], None]) -> None:
+    """Run a block in a process that is killed at once where it calls `dies`."""
+    child = os.fork()
+    if not child:
+        block()
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def dies() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("writer", [atomic_file, atomic_folder])
+def test_what_a_killed_process_left_is_removed_by_the_next(
+    tmp_path: Path, writer: Callable[[Path], AbstractContextManager[Path]]
+) -> None:
+    def killed() -> None:
+        with writer(tmp_path / "a"):
+            dies()
+
+    killed_in(killed)
+    assert len(list(tmp_path.iterdir())) == 1
+    with writer(tmp_path / "b"):
+        pass
+    assert list(tmp_path.iterdir()) == [tmp_path / "b"]
+
+
+def test_what_another_process_is_writing_is_left_alone(tmp_path: Path) -> None:
+    def other() -> None:
+        with atomic_folder(tmp_path / "b"):
+            pass
+        dies()
+
+    with atomic_folder(tmp_path / "a"):
+        killed_in(other)
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
+
+
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replaced = []
+    replace = Path.replace
+
+    def fails_once(path: Path, target: Path) -> None:
+        replaced.append(path)
+        if len(replaced) == 2:
+            raise OSError("cannot")
+        replace(path, target)
+
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "old").touch()
+    monkeypatch.setattr(Path, "replace", fails_once)
+    with pytest.raises(UserError, match="cannot"), atomic_folder(tmp_path / "model"):
+        pass
+    assert [path.name for path in tmp_path.rglob("*")] == ["model", "old"]

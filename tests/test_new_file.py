@@ -92,3 +92,15 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="below: cannot be written"), new_file(tmp_path / "file" / "below"):
         pytest.fail("the block ran")
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="files without names are Linux's")
+def test_a_new_file_is_never_seen_under_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    linked = []
+    link = os.link
+    monkeypatch.setattr(
+        os, "link", lambda source, path, **more: (linked.append(path), link(source, path, **more))
+    )
+    with new_file(tmp_path / "a.bin") as stream:
+        stream.write(b"a")
+    assert linked == [tmp_path / "a.bin"]

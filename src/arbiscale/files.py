@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import secrets
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from arbiscale.errors import UserError
+
+_PART = f".part-{hashlib.sha256(platform.node().encode()).hexdigest()[:8]}"  # what this machine is writing
 
 
 @contextmanager
@@ -45,7 +49,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Raises:
         UserError: as `atomic_file`.
     """
-    temporary = _beside(path)
+    temporary, old = _beside(path), _beside(path)
     try:
         with named_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,11 +58,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             yield temporary
             for inside in temporary.rglob("*"):  # safetensors makes its own private
                 inside.chmod((0o777 if inside.is_dir() else 0o666) & ~_umask())
-            if path.exists():
-                shutil.rmtree(path)
+            if path.is_dir():
+                path.replace(old)
             temporary.replace(path)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if old.exists() and not path.exists():  # stopped right between the two
+            old.replace(path)
+        for folder in (temporary, old):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -102,10 +109,15 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
             with named_errors(path, itself):
                 with itself.open("r+b") as stream:
                     yield stream
-                with atomic_file(path) as temporary:  # a name beside the path, so that it can be replaced
-                    temporary.unlink()
+                with named_errors(path):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                try:
                     # Where a folder's descriptor is given, link() follows /proc's link to the file.
-                    os.link(itself, temporary, src_dir_fd=nameless, follow_symlinks=True)
+                    os.link(itself, path, src_dir_fd=nameless, follow_symlinks=True)
+                except FileExistsError:
+                    with atomic_file(path) as temporary:  # a name beside the path, so that it is replaced
+                        temporary.unlink()
+                        os.link(itself, temporary, src_dir_fd=nameless, follow_symlinks=True)
         finally:
             os.close(nameless)
 
@@ -135,7 +147,19 @@ def standard_output() -> Iterator[BinaryIO]:
 
 def _beside(path: Path, ending: str = "") -> Path:
     """A name for what is to become `path`; known before it is made, so that no signal comes in between."""
-    return path.parent / f".part-{secrets.token_hex(6)}{ending}"
+    _clear(path.parent.absolute())
+    return path.parent / f"{_PART}-{os.getpid()}-{secrets.token_hex(6)}{ending}"
+
+
+@cache
+def _clear(folder: Path) -> None:
+    """Remove what killed processes of this machine left in a folder; once a process."""
+    for path in folder.glob(f"{_PART}-*"):
+        import psutil
+
+        if not psutil.pid_exists(int(path.name.split("-")[2])):
+            with suppress(OSError):  # another process removes it too, or it is someone else's
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _open_nameless(path: Path) -> int | None:

@@ -1,6 +1,8 @@
 """What is written band by band is what others read."""
 
 import io
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from arbiscale.imaging.formats import FORMATS, find_format
 from arbiscale.imaging.picture import Metadata, Picture, Pixels
 from arbiscale.imaging.reading import read_image, read_picture
 from arbiscale.imaging.writing import Layout, write_bands, write_image
+from benchmarks.killed_batch import contents
 
 LOSSLESS = [
     (suffix, bits, channels) for suffix in (".png", ".tif") for bits in (8, 16) for channels in (1, 2, 3, 4)
@@ -164,3 +167,44 @@ def test_a_failure_of_the_drawing_passes_through(tmp_path: Path) -> None:
 
     with (tmp_path / "a.png").open("w+b") as stream, pytest.raises(UserError, match="no number"):
         write_bands(stream, FORMATS[".png"], Layout((600, 9)), bands())
+
+
+KILLED = """
+import os, signal, sys
+from itertools import count
+from pathlib import Path
+import numpy as np
+from arbiscale.imaging.writing import write_image
+
+def write(name, level, steps):
+    begun = count()
+    def step(event, arguments):
+        if event in {"os.rename", "os.mkdir", "os.rmdir", "os.remove"} and next(begun) == steps:
+            os.kill(os.getpid(), signal.SIGKILL)
+    sys.addaudithook(step)
+    write_image(Path(name), np.full((8, 8, 3), level, np.uint8))
+
+for steps in count():
+    child = os.fork()
+    if not child:
+        (Path(f"{steps}.dzi").exists() or write(f"{steps}.dzi", 7, -1)) if sys.argv[1] == "old" else None
+        write(f"{steps}.dzi", 9, steps)
+        os._exit(0)
+    if os.waitpid(child, 0)[1] == 0:
+        break
+print(steps)
+"""
+
+
+@pytest.mark.parametrize("before", ["none", "old"])
+def test_a_deep_zoom_picture_killed_at_any_step_is_written_by_the_next(tmp_path: Path, before: str) -> None:
+    script = [sys.executable, "-c", KILLED, before]
+    done = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, check=True)
+    steps = int(done.stdout)
+    assert steps > 5
+    clean = contents(tmp_path / f"{steps}_files")
+    for step in range(steps):
+        write_image(tmp_path / f"{step}.dzi", np.full((8, 8, 3), 9, np.uint8))
+        assert contents(tmp_path / f"{step}_files") == clean
+    names = [f"{step}{ending}" for step in range(steps + 1) for ending in (".dzi", "_files")]
+    assert {path.name for path in tmp_path.iterdir()} == {*names}

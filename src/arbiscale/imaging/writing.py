@@ -32,6 +32,7 @@ _SEGMENT_BYTES = 65_533  # that a JPEG comment holds
 _CLASSIC_BYTES = 4_000_000_000  # of samples that surely fit a TIFF's 32-bit offsets, compressed or not
 _USUAL = Encoding()
 _SYSTEM = "system error: "  # how libvips begins what the system says
+_UNFINISHED = "it.dzi"  # among the tiles, until it has its own name
 _RESOURCES = b"Photoshop 3.0\0"
 
 
@@ -74,7 +75,7 @@ def write_picture(
             write_bands(stream, form, layout, bands, encoding)
         return
     tiles = path.with_name(f"{path.stem}_files")
-    if tiles.exists() and not path.exists():
+    if tiles.exists() and not path.exists() and not (tiles / _UNFINISHED).exists():
         raise UserError(f"{tiles}: is there already; name another output, or remove it")
     with atomic_folder(tiles) as folder:
         tile = f".jpg[Q={encoding.quality}]"
@@ -82,7 +83,9 @@ def write_picture(
         for level in (folder / "it_files").glob("[0-9]*"):
             level.replace(folder / level.name)
         shutil.rmtree(folder / "it_files")
-    (tiles / "it.dzi").replace(path)
+        if path.exists():  # it speaks of other tiles from here on
+            path.replace(tiles / _UNFINISHED)
+    (tiles / _UNFINISHED).replace(path)
 
 
 def write_bands(
