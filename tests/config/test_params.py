@@ -176,7 +176,7 @@ def test_counts_are_whole(key: str) -> None:
         ("register.model_nam", "x", "register.model_nam: unknown key; did you mean model_name?"),
         ("registr", {}, "registr: unknown key; did you mean register?"),
         ("data.source", "folder", "data.folder.path must name a directory when source is folder"),
-        ("data.split.validation", ["coffee"], "data.split: scenes in both test and validation: coffee"),
+        ("data.split.validation", ["rocket"], "data.split: scenes in both test and validation: rocket"),
         ("data.split.scene_pattern", "(", "data.split.scene_pattern: is not a regular expression"),
         ("data.s3.url", "https://bucket", "data.s3.url: must look like s3://bucket/prefix"),
         ("diffusion.process.beta_end", 1e-9, "diffusion.process.beta_end must not be below beta_start"),

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from arbiscale.evaluation.generation import Generation, Reconstruction, parse_size
+from arbiscale.evaluation.nearest import TrainingCrops
 from arbiscale.evaluation.scores import Evaluation
+from tests.conftest import photograph
 from tests.stand_ins import NO_NETWORKS, Still, evaluated
 
 Make = Callable[..., Any]
@@ -56,3 +58,12 @@ def test_pictures_with_nan_are_said(stand_in: Make) -> None:
 
 def test_sizes_are_read_height_first() -> None:
     assert parse_size("160x224") == (160, 224)
+
+
+def test_the_nearest_training_crop_stands_beside_every_picture(stand_in: Make) -> None:
+    training = TrainingCrops([photograph(64, 64, seed) for seed in range(3)])
+    model = stand_in("generation")
+    drawn = evaluated(lambda album: Generation("diffusion", model, SIZES, 2, 5, album, training=training))
+    for comparison in drawn.comparisons["generation/diffusion"]:
+        assert [*comparison.pictures] == ["64x64", "48x80", "nearest training crop"]
+        assert comparison.pictures["nearest training crop"].shape == (64, 64, 3)

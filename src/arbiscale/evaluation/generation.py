@@ -12,6 +12,7 @@ from torch import Tensor
 
 from arbiscale.evaluation.comparisons import PER_GROUP, TRUTH, Album, PictureWork
 from arbiscale.evaluation.held_out import HeldOutPicture
+from arbiscale.evaluation.nearest import TrainingCrops
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.noise import noise_seeds
 from arbiscale.evaluation.pairs import Preparation, batch_size, in_batches
@@ -26,7 +27,7 @@ from arbiscale.metrics.cost import now_seconds
 from arbiscale.metrics.self_similarity import self_similarity
 from arbiscale.metrics.spectrum import grid_energy
 
-PROTOCOL, RECONSTRUCTION = "generation", "reconstruction"
+PROTOCOL, RECONSTRUCTION, NEAREST = "generation", "reconstruction", "nearest training crop"
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ class Generation:
         seed: of the noise.
         album: gets pictures to look at.
         features: by size, gets what sets of pictures are compared by.
+        training: crops; beside every picture that is shown stands the nearest of them.
     """
 
     row: str
@@ -103,6 +105,7 @@ class Generation:
     seed: int
     album: Album
     features: Mapping[Size, Features] = field(default_factory=dict)
+    training: TrainingCrops | None = None
 
     @property
     def place(self) -> str:
@@ -161,6 +164,8 @@ class Generation:
                     pictures = {
                         size_name(size): to_array(of[index].nan_to_num(0)) for size, of in images.items()
                     }
+                    if self.training:
+                        pictures[NEAREST] = self.training.nearest(shown[self.sizes[0]][index])
                     self.album.keep(self.place, names[number], pictures)
             yield here, lines
 

@@ -24,6 +24,7 @@ from arbiscale.evaluation.held_out import (
     cut_random_crops,
     pictures_below,
 )
+from arbiscale.evaluation.nearest import TrainingCrops
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.peers import Peer
 from arbiscale.evaluation.protocols import BENCHMARK, CROP_PX, CROPS, PROTOCOLS, SAMPLE
@@ -169,13 +170,16 @@ def data_sets(
 def _add_generation(plan: Plan, subject: Subject, scratch: Scratch) -> None:
     settings, networks, album = subject.settings, subject.networks, scratch.album
     sizes, count = [parse_size(size) for size in settings.generation_sizes], settings.generation_count
-    references = None
+    crops, references = subject.data.training_crops, None
+    training = TrainingCrops(crops) if len(crops) else None
     if PROTOCOL in settings.protocols and networks.inception:
-        references = References(subject.data.training_crops, networks.inception)
+        references = References(crops, networks.inception)
         plan.left_out += limits(references, {group_of_size(size): size for size in sizes}, count)
-    if SAMPLE.name in settings.protocols and (crops := _found(plan, partial(_crops, subject.data, settings))):
+    if SAMPLE.name in settings.protocols and (
+        held_out := _found(plan, partial(_crops, subject.data, settings))
+    ):
         plan.works += [
-            Reconstruction(row, model, crops, networks, album, subject.workers)
+            Reconstruction(row, model, held_out, networks, album, subject.workers)
             for row, model in subject.models.items()
             if model.task == "reconstruction"
         ]
@@ -186,7 +190,7 @@ def _add_generation(plan: Plan, subject: Subject, scratch: Scratch) -> None:
                 own = scratch.features / row / size_name(size)
                 features[size] = Features(own, count, references.inception, scratch.process)
                 plan.sets[group_of_size(size), row] = size, features[size]
-        plan.works.append(Generation(row, model, sizes, count, subject.seed, album, features))
+        plan.works.append(Generation(row, model, sizes, count, subject.seed, album, features, training))
     plan.references = references
 
 
