@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from arbiscale.config.evaluate import by_name
+from arbiscale.config.named import by_name
 from arbiscale.evaluation.held_out import pictures_below
 from arbiscale.evaluation.intervals import Interval, intervals
 from arbiscale.evaluation.networks import MetricNetworks, load_metric_networks

@@ -36,9 +36,14 @@ def main(stage: Stage) -> None:
         index.note_crops(content_hash(made), stage.inputs.code)
     for rejected in manifest.rejected:
         print(f"rejected: {rejected.source}: {rejected.reason}", file=sys.stderr)
+    for pair in manifest.near_duplicates:
+        if pair.apart != (pair.split, pair.split):
+            names = f"{pair.first} ({pair.apart[0]}) and {pair.second} ({pair.apart[1]})"
+            print(f"look alike ({pair.bits} of 64 bits differ): {names}: both go to {pair.split}")
     crops = Counter(crop.split for crop in manifest.crops)
     counts = {f"crops/{split}": count for split, count in crops.items()}
     counts |= {"photographs/test": len(manifest.photographs), "photographs/rejected": len(manifest.rejected)}
+    counts |= {"photographs/near_duplicates": len(manifest.near_duplicates)}
     counts |= {"photographs/read": read}
     stage.run.log_metrics(counts)
     stage.run.log_artifact(CROPS / MANIFEST)

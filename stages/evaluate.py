@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import get_args
 
 from arbiscale.config.baselines import BaselineName, BaselinesSettings
-from arbiscale.config.evaluate import EvaluateSettings, by_name
+from arbiscale.config.evaluate import EvaluateSettings
+from arbiscale.config.named import by_name
 from arbiscale.evaluation.held_out import read_held_out_data
 from arbiscale.evaluation.networks import load_metric_networks
 from arbiscale.evaluation.peers import identity_of, load_row

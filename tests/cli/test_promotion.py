@@ -24,7 +24,13 @@ from tests.cli.running import run
 
 ROOT = Path(__file__).parents[2]
 SPLIT = SplitSettings(
-    test=["a", "b", "c"], validation=["d"], test_fraction=0.0, validation_fraction=0.0, scene_pattern="^(.*)$"
+    test=["a", "b", "c"],
+    validation=["d"],
+    test_fraction=0.0,
+    validation_fraction=0.0,
+    scene_pattern="^(.*)$",
+    near_duplicate_bits=0,
+    benchmarks=[],
 )
 
 

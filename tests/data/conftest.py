@@ -23,7 +23,13 @@ def crop_settings() -> CropSettings:
 @pytest.fixture(scope="session")
 def split_settings() -> SplitSettings:
     return SplitSettings(
-        test=["a"], validation=["b"], test_fraction=0.0, validation_fraction=0.0, scene_pattern="^(.*)$"
+        test=["a"],
+        validation=["b"],
+        test_fraction=0.0,
+        validation_fraction=0.0,
+        scene_pattern="^(.*)$",
+        near_duplicate_bits=0,
+        benchmarks=[],
     )
 
 

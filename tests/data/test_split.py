@@ -4,7 +4,7 @@ import pytest
 
 from arbiscale.config.data import SplitSettings
 from arbiscale.data.manifest import Photograph
-from arbiscale.data.split import scene_of, split_scenes
+from arbiscale.data.split import join_scenes, scene_of, split_scenes
 from arbiscale.errors import UserError
 
 
@@ -15,6 +15,8 @@ def settings(**changes) -> SplitSettings:
         "test_fraction": 0.0,
         "validation_fraction": 0.0,
         "scene_pattern": "^(.*)$",
+        "near_duplicate_bits": 8,
+        "benchmarks": [],
     }
     return SplitSettings(**(plain | changes))
 
@@ -78,3 +80,31 @@ def test_unknown_scene_is_refused_with_the_remedy(key: str):
     message = str(caught.value)
     assert message.startswith(f"data.split.{key}: astronaut: no such scene among the photographs (a, b)")
     assert f"data.split.{key}_fraction" in message
+
+
+def test_scenes_that_look_alike_share_the_most_held_out_split():
+    splits = {"a": "train", "b": "validation", "c": "train", "d": "test", "e": "train", "f": "train"}
+    fit = dict.fromkeys(splits)
+    assert join_scenes(splits, [("a", "b"), ("c", "d"), ("c", "e")], settings(), fit) == {
+        "a": "validation",
+        "b": "validation",
+        "c": "test",
+        "d": "test",
+        "e": "test",
+        "f": "train",
+    }
+    named = settings(validation=["e"])
+    assert join_scenes(splits | {"e": "validation"}, [("d", "e")], named, fit)["d"] == "validation"
+    never = fit | {"e": "a drawing"}
+    assert join_scenes(splits, [("d", "e")], settings(), never)["d"] == "train"
+    assert splits["c"] == "train"
+
+
+def test_scenes_that_look_alike_and_are_named_apart_are_refused():
+    splits = {"a": "test", "b": "validation", "c": "train"}
+    named = settings(test=["a"], validation=["b"])
+    with pytest.raises(UserError, match=r"split: a \(test\) and b \(validation\) look alike; name both"):
+        join_scenes(splits, [("a", "c"), ("c", "b")], named, dict.fromkeys(splits))
+    never = dict.fromkeys(splits) | {"c": "a drawing"}
+    with pytest.raises(UserError, match=r"test: a: looks like c, never a test scene \(a drawing\); name"):
+        join_scenes(splits, [("a", "c")], named, never)

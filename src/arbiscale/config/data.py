@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from arbiscale.config.named import Named
 from arbiscale.config.section import Section
 
 
@@ -47,6 +48,8 @@ class SplitSettings(Section):
     test_fraction: float = Field(ge=0, lt=1)  # of the scenes not named, chosen by their name's hash
     validation_fraction: float = Field(ge=0, lt=1)
     scene_pattern: str  # regular expression; the first group of its match in a file's stem is the scene
+    near_duplicate_bits: int = Field(ge=0, le=8)  # of 64; fewer differ: one split for both. 0 = off
+    benchmarks: list[Named]  # data set=folder of pictures that nothing is trained on
 
     @field_validator("scene_pattern")
     @classmethod

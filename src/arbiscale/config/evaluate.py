@@ -7,15 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from arbiscale.config.named import Named
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.config.section import Section
 
 HeightByWidth = Annotated[str, Field(pattern=r"^[1-9]\d{0,4}x[1-9]\d{0,4}$")]  # in px, e.g. 160x224
 
 ProtocolName = Literal["sample", "crops", "div2k", "benchmark", "faces", "generation"]
-Named = Annotated[
-    str, Field(pattern=r"^[a-z0-9_-]+=.+$")
-]  # NAME=WHERE; the name becomes part of metrics' names
 Scale = Annotated[float, Field(ge=1, le=64)]  # output / input
 Temperature = Annotated[float, Field(ge=0, le=1)]
 Fidelity = Annotated[float, Field(ge=0, le=1)]  # 1 = what a branch draws without latent
@@ -101,8 +99,3 @@ def _refuse_repeated(chosen: Mapping[str, Sequence[object]]) -> None:
     for key, values in chosen.items():
         if len(set(values)) < len(values):
             raise ValueError(f"{key}: one is named twice (got {values})")
-
-
-def by_name(entries: list[str]) -> dict[str, str]:
-    """Entries `NAME=WHERE` as a mapping."""
-    return dict(entry.split("=", 1) for entry in entries)

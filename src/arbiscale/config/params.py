@@ -13,7 +13,8 @@ from arbiscale.config.autoencoder import AutoencoderSettings
 from arbiscale.config.baselines import ALEXNET_PX, BaselinesSettings
 from arbiscale.config.data import DataSettings
 from arbiscale.config.diffusion import DiffusionSettings
-from arbiscale.config.evaluate import EvaluateSettings, ProtocolName, by_name
+from arbiscale.config.evaluate import EvaluateSettings, ProtocolName
+from arbiscale.config.named import by_name
 from arbiscale.config.register import RegisterSettings
 from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.config.section import Section, read_yaml, validate

@@ -18,9 +18,10 @@ from arbiscale.data.former_crops import FormerCrops
 from arbiscale.data.manifest import Box, Crop, HeldOut, Manifest, Photograph, Record, Rejected, Split
 from arbiscale.data.preview import draw_preview
 from arbiscale.data.scan import in_threads
+from arbiscale.data.selection import select
 from arbiscale.data.shards import ShardWriter
 from arbiscale.data.sources.source import Source, UnreadableError
-from arbiscale.data.split import scene_of, split_scenes
+from arbiscale.data.split import HELD_OUT_FIRST, scene_of
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_folder, sha256_of
 from arbiscale.imaging.writing import write_image
@@ -59,7 +60,6 @@ def _spread(length: int, size: int) -> np.ndarray:
 
 
 _LONGEST_STEM_BYTES = 200  # of a held-out photograph's file
-_ORDER: tuple[Split, ...] = ("test", "validation", "train")
 
 
 def make_crops(
@@ -74,8 +74,8 @@ def make_crops(
 ) -> tuple[Manifest, int]:
     """Fill `destination` with crops for training and validation and whole photographs for testing.
 
-    What is smaller than a crop or repeats another photograph's pixels is listed as rejected, beside what
-    could not be read; only then are scenes split.
+    What is smaller than a crop, repeats another photograph's pixels or is a benchmark picture is listed as
+    rejected, beside what could not be read; only then are scenes split.
 
     Args:
         source: of the photographs.
@@ -90,45 +90,21 @@ def make_crops(
         The manifest, and how many photographs were read.
 
     Raises:
-        UserError: a named scene does not exist, a split is left without any photograph, or a photograph is
-            another than when it was listed.
+        UserError: as `arbiscale.data.selection.select`; a split is left without any photograph, or a
+            photograph is another than when it was listed.
     """
-    photographs, rejected = usable(record, crop, split)
-    splits = split_scenes(photographs, split, rejected)
+    chosen = select(record, crop, split)
     former = FormerCrops(destination) if reuse else None
     with atomic_folder(destination) as folder:
-        cutter = _Cutter(source, folder, crop, seed, former, Manifest(crop.size_px, [], [], [], rejected, {}))
-        for name in _ORDER:
-            members = [each for each in photographs if splits[scene_of(each, split)] == name]
+        manifest = Manifest(crop.size_px, [], [], [], chosen.rejected, {}, chosen.near_duplicates)
+        cutter = _Cutter(source, folder, crop, seed, former, manifest)
+        for name in HELD_OUT_FIRST:
+            members = [each for each in chosen.photographs if chosen.splits[scene_of(each, split)] == name]
             cutter.cut(members, [scene_of(each, split) for each in members], name)
         _require_all_splits(cutter.manifest)
         cutter.manifest.write(folder)
         write_image(folder / "preview.png", draw_preview(folder, cutter.manifest))
     return cutter.manifest, cutter.read
-
-
-def usable(
-    record: Record, crop: CropSettings, split: SplitSettings
-) -> tuple[list[Photograph], list[Rejected]]:
-    """The photographs that give crops, and all that do not.
-
-    Of those with the same pixels the first stays, of a scene that is held out by name before others.
-    """
-    usable, rejected = [], [*record.rejected]
-    first: dict[str, str] = {}
-    named = dict.fromkeys(split.validation, 1) | dict.fromkeys(split.test, 0)
-    for each in sorted(record.photographs, key=lambda each: (named.get(scene_of(each, split), 2), each.name)):
-        if min(each.width, each.height) < crop.size_px:
-            size = f"{each.width} x {each.height} px"
-            reason = f"is {size}, smaller than a crop (data.crop.size_px: {crop.size_px})"
-        elif each.pixels_sha256 in first:
-            reason = f"has the same pixels as {first[each.pixels_sha256]}"
-        else:
-            first[each.pixels_sha256] = each.name
-            usable.append(each)
-            continue
-        rejected.append(Rejected(each.name, reason))
-    return sorted(usable, key=lambda each: each.name), sorted(rejected, key=lambda each: each.source)
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -110,6 +110,17 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
+class NearDuplicates:
+    """Two photographs of different scenes that look alike."""
+
+    first: str
+    second: str
+    bits: int  # of 64 in which their perceptual hashes differ
+    apart: tuple[Split, Split]  # where each would be by itself
+    split: Split  # where both are
+
+
+@dataclass(frozen=True)
 class Manifest:
     """All that a folder of crops holds, in a fixed order."""
 
@@ -119,6 +130,7 @@ class Manifest:
     photographs: list[HeldOut]
     rejected: list[Rejected]
     credits: dict[str, str]  # source -> whom to name wherever it is shown, where that is known
+    near_duplicates: list[NearDuplicates] = field(default_factory=list)
 
     def write(self, folder: Path) -> None:
         """Write `manifest.json`."""

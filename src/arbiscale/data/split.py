@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from arbiscale.config.data import SplitSettings
 from arbiscale.data.manifest import Photograph, Rejected, Split
 from arbiscale.errors import UserError
+
+HELD_OUT_FIRST: tuple[Split, ...] = ("test", "validation", "train")
 
 
 def scene_of(photograph: Photograph, settings: SplitSettings) -> str:
@@ -49,7 +51,8 @@ def split_scenes(
     test = [scene for scene in unnamed if not unfit[scene] and _draw(scene) < settings.test_fraction]
     if settings.test_fraction and not test and not settings.test:
         test = [scene for scene in unnamed if not unfit[scene]][:1]
-    rest = [scene for scene in unnamed if scene not in test]
+    tested = set(test)
+    rest = [scene for scene in unnamed if scene not in tested]
     held_out = settings.test_fraction + settings.validation_fraction
     validation = [scene for scene in rest if settings.test_fraction <= _draw(scene) < held_out]
     if settings.validation_fraction and not validation and not settings.validation:
@@ -58,6 +61,57 @@ def split_scenes(
     splits |= dict.fromkeys(validation, "validation")
     splits |= dict.fromkeys(test, "test")
     return splits
+
+
+def join_scenes(
+    splits: Mapping[str, Split],
+    pairs: Iterable[tuple[str, str]],
+    settings: SplitSettings,
+    unfit: Mapping[str, str | None],
+) -> dict[str, Split]:
+    """The splits of scenes after those that look alike are brought together.
+
+    They go where one of them is named, else where one of them is held out, for testing before validation.
+
+    Args:
+        splits: of each scene by itself.
+        pairs: of scenes that look alike.
+        settings: which scenes are named.
+        unfit: why a scene must never be tested on.
+
+    Raises:
+        UserError: they are named for two splits, or for testing beside one that must not be tested on.
+    """
+    joined = dict(splits)
+    for group in _groups(pairs):
+        named = [each for each in group if each in settings.test or each in settings.validation]
+        first = named[0] if named else ""
+        for other in named:
+            if splits[other] != splits[first]:
+                raise UserError(
+                    f"data.split: {first} ({splits[first]}) and {other} ({splits[other]}) look alike; "
+                    "name both for one split, or lower data.split.near_duplicate_bits"
+                )
+        never = next((each for each in group if unfit[each]), "")
+        if named and never and splits[first] == "test":
+            raise UserError(
+                f"data.split.test: {first}: looks like {never}, never a test scene ({unfit[never]}); "
+                "name another, or lower data.split.near_duplicate_bits"
+            )
+        own = {splits[each] for each in named or group} - ({"test"} if never else set())
+        split = next(each for each in HELD_OUT_FIRST if each in own)
+        joined |= dict.fromkeys(group, split)
+    return joined
+
+
+def _groups(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
+    """Scenes that are joined, directly or through others, in the order of their names."""
+    groups: dict[str, set[str]] = {}
+    for one, other in pairs:
+        small, large = sorted((groups.get(each, {each}) for each in (one, other)), key=len)
+        large |= small
+        groups |= dict.fromkeys(small, large) | {one: large, other: large}
+    return sorted(sorted(group) for group in {id(each): each for each in groups.values()}.values())
 
 
 def _check_named(

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from arbiscale.config.evaluate import EvaluateSettings, by_name
+from arbiscale.config.evaluate import EvaluateSettings
+from arbiscale.config.named import by_name
 from arbiscale.errors import UserError
 from arbiscale.evaluation.comparisons import Album
 from arbiscale.evaluation.generation import (

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from arbiscale.config.evaluate import by_name
+from arbiscale.config.named import by_name
 from arbiscale.config.register import GateSettings
 from arbiscale.errors import UserError
 from arbiscale.evaluation.paired import protocol_of

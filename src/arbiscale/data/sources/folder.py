@@ -25,9 +25,9 @@ class Folder:
 
     parallel = CORES
 
-    def __init__(self, settings: FolderSettings) -> None:
+    def __init__(self, settings: FolderSettings, *, setting: str = "data.folder.path") -> None:
         self._root = repository_root() / Path(settings.path).expanduser()
-        self._setting = f"data.folder.path: {settings.path}"
+        self._setting = f"{setting}: {settings.path}"
         self.key = f"folder {self._root.resolve()}"
 
     def list(self) -> Listing:

@@ -1,0 +1,74 @@
+"""Photographs that look alike though their files differ: by perceptual hash, in a sorted table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import minimum_spanning_tree
+
+LARGEST_DISTANCE = 7  # bits; two hashes this near agree in all bits but one of a quarter at least
+_BANDS = 4
+_BAND_BITS = 16
+_QUERIES = 2**14  # at a time, for flat memory
+
+Hashes = NDArray[np.uint64]
+Indices = NDArray[np.int64]
+
+
+def parse_hashes(hexadecimal: Sequence[str]) -> Hashes:
+    """Perceptual hashes of 64 bits, as `arbiscale.data.examination.Facts` has them."""
+    return np.array([int(each, 16) for each in hexadecimal], np.uint64)
+
+
+def near(queries: Hashes, others: Hashes, distance: int) -> tuple[Indices, Indices, Indices]:
+    """All pairs of hashes that differ in at most so many bits, `LARGEST_DISTANCE` at most.
+
+    Hashes are looked up by a quarter of their bits, with one bit of it changed or none, in a sorted table of
+    the others (multi-index hashing, Norouzi et al., CVPR 2012).
+
+    Returns:
+        Places in `queries`, places in `others`, and the number of bits; each pair once.
+    """
+    found = [part for band in range(_BANDS) for part in _near_in_band(queries, others, distance, band)]
+    pairs = np.unique(np.concatenate([np.empty((0, 3), np.int64), *found]), axis=0)
+    first, second, bits = pairs.T
+    return first, second, bits
+
+
+def join_near(hashes: Hashes, distance: int) -> list[tuple[int, int, int]]:
+    """The nearest pairs that join all hashes which are near, directly or through others.
+
+    Returns:
+        (place, place, bits), fewer than there are hashes: k equal ones give k - 1 pairs, not k (k - 1) / 2.
+    """
+    distinct, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
+    leader = first[inverse]
+    later_equals = np.flatnonzero(leader != np.arange(len(hashes)))
+    equal = [(int(leader[each]), int(each), 0) for each in later_equals]
+    one, other, bits = near(distinct, distinct, distance)
+    later = other > one
+    weights = coo_array((bits[later], (one[later], other[later])), shape=(len(distinct),) * 2)
+    forest = minimum_spanning_tree(weights.tocsr()).tocoo()
+    joined = zip(forest.row, forest.col, forest.data, strict=True)
+    return sorted(equal + [(int(first[a]), int(first[b]), int(bits)) for a, b, bits in joined])
+
+
+def _near_in_band(queries: Hashes, others: Hashes, distance: int, band: int) -> Iterator[NDArray[np.int64]]:
+    """Rows (place, place, bits) of the near pairs that agree in a band but for one bit."""
+    shift, mask = np.uint64(band * _BAND_BITS), np.uint64(2**_BAND_BITS - 1)
+    values, wanted = (((each >> shift) & mask).astype(np.int64) for each in (others, queries))
+    order = np.argsort(values, kind="stable")
+    begins = np.searchsorted(values[order], np.arange(2**_BAND_BITS + 1))  # of each value, in that order
+    for start in range(0, len(queries), _QUERIES):
+        for change in [0, *(1 << bit for bit in range(_BAND_BITS))]:
+            value = wanted[start : start + _QUERIES] ^ change
+            begin, counts = begins[value], begins[value + 1] - begins[value]
+            query = np.repeat(np.arange(start, start + len(value)), counts)
+            within = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)
+            other = order[np.repeat(begin, counts) + within]
+            bits = np.bitwise_count(queries[query] ^ others[other]).astype(np.int64)
+            close = bits <= distance
+            yield np.stack([query[close], other[close], bits[close]], axis=1)
