@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,20 @@ def test_crops_stand_in_the_order_of_their_shards(tmp_path: Path, manifest: Mani
     assert [crop[0, 0, 0] for crop in pickle.loads(pickle.dumps(crops))] == [0, 1, 2, 3, 4]
     with pytest.raises(IndexError):
         crops[5]
+
+
+def test_more_shards_than_a_process_may_hold_open(tmp_path: Path) -> None:
+    writer = ShardWriter(tmp_path, "train", shard_bytes=1)
+    for number in range(300):
+        writer.add(np.full((1, 1, 3), number % 256, np.uint8))
+    crops = StoredCrops(tmp_path, Manifest(1, writer.finish(), [], [], [], {}), "train")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len([*Path("/dev/fd").iterdir()]) + 140, limits[1]))
+    try:
+        shown = [crop[0, 0, 0] for crop in (*crops, *crops)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert shown == [number % 256 for number in range(300)] * 2
 
 
 def test_a_split_may_be_empty(tmp_path: Path, manifest: Manifest) -> None:

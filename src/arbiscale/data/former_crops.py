@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arbiscale.data.manifest import Box, Photograph, read_manifest
+from arbiscale.data.shards import OpenShards
 from arbiscale.errors import UserError
 from arbiscale.imaging.reading import read_image
 
@@ -20,10 +21,13 @@ class FormerCrops:
         self._folder = folder
         self._places: dict[tuple[str, Box], tuple[str, int]] = {}
         self._files: dict[str, str] = {}
+        self._shards = OpenShards()
         try:
             manifest = read_manifest(folder)
-            self._shards = {each.file: np.load(folder / each.file, mmap_mode="r") for each in manifest.shards}
+            whole = all(len(self._shards[folder / each.file]) == each.count for each in manifest.shards)
         except (UserError, OSError, ValueError, EOFError):
+            return
+        if not whole:
             return
         self._places = {(each.source_sha256, each.box): (each.shard, each.index) for each in manifest.crops}
         self._files = {each.source_sha256: each.file for each in manifest.photographs}
@@ -31,8 +35,8 @@ class FormerCrops:
     def crops(self, photograph: Photograph, boxes: Sequence[Box]) -> list[NDArray[np.uint8]] | None:
         """Copies of its crops at these boxes; None where one is missing."""
         places = [self._places.get((photograph.sha256, box)) for box in boxes]
-        found = [self._shards[shard][index] for shard, index in filter(None, places)]
-        return [np.array(crop) for crop in found] if len(found) == len(boxes) else None
+        found = [np.array(self._shards[self._folder / shard][index]) for shard, index in filter(None, places)]
+        return found if len(found) == len(boxes) else None
 
     def whole(self, photograph: Photograph) -> NDArray[np.uint8] | None:
         """Its pixels, where it was held out for testing."""

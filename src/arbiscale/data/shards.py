@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from arbiscale.files import sha256_of
 
 SHARD_BYTES = 256 * 2**20
 _HEADER_BYTES = 128
+_OPEN = 128  # shards at a time
 
 
 class ShardWriter:
@@ -57,6 +59,33 @@ class ShardWriter:
         self._crops = []
 
 
+class OpenShards:
+    """Memory maps of the shards used last: each holds a file open, and a process may hold about 1,000."""
+
+    def __init__(self) -> None:
+        self._maps: dict[Path, NDArray[np.uint8]] = {}
+        self._lock = Lock()  # former crops are copied by several threads
+
+    def __getitem__(self, path: Path) -> NDArray[np.uint8]:
+        """A shard, uint8 (count, crop_px, crop_px, 3).
+
+        Raises:
+            OSError, ValueError, EOFError: it cannot be read.
+        """
+        with self._lock:
+            shard = self._maps.pop(path, None)
+            if shard is None:
+                shard = np.load(path, mmap_mode="r")
+            self._maps[path] = shard  # the last used stands last
+            if len(self._maps) > _OPEN:
+                del self._maps[next(iter(self._maps))]
+        return shard
+
+    def __reduce__(self) -> tuple[type[OpenShards], tuple[()]]:
+        """Without the maps, whose whole content would travel to each worker."""
+        return OpenShards, ()
+
+
 class StoredCrops(Sequence[NDArray[np.uint8]]):
     """Crops uint8 (crop_px, crop_px, 3) in memory-mapped shards; none where the split has none.
 
@@ -70,7 +99,7 @@ class StoredCrops(Sequence[NDArray[np.uint8]]):
         shards = [shard for shard in manifest.shards if shard.split == split]
         self._files = [folder / shard.file for shard in shards]
         self._ends = np.cumsum([shard.count for shard in shards], dtype=np.int64)
-        self._shards: dict[int, NDArray[np.uint8]] = {}
+        self._shards = OpenShards()
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
@@ -84,16 +113,11 @@ class StoredCrops(Sequence[NDArray[np.uint8]]):
         if isinstance(index, slice):
             return [self[each] for each in range(*index.indices(len(self)))]
         index = range(len(self))[index]  # raises IndexError
-        shard = int(np.searchsorted(self._ends, index, side="right"))
-        if shard not in self._shards:
-            path = self._files[shard]
-            try:
-                self._shards[shard] = np.load(path, mmap_mode="r")
-            except (OSError, ValueError, EOFError) as error:
-                raise UserError(f"{path}: cannot be read ({error}); run `dvc repro -f -s crop`") from None
-        from_end = index - self._ends[shard]  # negative
-        return np.asarray(self._shards[shard][from_end])
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the memory maps, whose whole content would travel to each worker."""
-        return self.__dict__ | {"_shards": {}}
+        number = int(np.searchsorted(self._ends, index, side="right"))
+        path = self._files[number]
+        try:
+            shard = self._shards[path]
+        except (OSError, ValueError, EOFError) as error:
+            raise UserError(f"{path}: cannot be read ({error}); run `dvc repro -f -s crop`") from None
+        from_end = index - self._ends[number]  # negative
+        return np.array(shard[from_end])  # a view would keep the file open
