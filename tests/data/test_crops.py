@@ -287,3 +287,34 @@ def test_names_of_any_bytes_and_length(
     assert not manifest.rejected
     assert "new\nline" in {crop.scene for crop in manifest.crops}
     assert all((tmp_path / "crops" / each.file).is_file() for each in manifest.photographs)
+
+
+def test_the_middle_is_shrunk_to_a_crop_and_tested_so(
+    cut: Callable[..., Manifest], own: Path, tmp_path: Path, crop_settings: CropSettings
+):
+    centre = crop_settings.model_copy(update={"mode": "centre"})
+    manifest = cut(crop=centre)
+    assert {(crop.source, crop.box) for crop in manifest.crops if crop.scene in "bc"} == {
+        ("b.png", (4, 0, 68, 64)),
+        ("c.png", (8, 0, 72, 64)),
+    }
+    (crop,) = (crop for crop in manifest.crops if crop.scene == "c")
+    stored = np.load(tmp_path / "crops" / crop.shard, mmap_mode="r")[crop.index]
+    expected = (
+        Image.open(own / "c.png").convert("RGB").crop(crop.box).resize((32, 32), Image.Resampling.BICUBIC)
+    )
+    assert np.abs(stored.astype(int) - np.asarray(expected).astype(int)).max() <= 1
+    (held_out,) = manifest.photographs
+    assert (held_out.width, held_out.height) == (32, 32)
+
+
+def test_former_crops_of_another_size_are_cut_again(
+    cut: Callable[..., Manifest], tmp_path: Path, crop_settings: CropSettings
+):
+    first = crop_settings.model_copy(update={"mode": "centre"})
+    second = first.model_copy(update={"size_px": 16})
+    cut(crop=first)
+    again = cut(crop=second, reuse=True)
+    assert again.crop_px == 16
+    assert np.load(tmp_path / "crops" / again.shards[0].file).shape[1:] == (16, 16, 3)
+    assert (again.photographs[0].width, again.photographs[0].height) == (16, 16)

@@ -35,9 +35,9 @@ class S3Settings(Section):
 class CropSettings(Section):
     """High-resolution crops, all square and of one size."""
 
-    mode: Literal["random", "grid"]
+    mode: Literal["random", "grid", "centre"]
     size_px: int = Field(ge=16, le=4096)
-    per_photograph: int = Field(ge=1, le=100_000)  # at most, in both modes
+    per_photograph: int = Field(ge=1, le=100_000)  # at most; `centre` gives one
 
 
 class SplitSettings(Section):

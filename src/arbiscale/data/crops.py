@@ -24,6 +24,8 @@ from arbiscale.data.sources.source import Source, UnreadableError
 from arbiscale.data.split import HELD_OUT_FIRST, scene_of
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_folder, sha256_of
+from arbiscale.imaging.pixels import to_array, to_tensor
+from arbiscale.imaging.resize import resize
 from arbiscale.imaging.writing import write_image
 from arbiscale.progress import progress
 
@@ -32,11 +34,16 @@ def crop_boxes(width: int, height: int, settings: CropSettings, *, seed: int, na
     """Distinct square boxes inside a photograph, `settings.per_photograph` at most.
 
     Random ones lie anywhere, also over one another; those of a grid do not overlap and spread from edge to
-    edge. Both depend on (seed, name) only. Empty where the photograph is smaller than a crop.
+    edge. Both depend on (seed, name) only. `centre` is the largest one in the middle, to be shrunk to a
+    crop. Empty where the photograph is smaller than a crop.
     """
     size = settings.size_px
     if width < size or height < size:
         return []
+    if settings.mode == "centre":
+        side = min(width, height)
+        left, top = (width - side) // 2, (height - side) // 2
+        return [(left, top, left + side, top + side)]
     entropy = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     generator = np.random.default_rng(int.from_bytes(entropy))
     if settings.mode == "grid":
@@ -148,17 +155,28 @@ class _Cutter:
     def _crops_of(self, photograph: Photograph) -> tuple[list[NDArray[np.uint8]], bool]:
         """The crops of a photograph, and whether it was read for them."""
         boxes = self._boxes(photograph)
-        if self.former and (former := self.former.crops(photograph, boxes)):
+        if self.former and (former := self.former.crops(photograph, boxes, self.settings.size_px)):
             return former, False
         pixels = self._read(photograph)
-        crops = (pixels[top:bottom, left:right] for left, top, right, bottom in boxes)
-        return [crop.copy() for crop in crops], True  # a view would keep the photograph in memory
+        return [self._cut(pixels, box) for box in boxes], True
+
+    def _cut(self, pixels: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+        """A crop of a photograph, shrunk by PIL's bicubic where its box is larger; never a view of it."""
+        left, top, right, bottom = box
+        crop, side = pixels[top:bottom, left:right], self.settings.size_px
+        if right - left == side:
+            return crop.copy()
+        shrunk: NDArray[np.uint8] = to_array(resize(to_tensor(crop), (side, side))).astype(np.uint8)
+        return shrunk
 
     def _whole(self, photograph: Photograph) -> tuple[list[NDArray[np.uint8]], bool]:
-        """A photograph, and whether it was read."""
-        if self.former and (former := self.former.whole(photograph)) is not None:
+        """A photograph as it is tested, whole or in mode `centre` its crop, and whether it was read."""
+        side, centre = self.settings.size_px, self.settings.mode == "centre"
+        size = (side, side) if centre else (photograph.width, photograph.height)
+        if self.former and (former := self.former.whole(photograph, size)) is not None:
             return [former], False
-        return [self._read(photograph)], True
+        pixels = self._read(photograph)
+        return [self._cut(pixels, box) for box in self._boxes(photograph)] if centre else [pixels], True
 
     def _read(self, photograph: Photograph) -> NDArray[np.uint8]:
         try:
