@@ -7,7 +7,6 @@ from pathlib import Path
 
 from arbiscale.config.data import DataSettings
 from arbiscale.config.section import load_section
-from arbiscale.data.scan import listing_state
 from arbiscale.data.sources import open_source
 from arbiscale.errors import UserError, extras_named
 from arbiscale.files import write_json
@@ -19,13 +18,13 @@ def main() -> None:
     """Write data/listing.json; where the source is not here, what was listed before stands."""
     settings = load_section(Path("params.yaml"), "data", DataSettings)
     try:
-        listing = open_source(settings).list()
+        state = open_source(settings).state()
     except UserError as error:
         if not LISTING.exists():
             raise
         print(f"WARNING: {error}; its photographs are taken to be as before", file=sys.stderr)
         return
-    write_json(LISTING, listing_state(listing))
+    write_json(LISTING, state)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ EXTRAS = {  # of pyproject.toml, with the modules that their packages bring
         "torchmetrics",
         "torchvision",
     ],
+    "lsun": ["lmdb"],
     "s3": ["boto3", "botocore", "dvc_s3"],
     "film": ["imageio_ffmpeg"],
     "peers": ["spandrel"],

@@ -10,7 +10,7 @@ from PIL import Image
 from arbiscale.config.data import FolderSettings
 from arbiscale.data.index import Index, open_index
 from arbiscale.data.manifest import read_record
-from arbiscale.data.scan import changes, in_threads, listing_state, scan, summary
+from arbiscale.data.scan import changes, in_threads, scan, summary
 from arbiscale.data.sources.folder import Folder
 from arbiscale.errors import UserError
 from arbiscale.files import sha256_of
@@ -67,9 +67,9 @@ def test_only_what_is_new_or_changed_is_read(own: Path, tmp_path: Path, index: I
 def test_a_touched_photograph_changes_no_record(own: Path, tmp_path: Path, index: Index) -> None:
     source = Counting(own)
     scan(source, tmp_path / "raw", index, "code")
-    before, state = (tmp_path / "raw/sources.json").read_bytes(), listing_state(source.list())
+    before, state = (tmp_path / "raw/sources.json").read_bytes(), source.state()
     os.utime(own / "c.png", ns=(1, 1))
-    assert listing_state(source.list()) != state
+    assert source.state() != state
     scan(source, tmp_path / "raw", index, "code")
     assert source.seen.count("c.png") == 2
     assert (tmp_path / "raw/sources.json").read_bytes() == before

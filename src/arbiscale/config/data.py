@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from arbiscale.config.named import Named
 from arbiscale.config.section import Section
@@ -30,6 +31,58 @@ class S3Settings(Section):
         if url and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9](/.*)?", url):
             raise ValueError(f"must look like s3://bucket/prefix (got {url!r})")
         return url
+
+
+PublishedName = Literal[
+    "div2k",
+    "flickr2k",
+    "df2k",
+    "ffhq",
+    "ffhq_128",
+    "lsun_bedroom",
+    "lsun_church_outdoor",
+    "lsun_tower",
+]  # of arbiscale.data.sources.published
+
+
+def _without_password(address: str) -> str:
+    if "@" in urlsplit(address).netloc:  # it would be recorded; and is not repeated here
+        raise ValueError("an address must hold no user and password; put them into ~/.netrc")
+    return address
+
+
+_ADDRESS = r"https?://[^/\s]+/\S*"
+Address = Annotated[str, Field(pattern=f"^{_ADDRESS}$"), AfterValidator(_without_password)]
+
+
+class UrlSettings(Section):
+    """Pictures and archives (zip, tar) on web servers, each alone or with the sha256 that it must have."""
+
+    addresses: list[Annotated[Address, Field(pattern="^[^#]+(#sha256=[0-9a-f]{64})?$")]]
+
+
+class HubSettings(Section):
+    """A dataset repository of the Hugging Face hub, or of another (HF_ENDPOINT)."""
+
+    repository: str  # owner/name
+    revision: str  # branch, tag or commit
+    files: str  # pattern of the pictures and archives to take
+
+    @field_validator("repository")
+    @classmethod
+    def _is_one(cls, name: str) -> str:
+        if name and not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+            raise ValueError(f"must look like owner/name (got {name!r})")
+        return name
+
+
+class DownloadSettings(Section):
+    """Where fetched files lie, and come from: of urls and of published data sets."""
+
+    folder: str  # in the repository, or anywhere; what lies there is not fetched
+    mirrors: list[Address]  # of a file, or of a folder (ending in /), used instead of the published address
+    connections: int = Field(ge=1, le=64)
+    names: str  # file of the pictures' names, one a line, that are taken of the training part; empty = all
 
 
 class CropSettings(Section):
@@ -85,9 +138,12 @@ class AugmentationSettings(Section):
 class DataSettings(Section):
     """Photographs, their crops and their split."""
 
-    source: Literal["bundled", "folder", "s3"]
+    source: Literal["bundled", "folder", "s3", "urls", "hub", PublishedName]
     folder: FolderSettings
     s3: S3Settings
+    urls: UrlSettings
+    hub: HubSettings
+    downloads: DownloadSettings
     crop: CropSettings
     split: SplitSettings
     augmentation: AugmentationSettings
@@ -106,4 +162,8 @@ class DataSettings(Section):
             raise ValueError("folder.path must name a directory when source is folder")
         if self.source == "s3" and not self.s3.url:
             raise ValueError("s3.url must be given when source is s3")
+        if self.source == "urls" and not self.urls.addresses:
+            raise ValueError("urls.addresses must name a file when source is urls")
+        if self.source == "hub" and not self.hub.repository:
+            raise ValueError("hub.repository must be given when source is hub")
         return self

@@ -14,6 +14,8 @@ from arbiscale.files import write_json
 
 RECORD = "sources.json"
 
+Split = Literal["train", "validation", "test"]
+
 
 @dataclass(frozen=True)
 class Photograph:
@@ -30,6 +32,7 @@ class Photograph:
     attribution: str | None = None
     scene: str | None = None  # None = by data.split.scene_pattern
     unfit_for_test: str | None = None  # why it must never be a test photograph
+    split: Split | None = None  # as published; None = by data.split
 
     @property
     def credit(self) -> str | None:
@@ -68,7 +71,6 @@ def read_record(folder: Path) -> Record:
 
 MANIFEST = "manifest.json"
 
-Split = Literal["train", "validation", "test"]
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom lie outside
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from arbiscale.data.index import Index, Known
 from arbiscale.data.manifest import Photograph, Record, Rejected
 from arbiscale.data.sources.source import Entry, Listing, Source, UnreadableError
 from arbiscale.errors import UserError
-from arbiscale.files import atomic_folder, sha256_of_json
+from arbiscale.files import atomic_folder
 from arbiscale.progress import progress
 
 _SHOWN = 3  # reasons in one line
@@ -93,16 +92,6 @@ def summary(found: Changes, rejected: Iterable[Rejected]) -> str:
         return f"{found}, none rejected"
     more = f"; {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
     return f"{found}, {len(reasons)} rejected ({'; '.join(reasons[:_SHOWN])}{more})"
-
-
-def listing_state(listing: Listing) -> dict[str, str | int]:
-    """A few numbers that are others where anything listed is: what DVC compares."""
-    entries = [(entry.name, entry.size, entry.stamp) for entry in listing.entries]
-    return {
-        "photographs": len(entries),
-        "bytes": sum(entry.size for entry in listing.entries),
-        "sha256": sha256_of_json([entries, [dataclasses.astuple(each) for each in listing.rejected]]),
-    }
 
 
 def in_threads(work: Callable[[Task], Result], tasks: Iterable[Task], threads: int) -> Iterator[Result]:

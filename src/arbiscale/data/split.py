@@ -30,9 +30,9 @@ def split_scenes(
 ) -> dict[str, Split]:
     """The split of every scene.
 
-    Scenes not named are drawn by a hash of their name alone, so that adding photographs moves none to
-    another split; a fraction above zero holds out one scene at least. What is rejected is named where a scene
-    is missed.
+    Scenes that are published as held out are, unless they are named otherwise. The others are drawn by a hash
+    of their name alone, so that adding photographs moves none to another split; a fraction above zero holds
+    out one scene at least. What is rejected is named where a scene is missed.
 
     Raises:
         UserError: a named scene does not exist, or must not be tested on.
@@ -45,7 +45,8 @@ def split_scenes(
         if reason := unfit[scene]:
             raise UserError(f"data.split.test: {scene}: is never a test scene ({reason}); name another")
 
-    splits: dict[str, Split] = dict.fromkeys(settings.test, "test")
+    splits: dict[str, Split] = {scene_of(each, settings): each.split for each in photographs if each.split}
+    splits |= dict.fromkeys(settings.test, "test")
     splits |= dict.fromkeys(settings.validation, "validation")
     unnamed = sorted((scene for scene in unfit if scene not in splits), key=_draw)
     test = [scene for scene in unnamed if not unfit[scene] and _draw(scene) < settings.test_fraction]

@@ -6,7 +6,7 @@ import importlib.util
 from importlib.metadata import version
 from pathlib import Path
 
-from arbiscale.data.sources.source import CORES, Entry, Listing
+from arbiscale.data.sources.source import CORES, Entry, Listing, Source
 from arbiscale.errors import UserError
 
 _SKIMAGE = "skimage/data"
@@ -40,7 +40,7 @@ _UNFIT_FOR_TEST = {  # by scene
 }
 
 
-class Bundled:
+class Bundled(Source):
     """The shipped photographs, where the wheels put them."""
 
     key = "bundled"

@@ -6,7 +6,16 @@ from pathlib import Path
 
 from arbiscale.config.data import FolderSettings
 from arbiscale.data.manifest import Rejected
-from arbiscale.data.sources.source import CORES, Entry, Listing, UnreadableError
+from arbiscale.data.sources.source import (
+    CORES,
+    Entry,
+    Listing,
+    Source,
+    UnreadableError,
+    is_text,
+    no_picture,
+    shown,
+)
 from arbiscale.errors import UserError
 from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
 from arbiscale.imaging.picture_folders import find_pictures
@@ -16,7 +25,7 @@ _REJECTED = {"broken links": "is a broken link", "no regular files": "is no regu
 _OWN = Path("data/crops")  # holds pictures that the pipeline makes
 
 
-class Folder:
+class Folder(Source):
     """The pictures below a directory, with their sub-directories.
 
     Hidden files, linked folders and what else is no picture is counted with its reason. A relative path
@@ -46,7 +55,7 @@ class Folder:
             raise UserError(f"{setting}: also holds the pipeline's own pictures; name photographs only")
         found = find_pictures(root, PHOTOGRAPH_SUFFIXES)
         rejected = [
-            Rejected(_shown(self._name(path)), reason)
+            Rejected(shown(self._name(path)), reason)
             for kind, reason in _REJECTED.items()
             for path in found.left_out.pop(kind, [])
             if path.suffix.lower() in PHOTOGRAPH_SUFFIXES
@@ -54,14 +63,13 @@ class Folder:
         entries = []
         for path in found.files:
             name = self._name(path)
-            if not _is_text(name):  # no JSON holds it
-                rejected.append(Rejected(_shown(name), "has a name that is no UTF-8; rename it"))
+            if not is_text(name):  # no JSON holds it
+                rejected.append(Rejected(shown(name), "has a name that is no UTF-8; rename it"))
                 continue
             status = path.stat()
             entries.append(Entry(name, status.st_size, str(status.st_mtime_ns), name))
         if not entries:
-            suffixes = ", ".join(sorted(PHOTOGRAPH_SUFFIXES))
-            raise UserError(f"{setting}: holds no picture ({suffixes}); name the folder of your photographs")
+            raise no_picture(setting, "name the folder of your photographs")
         return Listing(sorted(entries, key=lambda entry: entry.name), rejected, found.summary())
 
     def read(self, name: str) -> bytes:
@@ -77,11 +85,3 @@ class Folder:
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()
-
-
-def _is_text(name: str) -> bool:
-    return name.encode(errors="ignore").decode() == name
-
-
-def _shown(name: str) -> str:
-    return name.encode(errors="backslashreplace").decode()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from arbiscale.config.data import S3Settings
 from arbiscale.data.manifest import Rejected
-from arbiscale.data.sources.source import Entry, Listing, is_plain
+from arbiscale.data.sources.source import Entry, Listing, Source, is_plain, no_picture
 from arbiscale.errors import UnavailableError, UserError
 from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
 
@@ -23,7 +23,7 @@ _CONNECT_SECONDS = 5
 _READ_SECONDS = 60
 
 
-class Bucket:
+class Bucket(Source):
     """The pictures below `s3://bucket/prefix/`, stamped with their ETags and read where they lie.
 
     Credentials come from boto3's standard chain (environment, profiles, roles), the endpoint from
@@ -59,8 +59,7 @@ class Bucket:
                 origin = f"s3://{self._bucket}/{key}"
                 entries.append(Entry(name, found["Size"], found["ETag"].strip('"'), origin))
         if not entries:
-            suffixes, url = ", ".join(sorted(PHOTOGRAPH_SUFFIXES)), self._settings.url
-            raise UserError(f"data.s3.url: {url}: holds no picture ({suffixes}); check the prefix")
+            raise no_picture(f"data.s3.url: {self._settings.url}", "check the prefix")
         return Listing(sorted(entries, key=lambda entry: entry.name), rejected)
 
     def read(self, name: str) -> bytes:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Protocol
 
-from arbiscale.data.manifest import Rejected
+from arbiscale.data.manifest import Rejected, Split
 from arbiscale.errors import UserError
+from arbiscale.files import sha256_of_json
+from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
 
 CORES = os.cpu_count() or 1
 
@@ -25,6 +28,7 @@ class Entry:
     attribution: str | None = None
     scene: str | None = None  # None = by data.split.scene_pattern
     unfit_for_test: str | None = None  # why it must never be a test photograph
+    split: Split | None = None  # as published; None = by data.split
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,30 @@ class Source(Protocol):
     parallel: int
 
     def list(self) -> Listing:
-        """What is there now, nothing read.
+        """What is there now, no photograph read; what can only be had as a whole is fetched.
 
         Raises:
             UserError: the place is missing or holds no picture.
             UnavailableError: it cannot be reached.
         """
+
+    def pending(self) -> str:
+        """What `list` would fetch, in a few words; empty = nothing."""
+        return ""
+
+    def state(self) -> dict[str, str | int]:
+        """A few values that are others where the photographs are: what DVC compares. Nothing is fetched.
+
+        Raises:
+            UserError, UnavailableError: as `list`.
+        """
+        listing = self.list()
+        entries = [(entry.name, entry.size, entry.stamp) for entry in listing.entries]
+        return {
+            "photographs": len(entries),
+            "bytes": sum(entry.size for entry in listing.entries),
+            "sha256": sha256_of_json([entries, [dataclasses.astuple(each) for each in listing.rejected]]),
+        }
 
     def read(self, name: str) -> bytes:
         """The file of one photograph; called from several threads.
@@ -67,6 +89,21 @@ class Source(Protocol):
             UserError: the place refuses.
             UnavailableError: it cannot be reached.
         """
+
+
+def no_picture(place: str, where: str) -> UserError:
+    """Of a place where nothing has a photograph's suffix."""
+    return UserError(f"{place}: holds no picture ({', '.join(sorted(PHOTOGRAPH_SUFFIXES))}); {where}")
+
+
+def is_text(name: str) -> bool:
+    """Whether a file's name is UTF-8: no JSON holds another."""
+    return name.encode(errors="ignore").decode() == name
+
+
+def shown(name: str) -> str:
+    """A name that may be no UTF-8, to be read by people."""
+    return name.encode(errors="backslashreplace").decode()
 
 
 def is_plain(name: str) -> bool:

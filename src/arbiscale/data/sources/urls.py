@@ -1,0 +1,68 @@
+"""Pictures and archives of web servers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from arbiscale.config.data import DownloadSettings, UrlSettings
+from arbiscale.data.archives import is_archive, stem_of
+from arbiscale.data.downloads import RemoteFile, fetch, missing, without_secrets
+from arbiscale.data.sources.pieces import Piece, Pieces, piece_of
+from arbiscale.errors import UserError
+from arbiscale.files import sha256_of_json
+from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
+from arbiscale.workspace import repository_root
+
+
+class Urls(Pieces):
+    """The files at some addresses. They are fetched once; archives are read in place."""
+
+    def __init__(self, settings: UrlSettings, downloads: DownloadSettings) -> None:
+        super().__init__()
+        self._downloads = downloads
+        self._folder = downloads_folder(downloads) / "urls"
+        self._addresses = settings.addresses
+        self.key = f"urls {self._folder.resolve()}"
+
+    def pending(self) -> str:
+        """What is not here yet."""
+        return described(missing(self._files(), self._folder))
+
+    def state(self) -> dict[str, str | int]:
+        """The addresses and checksums: what is at an address is taken to stay."""
+        return {"sha256": sha256_of_json(self._addresses)}
+
+    def bring(self) -> Sequence[Piece]:
+        """Every file, by its name in the address."""
+        files = self._files()
+        fetch(files, self._folder, self._downloads.connections)
+        return [piece_of(self._folder / file.name, without_secrets(file.url)) for file in files]
+
+    def _files(self) -> list[RemoteFile]:
+        files = [_remote(address) for address in self._addresses]
+        stems = [stem_of(file.name) for file in files]
+        if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
+            raise UserError(f"data.urls.addresses: two files are called {twice[0]}; name one of them")
+        return files
+
+
+def _remote(address: str) -> RemoteFile:
+    url, _, sha256 = address.partition("#sha256=")
+    name = PurePosixPath(unquote(urlsplit(url).path)).name
+    if name.startswith(".") or not (is_archive(name) or Path(name).suffix.lower() in PHOTOGRAPH_SUFFIXES):
+        shown = without_secrets(url)
+        raise UserError(f"data.urls.addresses: {shown}: is neither a picture nor an archive (zip, tar)")
+    return RemoteFile(name, url, None, sha256 or None)
+
+
+def downloads_folder(settings: DownloadSettings) -> Path:
+    """Where fetched files lie; a relative path counts from the repository."""
+    return repository_root() / Path(settings.folder).expanduser()
+
+
+def described(files: Sequence[RemoteFile]) -> str:
+    """Names, and sizes where they are known."""
+    sizes = [f" ({file.size / 2**30:.2f} GiB)" if file.size else "" for file in files]
+    return ", ".join(f"{file.name}{size}" for file, size in zip(files, sizes, strict=True))
