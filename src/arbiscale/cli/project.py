@@ -36,17 +36,23 @@ def check(
 
 def _compare_source(params: Params) -> None:
     """Say what a `dvc repro` would fetch, and which photographs it would read where some have been before."""
-    from arbiscale.data.index import open_index
-    from arbiscale.data.scan import changes
     from arbiscale.data.sources import open_source
     from arbiscale.errors import UserError
 
     source = open_source(params.data)
-    if waiting := source.pending():
+    try:
+        waiting = source.pending()
+    except UserError as error:
+        print(f"WARNING: {error}")
+        return
+    if waiting:
         print(f"data.source: {params.data.source}: `dvc repro` fetches {waiting}")
         return
     if not (repository_root() / PHOTOGRAPHS_READ).exists():
         return
+    from arbiscale.data.index import open_index
+    from arbiscale.data.scan import changes
+
     with open_index() as index:
         known = index.known(source.key)
     try:
