@@ -21,7 +21,7 @@ from torch import Tensor
 from arbiscale.config.params import load_params
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.pairs import resized
-from arbiscale.evaluation.pictures import as_shown, compare
+from arbiscale.evaluation.pictures import Truth, as_shown
 from arbiscale.evaluation.protocols import BENCHMARK
 from arbiscale.imaging.pixels import to_tensor
 from arbiscale.imaging.reading import read_image
@@ -56,9 +56,9 @@ def dial(model: Model, pictures: Sequence[Path], scale: int, networks: MetricNet
         all_of_them.append(time.perf_counter() - begun)
         images = {BICUBIC: resized(BENCHMARK, low, (height, width))}
         images |= {f"fidelity {each:g}": to_tensor(pixels) for each, pixels in drawn.items()}
+        known = Truth(as_shown(truth), networks, channels="y", shave_px=scale)
         for name, image in images.items():
-            shown = (as_shown(image), as_shown(truth))
-            found.setdefault(name, []).append(compare(*shown, networks, channels="y", shave_px=scale))
+            found.setdefault(name, []).append(known.compare(as_shown(image)))
     means = {name: {key: _mean(found[name], key) for key in ("psnr", "lpips")} for name in found}
     base = means.pop(BICUBIC)
     yield Figure(BICUBIC, "PSNR of Y, dB", base["psnr"])

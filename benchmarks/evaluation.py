@@ -12,7 +12,8 @@ import torch
 
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.evaluation.held_out import cut_random_crops
-from arbiscale.evaluation.networks import load_metric_networks
+from arbiscale.evaluation.networks import MetricNetworks, load_metric_networks
+from arbiscale.evaluation.pictures import Truth
 from arbiscale.evaluation.protocols import CROPS
 from arbiscale.evaluation.rows import Upscalers
 from arbiscale.evaluation.store import Scratch, measure
@@ -21,7 +22,6 @@ from arbiscale.inference.latent_model import LatentModel
 from arbiscale.inference.loading import load_model
 from arbiscale.metrics.quality import psnr, ssim
 from arbiscale.metrics.spectrum import grid_energy
-from arbiscale.pretrained.lpips import LPIPS
 from benchmarks.figures import Figure
 from benchmarks.photographs import bundled_photographs
 
@@ -30,7 +30,7 @@ SCALES = (2, 2.7, 4, 6, 8, 12)
 LEAST_SHARE = 80.0  # percent of the time in the model: the bar
 PARTS: dict[str, Sequence[Callable[..., object]]] = {  # none of them calls another
     "the model": (LatentModel.encode, LatentModel.sample_latents, LatentModel.decode),
-    "LPIPS": (LPIPS.forward,),
+    "LPIPS": (Truth.__init__, MetricNetworks.distances),  # no other network is loaded
     "SSIM": (ssim,),
     "PSNR": (psnr,),
     "grid energy": (grid_energy,),

@@ -15,7 +15,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from arbiscale.evaluation.held_out import HeldOutPhotograph, HeldOutPicture, cut_random_crops, pictures_below
 from arbiscale.evaluation.pairs import Pairs, Preparation, resized
-from arbiscale.evaluation.pictures import as_shown, compare
+from arbiscale.evaluation.pictures import Truth, as_shown
 from arbiscale.evaluation.protocols import BENCHMARK, CROPS, DIV2K, FACES, SAMPLE, Protocol
 from arbiscale.imaging.coordinates import Size
 from arbiscale.inference.loading import load_model
@@ -52,8 +52,8 @@ def test_bicubic_reproduces_the_literature(
     found = []
     for pairs in pairs_of(BENCHMARK, images, scale):
         drawn = resized(BENCHMARK, pairs.low, (pairs.truth.shape[-2], pairs.truth.shape[-1]))
-        shown = (as_shown(drawn), as_shown(pairs.truth))
-        found += compare(*shown, NO_NETWORKS, channels="y", shave_px=scale)["psnr"].tolist()
+        truth = Truth(as_shown(pairs.truth), NO_NETWORKS, channels="y", shave_px=scale)
+        found += truth.compare(as_shown(drawn))["psnr"].tolist()
     assert sum(found) / len(found) == pytest.approx(expected, abs=tolerance)
 
 
@@ -73,8 +73,8 @@ def test_the_official_liif_reproduces_the_literature(
     for pairs in pairs_of(BENCHMARK, images, scale):
         size = (pairs.truth.shape[-2], pairs.truth.shape[-1])
         drawn = official_liif.decode(official_liif.sample_latents(pairs.low), size)
-        truth = as_shown(pairs.truth)
-        found += compare(as_shown(drawn), truth, NO_NETWORKS, channels="y", shave_px=scale)["psnr"].tolist()
+        truth = Truth(as_shown(pairs.truth), NO_NETWORKS, channels="y", shave_px=scale)
+        found += truth.compare(as_shown(drawn))["psnr"].tolist()
     assert sum(found) / len(found) == pytest.approx(expected, abs=0.03)
 
 
@@ -103,8 +103,8 @@ def test_sizes_and_borders(
 
 def test_y_after_the_shave_equals_an_independent_implementation() -> None:
     truth, image = (texture(48, seed) for seed in (0, 1))
-    tensors = [torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255 for pixels in (image, truth)]
-    found = compare(*tensors, NO_NETWORKS, channels="y", shave_px=4)
+    drawn, known = (torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255 for pixels in (image, truth))
+    found = Truth(known, NO_NETWORKS, channels="y", shave_px=4).compare(drawn)
     y_image, y_truth = (rgb2ycbcr(pixels)[4:-4, 4:-4, 0] for pixels in (image, truth))
     gaussian = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     assert found["psnr"].tolist() == pytest.approx(

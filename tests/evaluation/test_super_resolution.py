@@ -204,3 +204,13 @@ def test_diversity_without_its_network_keeps_the_pixels(crops: list[Still]) -> N
 def test_what_draws_no_noise_is_drawn_once(crops: list[Still]) -> None:
     models = {"autoencoder": StandIn("reconstruction"), "diffusion": StandIn("super_resolution")}
     assert "diversity_std" not in upscaled(models, crops, [4], samples=2).means()["x4"]["diffusion"]
+
+
+def test_networks_see_the_truth_once_for_all_rows_and_each_draw_once(crops: list[Still]) -> None:
+    models = {"autoencoder": StandIn("reconstruction"), "diffusion": Noisy("super_resolution", timesteps=1)}
+    network = MeanDifference()
+    rows = upscaled(models, crops, [4], networks=MetricNetworks({"lpips": network})).means()["x4"]
+    assert network.images == len(crops) * (len(rows) + 1)
+    network.images = 0
+    upscaled(models, crops, [4], networks=MetricNetworks({"lpips": network}), samples=3)
+    assert network.images == len(crops) * (len(rows) + 1 + 3)

@@ -16,7 +16,7 @@ from arbiscale.evaluation.nearest import TrainingCrops
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.noise import noise_seeds
 from arbiscale.evaluation.pairs import Preparation, batch_size, in_batches
-from arbiscale.evaluation.pictures import agreement_with_half_size, as_shown, compare
+from arbiscale.evaluation.pictures import Truth, agreement_with_half_size, as_shown
 from arbiscale.evaluation.protocols import SAMPLE
 from arbiscale.evaluation.scores import Score, problem_lines, score_lines
 from arbiscale.evaluation.sets import Features
@@ -68,7 +68,7 @@ class Reconstruction(PictureWork):
                 latent = self.model.encode(pairs.truth)
                 images = self.model.decode(latent, pairs.size)
                 seconds = now_seconds(self.model.device) - begun
-                metrics = compare(as_shown(images), as_shown(pairs.truth), self.networks)
+                metrics = Truth(as_shown(pairs.truth), self.networks).compare(as_shown(images))
                 draw = partial(self.model.decode, latent)
                 metrics["self_ssim"] = agreement_with_half_size(as_shown(images), draw)
                 grid = (latent.shape[-2], latent.shape[-1])

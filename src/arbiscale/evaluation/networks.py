@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -44,21 +44,30 @@ class MetricNetworks:
         """The shortest side of a picture that each available column takes."""
         return {column: network.least_px for column, network in self.perceptual.items() if network}
 
-    def distances(self, images: Tensor, others: Tensor) -> dict[str, Tensor]:
-        """Every column's distances of image pairs, shape (batch,); NaN where it takes none.
+    def features(self, images: Tensor) -> dict[str, Iterator[Tensor]]:
+        """What each available column compares of images, computed as it is read.
+
+        Args:
+            images: shape (batch, 3, height, width), in [0, 1]; columns that take none as small have none.
+        """
+        return {
+            column: network.features(images * 2 - 1)
+            for column, network in self.perceptual.items()
+            if network and min(images.shape[-2:]) >= network.least_px
+        }
+
+    def distances(self, images: Tensor, others: Mapping[str, Iterable[Tensor]]) -> dict[str, Tensor]:
+        """Every column's distances of images from others, shape (batch,); NaN where it takes none.
 
         Args:
             images: shape (batch, 3, height, width), in [0, 1].
-            others: of the same shape and range.
+            others: features of as many, of the same size.
         """
-        return {column: self.distance(column, images, others) for column in self.perceptual}
-
-    def distance(self, column: str, images: Tensor, others: Tensor) -> Tensor:
-        """One column's distances of image pairs, as `distances` gives them."""
-        network = self.perceptual.get(column)
-        if network is None or min(images.shape[-2:]) < network.least_px:
-            return images.new_full((len(images),), torch.nan)
-        return network(images * 2 - 1, others * 2 - 1)
+        found = dict.fromkeys(self.perceptual, images.new_full((len(images),), torch.nan))
+        for column, own in self.features(images).items():
+            if network := self.perceptual[column]:
+                found[column] = network.distance(own, others[column])
+        return found
 
 
 def load_metric_networks(

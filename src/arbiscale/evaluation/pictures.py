@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from arbiscale.evaluation.networks import MetricNetworks
@@ -23,29 +23,41 @@ def as_shown(images: Tensor) -> Tensor:
     return images.clamp(-1, 1).add(1).mul(127.5).round().div(255)
 
 
-def compare(
-    images: Tensor,
-    truth: Tensor,
-    networks: MetricNetworks,
-    *,
-    channels: Literal["rgb", "y"] = "rgb",
-    shave_px: int = 0,
-) -> dict[str, Tensor]:
-    """PSNR, SSIM and perceptual distances of images (batch, 3, height, width) in [0, 1] from the truth.
+class Truth:
+    """Pictures that rows are compared with; what networks see in them is computed once.
 
     Args:
-        images: as shown.
-        truth: of the same shape.
+        images: shape (batch, 3, height, width), in [0, 1], as shown.
         networks: behind the perceptual distances, always of RGB; NaN where they take no such image.
         channels: what PSNR and SSIM compare.
-        shave_px: border left out.
-
-    Returns:
-        By metric, shape (batch,).
+        shave_px: border left out of these comparisons.
     """
-    images, truth = (_shaved(pictures, shave_px) for pictures in (images, truth))
-    pair = (images, truth) if channels == "rgb" else (luma(images), luma(truth))
-    return {"psnr": psnr(*pair), "ssim": ssim(*pair), **networks.distances(images, truth)}
+
+    def __init__(
+        self,
+        images: Tensor,
+        networks: MetricNetworks,
+        *,
+        channels: Literal["rgb", "y"] = "rgb",
+        shave_px: int = 0,
+    ) -> None:
+        self.images, self._networks = images, networks
+        self._channels, self._shave_px = channels, shave_px
+        own = self._shaved(images)
+        self._seen = {column: [*features] for column, features in networks.features(own).items()}
+        self._shown = own if channels == "rgb" else luma(own)
+
+    def compare(self, images: Tensor) -> dict[str, Tensor]:
+        """PSNR, SSIM and perceptual distances of as many images, as shown; each of shape (batch,)."""
+        own = self._shaved(images)
+        pair = (own if self._channels == "rgb" else luma(own), self._shown)
+        return {"psnr": psnr(*pair), "ssim": ssim(*pair), **self._networks.distances(own, self._seen)}
+
+    def _shaved(self, images: Tensor) -> Tensor:
+        """The images without a border."""
+        height, width = images.shape[-2:]
+        border_px = self._shave_px
+        return images[..., border_px : height - border_px, border_px : width - border_px]
 
 
 def diversity(draws: Sequence[Tensor], truth: Tensor, networks: MetricNetworks) -> dict[str, Tensor]:
@@ -60,17 +72,14 @@ def diversity(draws: Sequence[Tensor], truth: Tensor, networks: MetricNetworks) 
         By metric, shape (batch,): mean LPIPS over pairs, deviation of a pixel, and the rank correlation of
         that deviation with the first draw's error.
     """
+    network = networks.perceptual.get("lpips")
+    seen = [[*networks.features(draw).get("lpips", ())] for draw in draws]
+    unknown = truth.new_full((len(truth),), torch.nan)
     return {
-        "diversity_lpips": pairwise_distance(draws, partial(networks.distance, "lpips")),
+        "diversity_lpips": pairwise_distance(seen, network.distance) if network and seen[0] else unknown,
         "diversity_std": pixel_deviation(draws),
         "calibration": calibration(draws, truth),
     }
-
-
-def _shaved(images: Tensor, border_px: int) -> Tensor:
-    """The images without a border."""
-    height, width = images.shape[-2:]
-    return images[..., border_px : height - border_px, border_px : width - border_px]
 
 
 def agreement_with_half_size(images: Tensor, draw: Draw) -> Tensor:

@@ -22,7 +22,7 @@ from arbiscale.evaluation.held_out import HeldOutPicture
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.pairs import Pairs, Preparation, in_batches
 from arbiscale.evaluation.peers import Peer
-from arbiscale.evaluation.pictures import agreement_with_half_size, as_shown, compare, diversity
+from arbiscale.evaluation.pictures import Truth, agreement_with_half_size, as_shown, diversity
 from arbiscale.evaluation.protocols import Protocol
 from arbiscale.evaluation.rows import Control, Row, Upscalers, draw_rows, sample
 from arbiscale.evaluation.scores import Score, problem_lines, score_lines
@@ -106,9 +106,15 @@ class SuperResolution(PictureWork):
                     for index, picture in enumerate(pairs.pictures)
                     if picture.name in shown
                 ]
+                truth = Truth(
+                    as_shown(pairs.truth),
+                    self.networks,
+                    channels=self.protocol.channels,
+                    shave_px=self.protocol.shave_px(scale),
+                )
                 for row in self._rows(pairs, group, partial(others, here, scale)):
                     try:
-                        images, found = self._row(row, group, scale, pairs, keys)
+                        images, found = self._row(row, group, pairs, truth, keys)
                     except UserError as error:  # of a peer
                         missing = {"group": group, "row": row.name, "finite": True, "problem": str(error)}
                         lines += [key | missing for key in keys]
@@ -154,24 +160,23 @@ class SuperResolution(PictureWork):
             yield Row(name, draw, low_size, 0.0 if peer.timed else None, any_size=False)
 
     def _row(
-        self, row: Row, group: str, scale: float, pairs: Pairs, keys: Sequence[dict[str, str]]
+        self, row: Row, group: str, pairs: Pairs, truth: Truth, keys: Sequence[dict[str, str]]
     ) -> tuple[Tensor, list[Score]]:
         """What a row draws of some pictures, and its lines."""
         begun = now_seconds(pairs.truth.device)
         images = row.draw(pairs.size)
         seconds = now_seconds(pairs.truth.device) - begun
-        shown, truth, low = (as_shown(each) for each in (images, pairs.truth, pairs.low))
-        protocol, shave_px = self.protocol, self.protocol.shave_px(scale)
-        metrics = compare(shown, truth, self.networks, channels=protocol.channels, shave_px=shave_px)
+        shown, low = as_shown(images), as_shown(pairs.low)
+        metrics = truth.compare(shown)
         metrics["consistency"] = consistency(shown, low)
         if row.any_size:
             metrics["self_ssim"] = agreement_with_half_size(shown, row.draw)
         metrics["grid_energy"] = grid_energy((images + 1) / 2, row.latent_size)
-        if protocol.extended:
-            metrics["colour_shift"] = colour_shift(shown, truth)
+        if self.protocol.extended:
+            metrics["colour_shift"] = colour_shift(shown, truth.images)
         if row.others:
             draws = [shown, *(as_shown(other()(pairs.size)) for other in row.others)]
-            metrics |= diversity(draws, truth, self.networks)
+            metrics |= diversity(draws, truth.images, self.networks)
         spent = None if row.seconds is None else row.seconds + seconds
         return images, score_lines(group, row.name, keys, images, metrics, seconds=spent)
 

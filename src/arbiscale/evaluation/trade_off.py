@@ -16,7 +16,7 @@ from arbiscale.evaluation.held_out import HeldOutPicture
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.noise import noise_seeds
 from arbiscale.evaluation.pairs import Pairs, Preparation, in_batches, resized
-from arbiscale.evaluation.pictures import as_shown, compare
+from arbiscale.evaluation.pictures import Truth, as_shown
 from arbiscale.evaluation.protocols import SAMPLE
 from arbiscale.evaluation.rows import Chain, sample
 from arbiscale.evaluation.scores import SETTINGS, OperatingPoint, Score, Setting, problem_lines, score_lines
@@ -68,9 +68,9 @@ class TradeOff:
             lines = problem_lines(keys, (each.problems for each in batch))
             for scale in batch[0].pairs:
                 pairs = preparation.together(batch, scale, device)
-                truth = as_shown(pairs.truth)
+                truth = Truth(as_shown(pairs.truth), lpips)
                 for row, setting, images in self._draw(pairs):
-                    metrics = compare(as_shown(images), truth, lpips)
+                    metrics = truth.compare(as_shown(images))
                     found = {name: metrics[name] for name in ("psnr", "lpips")}
                     lines += score_lines(f"x{scale:g}", row, keys, images, found, **asdict(setting))
             yield [each.number for each in batch], lines

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import combinations
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+Draw = TypeVar("Draw")
 
 
 def pixel_deviation(draws: Sequence[Tensor]) -> Tensor:
@@ -21,11 +24,11 @@ def pixel_deviation(draws: Sequence[Tensor]) -> Tensor:
     return torch.stack([*draws]).std(dim=0).mean(dim=(1, 2, 3)) * 255
 
 
-def pairwise_distance(draws: Sequence[Tensor], distance: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+def pairwise_distance(draws: Sequence[Draw], distance: Callable[[Draw, Draw], Tensor]) -> Tensor:
     """The mean distance over all pairs of draws.
 
     Args:
-        draws: two or more, each of shape (batch, channels, height, width), in [0, 1].
+        draws: two or more, or what is compared of them.
         distance: of two draws, shape (batch,).
 
     Returns:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from functools import reduce
 from importlib.resources import as_file, files
 
 import torch
@@ -58,6 +60,20 @@ class DISTS(nn.Module):
         self.requires_grad_(False)
         self.eval()
 
+    def features(self, images: Tensor) -> Iterator[Tensor]:
+        """What is compared of images (batch, 3, height, width) in [-1, 1]: themselves, then each stage's."""
+        found = images.add(1).div(2)
+        yield found
+        found = (found - self.mean) / self.deviation
+        for stage in self.stages:
+            found = stage(found)
+            yield found
+
+    def distance(self, a: Iterable[Tensor], b: Iterable[Tensor]) -> Tensor:
+        """Distances of image pairs by their features, shape (batch,)."""
+        stages = enumerate(zip(a, b, strict=True))
+        return 1 - reduce(torch.add, (self._similarity(stage, *pair) for stage, pair in stages))
+
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Distances of image pairs.
 
@@ -68,13 +84,7 @@ class DISTS(nn.Module):
         Returns:
             One distance per pair, shape (batch,); 0 for equal images.
         """
-        a, b = (image.add(1).div(2) for image in (a, b))
-        similarity = self._similarity(0, a, b)
-        a, b = ((image - self.mean) / self.deviation for image in (a, b))
-        for index, stage in enumerate(self.stages, start=1):
-            a, b = stage(a), stage(b)
-            similarity = similarity + self._similarity(index, a, b)
-        return 1 - similarity
+        return self.distance(self.features(a), self.features(b))
 
     def _similarity(self, stage: int, a: Tensor, b: Tensor) -> Tensor:
         """The weighted share of one stage's features (batch, channels, height, width), shape (batch,)."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import reduce
 from typing import Literal
 
 import torch
@@ -71,6 +73,19 @@ class LPIPS(nn.Module):
         """Stay in evaluation mode: the channel weights carry dropout."""
         return super().train(False)
 
+    def features(self, images: Tensor) -> Iterator[Tensor]:
+        """What is compared of images (batch, 3, height, width) in [-1, 1]: normalised, layer by layer."""
+        found = self.scaling(images).contiguous(memory_format=torch.channels_last)
+        for part in self.slices:
+            found = part(found)
+            yield functional.normalize(found, eps=1e-10)
+
+    def distance(self, a: Iterable[Tensor], b: Iterable[Tensor]) -> Tensor:
+        """Distances of image pairs by their features, shape (batch,)."""
+        layers = zip(a, b, self.channel_weights, strict=True)
+        parts = (weights((one - other).square()).mean(dim=(1, 2, 3)) for one, other, weights in layers)
+        return reduce(torch.add, parts)
+
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Distances of image pairs.
 
@@ -81,13 +96,7 @@ class LPIPS(nn.Module):
         Returns:
             One distance a pair, shape (batch,); 0 for equal images.
         """
-        a, b = (self.scaling(image).contiguous(memory_format=torch.channels_last) for image in (a, b))
-        distance = a.new_zeros(a.shape[0])
-        for part, weights in zip(self.slices, self.channel_weights, strict=True):
-            a, b = part(a), part(b)
-            difference = functional.normalize(a, eps=1e-10) - functional.normalize(b, eps=1e-10)
-            distance = distance + weights(difference.square()).mean(dim=(1, 2, 3))
-        return distance
+        return self.distance(self.features(a), self.features(b))
 
 
 def best_backbone(weights_dir: str = "") -> Backbone:
