@@ -10,14 +10,15 @@ from arbiscale.config.named import by_name
 from arbiscale.evaluation.held_out import read_held_out_data
 from arbiscale.evaluation.networks import load_metric_networks
 from arbiscale.evaluation.peers import identity_of, load_row
-from arbiscale.evaluation.plan import Subject
-from arbiscale.evaluation.store import Scratch
-from arbiscale.evaluation.suite import evaluate_models
+from arbiscale.evaluation.plan import Subject, make_plan
+from arbiscale.evaluation.store import Scratch, measure
+from arbiscale.evaluation.suite import finish
 from arbiscale.evaluation.summary import summary
 from arbiscale.files import sha256_of_json, write_json
 from arbiscale.inference.loading import load_model
 from arbiscale.metrics.cost import peak_memory_mib
 from arbiscale.models.device import use_threads, worker_count
+from arbiscale.pipeline.crew import join_crew
 from arbiscale.pipeline.stage import Stage, run_stage
 from arbiscale.report.facts import collect_facts, read_parameters
 from arbiscale.report.files import as_text, flat_metrics, flat_trade_off, print_warnings, write_report
@@ -28,20 +29,25 @@ NAMES = ("autoencoder", "diffusion", "align_timesteps", "align_samples")
 
 
 def main(stage: Stage) -> None:
-    """Write metrics/summary.json, plots/ and reports/ from the models and the test photographs."""
+    """Write metrics/summary.json, plots/ and reports/ from the models and the held-out photographs.
+
+    Of several processes that torchrun has started, each measures a share; the first alone writes.
+    """
     begun, runtime, run = time.monotonic(), stage.runtime, stage.run
     settings = stage.settings("evaluate", EvaluateSettings)
     parameters = read_parameters(stage.params_path)
     run.log_params(parameters)
     use_threads(runtime.threads)
-    data = read_held_out_data(CROPS)
-    models = {name: load_model(MODELS / name, runtime.device, sampling=settings.sampling) for name in NAMES}
+    crew = join_crew()
+    where = crew.device(runtime.device)
+    data = read_held_out_data(CROPS, settings.split)
+    models = {name: load_model(MODELS / name, where, sampling=settings.sampling) for name in NAMES}
     for model in models.values():
         model.temperature = settings.temperature
         model.fidelity = settings.fidelity if model.has_branch else 0.0
     baselines = stage.settings("baselines", BaselinesSettings).train
     further = {name: BASELINES / name for name in baselines} | by_name(settings.extra_models)
-    extra = {name: load_row(at, runtime.device) for name, at in further.items()}
+    extra = {name: load_row(at, where) for name, at in further.items()}
     device = models[NAMES[0]].device
     workers = worker_count(runtime.workers, device)
     compares_sets = "generation" in settings.protocols
@@ -52,7 +58,13 @@ def main(stage: Stage) -> None:
     subject = Subject(models, data, settings, stage.seed, networks, extra, workers)
     identities = {name: identity_of(each) for name, each in extra.items()}
     made_of = {"code": stage.inputs.code, "extra": identities, "device": device.type}
-    evaluation = evaluate_models(subject, Scratch(stage.scratch / sha256_of_json(made_of)[:16]))
+    scratch = Scratch(stage.scratch / sha256_of_json(made_of)[:16], crew.rank)
+    plan = make_plan(subject, scratch)
+    measure(plan.works, scratch, crew.count)
+    crew.wait()
+    if crew.rank:
+        return
+    evaluation = finish(plan, scratch)
     means, memory, last = evaluation.means(), {"peak_memory_mib": peak_memory_mib(device)}, NAMES[-1]
     trainings = (*NAMES, *baselines)
     print(as_text(means))

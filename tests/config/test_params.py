@@ -104,6 +104,7 @@ ADDED_LATER = {
     "diffusion.cache_latents": 0,
     "align.samples.sampling.sampler": "ddim",
     "evaluate.sampling.sampler": "ddim",
+    "evaluate.split": "test",
 }
 
 
@@ -270,6 +271,11 @@ def test_counts_are_whole(key: str) -> None:
             "(got 8 and 3)",
         ),
         (
+            "evaluate",
+            VALUES["evaluate"] | {"split": "validation", "crop_px": 257},
+            "evaluate.crop_px must not exceed data.crop.size_px with evaluate.split: validation (257 > 256)",
+        ),
+        (
             "evaluate.protocols",
             ["generation"],
             "evaluate.protocols: none can be followed with diffusion.task: super_resolution",
@@ -319,7 +325,7 @@ def test_rules_that_span_sections_are_all_named_at_once() -> None:
 def test_every_mistake_is_named_at_once() -> None:
     said = complaint(changed("seed", "x") | {"evaluate": 3})
     assert said.startswith("seed: ")
-    assert "; evaluate: must be a mapping of crop_px, " in said
+    assert "; evaluate: must be a mapping of split, " in said
 
 
 def test_numbers_are_read_as_in_yaml_1_2(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_every_photograph_comes_before_any_comes_again() -> None:
 
 
 def test_no_photograph_large_enough_is_an_error_naming_the_key() -> None:
-    with pytest.raises(UserError, match=r"evaluate\.crop_px: none of 1 test photographs is 65 px"):
+    with pytest.raises(UserError, match=r"evaluate\.crop_px: none of 1 held-out photographs has 65 px"):
         cut_held_out_crops([photograph(64, 100)], 65, 2)
 
 
@@ -90,3 +90,33 @@ def test_the_splits_say_what_is_chosen_on_what_and_what_is_reported(tmp_path: Pa
     Manifest(24, [], [], kept, [], {}).write(tmp_path)
     alone = read_held_out_data(tmp_path).splits["chosen_on"]
     assert alone == "no validation scenes: what these figures decide is decided on the test scenes"
+
+
+def test_validation_photographs_are_measured_in_their_stored_crops(tmp_path: Path) -> None:
+    pixels = [texture(24, seed) for seed in range(6)]
+    (tmp_path / "validation").mkdir()
+    np.save(tmp_path / "validation/0.npy", np.stack(pixels[:4]))
+    np.save(tmp_path / "validation/1.npy", np.stack(pixels[4:]))
+    shards = [Shard("validation/0.npy", "validation", 4, ""), Shard("validation/1.npy", "validation", 2, "")]
+    places = [("validation/0.npy", number) for number in range(4)]
+    places += [("validation/1.npy", number) for number in range(2)]
+    crops = [
+        Crop(*place, f"below/{name}.jpg", "", "v", (0, 0, 24, 24), "validation")
+        for place, name in zip(places, "pppppq", strict=True)
+    ]
+    Manifest(24, shards, crops, [], [], {"below/q.jpg": "Zoë"}).write(tmp_path)
+    data = read_held_out_data(tmp_path, "validation")
+    assert [(each.name, each.size) for each in data.photographs] == [
+        ("below/p", (24, 24)),
+        ("below/q", (24, 24)),
+    ]
+    assert data.credits == {"below/q": "Zoë"}
+    found = cut_held_out_crops(data.photographs, 24, 3)
+    assert [each.name for each in found] == ["below/p-0", "below/q-0", "below/p-1", "below/p-2"]
+    for each, number in zip(found, (0, 5, 2, 4), strict=True):
+        assert np.array_equal(each.read(), pixels[number])
+    assert np.array_equal(cut_held_out_crops(data.photographs, 16, 1)[0].read(), pixels[0][4:20, 4:20])
+    assert data.splits["reported_on"].startswith("nothing: these figures, of the validation scenes, are to")
+    (tmp_path / "validation/1.npy").unlink()
+    with pytest.raises(UserError, match=r"validation/1\.npy: cannot be read"):
+        found[-1].read()

@@ -108,7 +108,7 @@ def test_what_cannot_be_followed_is_said_and_the_rest_stands(
     evaluation = evaluate("crops", "benchmark", folders=benchmark(*sets))
     assert {group.rpartition("/")[0] for group in evaluation.means()} == {"benchmark/own"}
     crops, none, gone = evaluation.left_out
-    assert "none of 2 test photographs is 192 px wide and high" in crops
+    assert "none of 2 held-out photographs has 192 px of width and height" in crops
     assert none.startswith("evaluate.folders.benchmark: none: ")
     assert none.endswith("holds no picture; name one that holds high-resolution pictures")
     assert "gone is not a folder" in gone
@@ -116,7 +116,7 @@ def test_what_cannot_be_followed_is_said_and_the_rest_stands(
 
 
 def test_an_empty_split_with_nothing_else_to_measure_is_an_error(evaluate: Evaluate) -> None:
-    with pytest.raises(UserError, match="none of 0 test photographs is 64 px"):
+    with pytest.raises(UserError, match="none of 0 held-out photographs has 64 px"):
         evaluate("sample", held_out=False)
 
 

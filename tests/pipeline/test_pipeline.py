@@ -11,8 +11,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from mlflow.entities import Run
+from pandas.testing import assert_frame_equal
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -100,6 +102,35 @@ def test_from_scratch(smoke: Project, first_run: str, first_ids: dict[str, str])
     photograph, upscaled = "data/crops/test/coffee.png", smoke.folder / "upscaled.png"
     smoke.run("arbiscale", "upscale", photograph, str(upscaled), "--size", "90x70")
     assert Image.open(upscaled).size == (70, 90)
+
+
+def test_two_processes_evaluate_as_one_does_and_one_split_is_to_choose_by(
+    smoke: Project, first_ids: dict[str, str]
+) -> None:
+    """A review's A20: parameters were chosen on the test photographs."""
+    params, before = smoke.folder / "params.yaml", len(smoke.client().search_runs(["1"]))
+    text = params.read_text().replace("crops_per_photograph: 1", "crops_per_photograph: 5")
+    together = ("torchrun", "--standalone", "--nproc-per-node", "2")
+    tables, said = [], []
+    for processes, change in (
+        (("python",), ("", "")),
+        (together, (" devices: 1 ", " devices: 2 ")),
+        (("python",), (" split: test ", " split: validation ")),
+    ):
+        params.write_text(text.replace(*change))
+        said.append(smoke.run(*processes, "stages/evaluate.py"))
+        tables.append(pd.read_parquet(smoke.folder / "reports/scores.parquet").drop(columns="seconds"))
+    alone, shared, validation = tables
+    assert_frame_equal(shared, alone)
+    assert alone.picture.nunique() == 5
+    assert {*alone.scene} == {"coffee"}
+    assert {*validation.scene} == {"flower"}
+    assert [output.count("reported on: test scenes, 1: coffee") for output in said] == [1, 1, 0]
+    assert [output.count("reported on: nothing") for output in said] == [0, 0, 1]
+    assert len(smoke.client().search_runs(["1"])) == before + 3  # one an evaluation
+    params.write_text(text)
+    refused = smoke.start(*together, "stages/evaluate.py").communicate()[0]
+    assert "runtime.devices x runtime.num_nodes is 1, but torchrun has started 2 processes" in refused
 
 
 def test_again_nothing_runs(smoke: Project) -> None:

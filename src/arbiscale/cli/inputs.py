@@ -20,7 +20,7 @@ def inputs(
 
     path = params_path()
     params = check_params(path)
-    data = read_held_out_data(path.parent / "data/crops")
+    data = read_held_out_data(path.parent / "data/crops", params.evaluate.split)
     for problem in write_inputs(data, params.evaluate, params.seed, folder):
         print(problem)
     print(f"written: {folder}")

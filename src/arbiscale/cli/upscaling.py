@@ -47,10 +47,10 @@ from arbiscale.cli.options import (
     sampling_passes,
 )
 from arbiscale.cli.requests import check_input, parse_dpi, parse_format, parse_targets
-from arbiscale.cli.shared_work import join_crew
 from arbiscale.errors import UserError
 from arbiscale.files import sha256_of
 from arbiscale.imaging.formats import Encoding, find_format
+from arbiscale.pipeline.crew import join_crew
 from arbiscale.progress import DrawingProgress, drawing_progress
 
 _PROBE_PX = 64  # side of what is drawn to measure time

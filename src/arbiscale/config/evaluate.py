@@ -56,7 +56,8 @@ class EvaluateFolders(Section):
 class EvaluateSettings(Section):
     """What is measured, on what."""
 
-    crop_px: int = Field(ge=32, le=4096)  # side of the high-resolution crops of the test photographs
+    split: Literal["test", "validation"] = "test"  # what is measured: to report, or to choose by
+    crop_px: int = Field(ge=32, le=4096)  # side of the high-resolution crops of these photographs
     crops_per_photograph: int = Field(ge=1, le=1000)
     scales: list[Scale] = Field(min_length=1)
     generation_sizes: list[HeightByWidth] = Field(min_length=1)

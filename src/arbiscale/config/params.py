@@ -122,6 +122,16 @@ def _chains_fit_the_process(params: Params) -> Iterator[str]:
             )
 
 
+def _validation_crops_are_large_enough(params: Params) -> Iterator[str]:
+    """Of validation photographs there are crops alone."""
+    wanted, stored = params.evaluate.crop_px, params.data.crop.size_px
+    if params.evaluate.split == "validation" and wanted > stored:
+        yield (
+            f"evaluate.crop_px must not exceed data.crop.size_px with evaluate.split: validation "
+            f"({wanted} > {stored})"
+        )
+
+
 def _parts_fit_the_task(params: Params) -> Iterator[str]:
     task, protocols = params.diffusion.task, {*params.evaluate.protocols}
     followed = (
@@ -171,6 +181,7 @@ RULES: tuple[Callable[[Params], Iterator[str]], ...] = (  # a line for everythin
     _targets_fit_the_crops,
     _lpips_sees_enough,
     _chains_fit_the_process,
+    _validation_crops_are_large_enough,
     _parts_fit_the_task,
     _devices_can,
     _rows_have_one_name,

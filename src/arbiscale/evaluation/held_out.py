@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from arbiscale.data.manifest import Crop, HeldOut, Split, read_manifest
+from arbiscale.data.manifest import Crop, HeldOut, Manifest, Split, read_manifest
 from arbiscale.data.shards import StoredCrops
 from arbiscale.errors import UserError
 from arbiscale.imaging.coordinates import Region, Size
@@ -19,17 +21,34 @@ from arbiscale.imaging.picture_folders import find_pictures
 from arbiscale.imaging.reading import read_image
 from arbiscale.workspace import repository_root
 
+HeldOutSplit = Literal["test", "validation"]
 NAMED = 5  # scenes of a split
 
 
 @dataclass(frozen=True)
 class HeldOutPhotograph:
-    """A test photograph that the stage `crop` left."""
+    """What the stage `crop` left of a photograph: the whole of a test photograph, crops of others.
+
+    Attributes:
+        name: its own.
+        path: of the whole, or of the folder of crops.
+        scene: what it shows.
+        size: (height, width) of the whole, or of each crop.
+        crops: where there is no whole, the file of each crop and its number in there.
+    """
 
     name: str
     path: Path
     scene: str
     size: Size
+    crops: Sequence[tuple[str, int]] = ()
+
+    def files(self, count: int) -> Iterable[tuple[Path, int | None]]:
+        """Where `count` pictures are read, as far as there are that many: evenly spread crops."""
+        if not self.crops:
+            return [(self.path, None)] * count
+        chosen = np.linspace(0, len(self.crops) - 1, min(count, len(self.crops))).round().astype(int)
+        return [(self.path / file, number) for file, number in (self.crops[each] for each in chosen)]
 
 
 @dataclass(frozen=True)
@@ -38,10 +57,11 @@ class HeldOutPicture:
 
     Attributes:
         name: unique in its data set.
-        path: of the photograph.
+        path: of the photograph, or of a file of crops.
         photograph: its name.
         scene: what it shows; views of one scene resemble each other.
         region: (top, left, height, width) of the part; None = the whole.
+        number: of the crop in a file of them.
     """
 
     name: str
@@ -49,6 +69,7 @@ class HeldOutPicture:
     photograph: str
     scene: str
     region: Region | None = None
+    number: int | None = None
 
     def key(self, place: str) -> dict[str, str]:
         """What identifies it in the table, in a data set of this name."""
@@ -57,7 +78,7 @@ class HeldOutPicture:
 
     def read(self) -> NDArray[np.uint8]:
         """Its pixels, uint8 (height, width, 3); raises UserError where they cannot be read."""
-        pixels = read_image(self.path)
+        pixels = read_image(self.path) if self.number is None else _read_crop(self.path, self.number)
         if self.region is None:
             return pixels
         top, left, height, width = self.region
@@ -69,49 +90,91 @@ class HeldOutData:
     """What the stage `crop` left for evaluation.
 
     Attributes:
-        photographs: for the test.
+        photographs: of the split that is measured.
         credits: whom to name wherever a photograph is shown, by its name, where that is known.
         training_crops: of the other photographs, square, uint8 (crop_px, crop_px, 3).
         scenes: of each split, sorted.
+        split: that is measured.
     """
 
     photographs: Sequence[HeldOutPhotograph]
     credits: Mapping[str, str] = field(default_factory=dict)
     training_crops: Sequence[NDArray[np.uint8]] = ()
     scenes: Mapping[Split, Sequence[str]] = field(default_factory=dict)
+    split: HeldOutSplit = "test"
 
     @property
     def splits(self) -> dict[str, str]:
         """What parameters are chosen on, and what is reported: a phrase each, for people."""
         chosen, reported = (_named(self.scenes.get(split, ())) for split in ("validation", "test"))
         nowhere = "no validation scenes: what these figures decide is decided on the test scenes"
+        report = f"test scenes, {reported}" if reported else "no test scenes"
+        if self.split == "validation":
+            report = f"nothing: these figures, of the validation scenes, are to choose by ({report}, report)"
         return {
             "chosen_on": f"validation scenes, {chosen}" if chosen else nowhere,
-            "reported_on": f"test scenes, {reported}" if reported else "no test scenes",
+            "reported_on": report,
         }
 
 
-def read_held_out_data(folder: Path) -> HeldOutData:
-    """Read what a folder of crops holds; photographs are read later.
+def read_held_out_data(folder: Path, split: HeldOutSplit = "test") -> HeldOutData:
+    """Read what a folder of crops holds; pictures are read later.
+
+    Args:
+        folder: what the stage `crop` filled.
+        split: what is measured: whole test photographs, or crops of the validation photographs.
 
     Raises:
         UserError: it is missing or damaged.
     """
     manifest = read_manifest(folder)
-    sources = {Path(each.file).stem: each.source for each in manifest.photographs}
     scenes: dict[Split, set[str]] = {}
     held: Sequence[Crop | HeldOut] = (*manifest.crops, *manifest.photographs)
     for each in held:
         scenes.setdefault(each.split, set()).add(each.scene)
+    found = _whole(folder, manifest) if split == "test" else _in_crops(folder, manifest)
     return HeldOutData(
-        [
-            HeldOutPhotograph(Path(each.file).stem, folder / each.file, each.scene, (each.height, each.width))
-            for each in manifest.photographs
-        ],
-        {name: manifest.credits[source] for name, source in sources.items() if source in manifest.credits},
+        [*found.values()],
+        {
+            photograph.name: manifest.credits[source]
+            for source, photograph in found.items()
+            if source in manifest.credits
+        },
         StoredCrops(folder, manifest, "train"),
-        {split: sorted(found) for split, found in scenes.items()},
+        {name: sorted(known) for name, known in scenes.items()},
+        split,
     )
+
+
+def _whole(folder: Path, manifest: Manifest) -> dict[str, HeldOutPhotograph]:
+    """The test photographs, by their sources."""
+    return {
+        each.source: HeldOutPhotograph(
+            Path(each.file).stem, folder / each.file, each.scene, (each.height, each.width)
+        )
+        for each in manifest.photographs
+    }
+
+
+def _in_crops(folder: Path, manifest: Manifest) -> dict[str, HeldOutPhotograph]:
+    """The validation photographs, of which there are crops alone, by their sources."""
+    crops: dict[tuple[str, str], list[tuple[str, int]]] = {}
+    for each in manifest.crops:
+        if each.split == "validation":
+            crops.setdefault((each.source, each.scene), []).append((each.shard, each.index))
+    size = (manifest.crop_px, manifest.crop_px)
+    return {
+        source: HeldOutPhotograph(Path(source).with_suffix("").as_posix(), folder, scene, size, own)
+        for (source, scene), own in crops.items()
+    }
+
+
+def _read_crop(path: Path, number: int) -> NDArray[np.uint8]:
+    """A crop in a file of them."""
+    try:
+        return np.array(np.load(path, mmap_mode="r")[number])
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); run `dvc repro -f -s crop`") from None
 
 
 def _named(scenes: Sequence[str]) -> str:
@@ -131,11 +194,12 @@ def cut_held_out_crops(
     Raises:
         UserError: none is as large as a crop.
     """
-    crops = _cut(photographs, crop_px, lambda each: _corners(*each.size, crop_px, per_photograph))
+    corners = partial(_corners, crop_px=crop_px, count=per_photograph)
+    crops = _cut(photographs, crop_px, per_photograph, lambda each: corners(*each.size))
     if not crops:
         raise UserError(
-            f"evaluate.crop_px: none of {len(photographs)} test photographs is {crop_px} px wide and high; "
-            "lower it, or name larger ones in data.split.test"
+            f"evaluate.crop_px: none of {len(photographs)} held-out photographs has {crop_px} px of width "
+            "and height; lower it, or hold out larger ones (data.split, data.crop.size_px)"
         )
     return crops
 
@@ -150,11 +214,12 @@ def cut_random_crops(
     Raises:
         UserError: none is as large as a crop.
     """
-    crops = _cut(photographs, crop_px, lambda each: _random_corners(each, crop_px, per_photograph, seed))
+    corners = partial(_random_corners, crop_px=crop_px, count=per_photograph, seed=seed)
+    crops = _cut(photographs, crop_px, per_photograph, corners)
     if not crops:
         raise UserError(
-            f"evaluate.protocols: crops: none of {len(photographs)} test photographs is {crop_px} px wide "
-            "and high; name larger ones in data.split.test"
+            f"evaluate.protocols: crops: none of {len(photographs)} held-out photographs has {crop_px} px of "
+            "width and height; hold out larger ones (data.split, data.crop.size_px)"
         )
     return crops
 
@@ -182,16 +247,17 @@ def pictures_below(folder: str, key: str) -> list[HeldOutPicture]:
 def _cut(
     photographs: Sequence[HeldOutPhotograph],
     crop_px: int,
+    count: int,
     corners: Callable[[HeldOutPhotograph], Iterable[tuple[int, int]]],
 ) -> list[HeldOutPicture]:
-    """The crops of every photograph that is as large as one, at the (top, left) that `corners` gives."""
-    crops = [
-        (number, HeldOutPicture(f"{each.name}-{number}", each.path, each.name, each.scene, region))
-        for each in photographs
-        if min(each.size) >= crop_px
-        for number, (top, left) in enumerate(corners(each))
-        for region in [(int(top), int(left), crop_px, crop_px)]
-    ]
+    """`count` crops of every photograph that is as large as one, at the (top, left) that `corners` gives."""
+    crops = []
+    for each in photographs:
+        places = zip(each.files(count), corners(each), strict=False) if min(each.size) >= crop_px else ()
+        for number, ((path, stored), (top, left)) in enumerate(places):
+            region = (int(top), int(left), crop_px, crop_px)
+            name = f"{each.name}-{number}"
+            crops.append((number, HeldOutPicture(name, path, each.name, each.scene, region, stored)))
     return [crop for _, crop in sorted(crops, key=lambda numbered: numbered[0])]
 
 

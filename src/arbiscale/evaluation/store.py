@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from arbiscale.files import atomic_file
 from arbiscale.progress import LongTask
 
 FLUSH_SECONDS = 20.0  # of work that an interruption may cost
-NEIGHBOURS = 16  # pictures that one process measures in a row
+NEIGHBOURS = 16  # pictures that one process measures in a row, at most
 
 
 class Work(Protocol):
@@ -107,7 +108,8 @@ def measure(works: Sequence[Work], scratch: Scratch, processes: int = 1) -> None
     try:
         for work in works:
             names = work.names
-            own = [each for each in range(len(names)) if each // NEIGHBOURS % processes == scratch.process]
+            in_a_row = min(NEIGHBOURS, math.ceil(len(names) / processes))
+            own = [each for each in range(len(names)) if each // in_a_row % processes == scratch.process]
             left = [number for number in own if (work.place, names[number]) not in done]
             with LongTask(work.place, len(own), "pictures", done=len(own) - len(left)) as task:
                 for numbers, lines in work.measure(left):

@@ -18,6 +18,7 @@ from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.config.section import SectionType, load_section
 from arbiscale.errors import StateMismatchError, UserError, extras_named
 from arbiscale.files import content_hash, write_json
+from arbiscale.pipeline.crew import require_agreement
 from arbiscale.pipeline.curves import write_curves
 from arbiscale.pipeline.device_pool import device_from_pool
 from arbiscale.pipeline.differences import changed_parameters, note, run_name
@@ -125,9 +126,9 @@ def _device(name: str, runtime: RuntimeSettings) -> AbstractContextManager[None]
 
 
 def _take_part(name: str, body: Callable[[Stage], None], runtime: RuntimeSettings) -> None:
-    """Execute a training's body in one of the further processes: it records nothing and writes nothing.
+    """Execute a stage's body in one of the further processes: it records nothing and writes no output.
 
-    `fit` ends the process where the first one goes on alone.
+    A training's `fit` ends the process where the first one goes on alone.
     """
     inputs = stage_inputs(name, runtime.weights_dir)
     with tempfile.TemporaryDirectory() as temporary:
@@ -145,6 +146,7 @@ def _execute(
 ) -> None:
     params_path = Path("params.yaml")
     runtime = check_params(params_path).runtime
+    require_agreement(runtime)
     if process_rank(runtime):
         _take_part(name, body, runtime)
         return

@@ -1,4 +1,4 @@
-"""Pictures shared by the processes that torchrun has started; one process alone has them all."""
+"""Work on pictures, shared by the processes that torchrun has started; one process alone has it all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
-from arbiscale.training.processes import started_by_torchrun
+from arbiscale.config.runtime import RuntimeSettings
+from arbiscale.errors import UserError
+from arbiscale.training.processes import process_count, started_by_torchrun
 
 Item = TypeVar("Item")
 
@@ -56,6 +58,15 @@ class Crew:
         found = torch.tensor(number)
         distributed.all_reduce(found)
         return int(found)
+
+
+def require_agreement(runtime: RuntimeSettings) -> None:
+    """Raise a UserError where torchrun has started another number of processes than `runtime` says."""
+    if started_by_torchrun() and (started := int(os.environ["WORLD_SIZE"])) != process_count(runtime):
+        raise UserError(
+            f"runtime.devices x runtime.num_nodes is {process_count(runtime)}, but torchrun has started "
+            f"{started} processes; make them equal"
+        )
 
 
 def join_crew() -> Crew:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from arbiscale.cli.shared_work import Crew
+from arbiscale.pipeline.crew import Crew
 from tests.cli.running import run
 
 MAIN = "from arbiscale.cli.app import main; main()"
