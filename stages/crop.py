@@ -9,7 +9,7 @@ from pathlib import Path
 from arbiscale.config.data import DataSettings
 from arbiscale.data.crops import make_crops
 from arbiscale.data.index import open_index
-from arbiscale.data.manifest import MANIFEST, read_record
+from arbiscale.data.manifest import CARD, MANIFEST, PAGE, SHEET, read_record
 from arbiscale.data.sources import open_source
 from arbiscale.files import content_hash
 from arbiscale.imaging.reading import read_image
@@ -46,8 +46,9 @@ def main(stage: Stage) -> None:
     counts |= {"photographs/near_duplicates": len(manifest.near_duplicates)}
     counts |= {"photographs/read": read}
     stage.run.log_metrics(counts)
-    stage.run.log_artifact(CROPS / MANIFEST)
-    stage.run.log_image("crops", read_image(CROPS / "preview.png"))
+    for name in (MANIFEST, CARD, PAGE):
+        stage.run.log_artifact(CROPS / name)
+    stage.run.log_image("crops", read_image(CROPS / SHEET))
     print(", ".join(f"{count} {name}" for name, count in counts.items()))
 
 

@@ -11,7 +11,7 @@ from arbiscale.inference import serving
 from arbiscale.models.folder import load_latent_diffusion, read_config, save_latent_diffusion
 from arbiscale.pipeline.card import write_card
 from arbiscale.pipeline.stage import Stage, run_stage
-from arbiscale.tracking.registry import EVALUATION_TAG, ROW_TAG, register
+from arbiscale.tracking.registry import CARD_TAG, EVALUATION_TAG, ROW_TAG, register
 
 MODEL, BASELINES = Path("models/align_samples"), Path("models/baselines")
 PACKED = Path("models/packed")
@@ -32,6 +32,10 @@ def main(stage: Stage) -> None:
     known = {"git_commit": "git_commit", EVALUATION_TAG: "upstream.evaluate"}
     tags = {tag: stage.tags[name] for tag, name in known.items() if name in stage.tags}
     tags["fingerprint"] = stage.fingerprint
+    training = stage.tags.get(f"upstream.{MODEL.name}")
+    trained = stage.store.find(training) if training else None
+    if trained and CARD_TAG in trained.data.tags:
+        tags[CARD_TAG] = trained.data.tags[CARD_TAG]
 
     def make_version(folder: Path, name: str, row: str) -> int:
         own = {**tags, ROW_TAG: row}

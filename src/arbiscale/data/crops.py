@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arbiscale.config.data import CropSettings, SplitSettings
+from arbiscale.data.card import write_card
 from arbiscale.data.examination import decode
 from arbiscale.data.former_crops import FormerCrops
-from arbiscale.data.manifest import Box, Crop, HeldOut, Manifest, Photograph, Record, Rejected, Split
+from arbiscale.data.manifest import SHEET, Box, Crop, HeldOut, Manifest, Photograph, Record, Rejected, Split
 from arbiscale.data.preview import draw_preview
 from arbiscale.data.scan import in_threads
 from arbiscale.data.selection import select
@@ -87,7 +88,8 @@ def make_crops(
     Args:
         source: of the photographs.
         record: what is known of them.
-        destination: gets `train/*.npy`, `validation/*.npy`, `test/*.png`, `preview.png`, `manifest.json`.
+        destination: gets `train/*.npy`, `validation/*.npy`, `test/*.png`, `manifest.json`,
+            and to look at `preview.png`, `card.html`, `card.json`.
         crop: size, number and placing of the crops.
         split: which scenes are held out.
         seed: of the placing.
@@ -110,7 +112,8 @@ def make_crops(
             cutter.cut(members, [scene_of(each, split) for each in members], name)
         _require_all_splits(cutter.manifest)
         cutter.manifest.write(folder)
-        write_image(folder / "preview.png", draw_preview(folder, cutter.manifest))
+        write_image(folder / SHEET, draw_preview(folder, cutter.manifest))
+        write_card(folder, record.photographs, cutter.manifest)
     return cutter.manifest, cutter.read
 
 

@@ -6,10 +6,12 @@ import hashlib
 import io
 from dataclasses import dataclass
 
+import cv2
 import imagehash
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from arbiscale.errors import UserError
 from arbiscale.imaging.reading import as_srgb, read_picture
@@ -24,6 +26,9 @@ class Facts:
     height: int
     pixels_sha256: str  # equal for the same pixels in another file
     perceptual_hash: str  # 64 bits in hexadecimal; near for pictures that look alike
+    mean_colour: str | None = None  # sRGB, such as #808080; None = noted before this was measured
+    sharpness: float | None = None  # standard deviation of the Laplacian of luma, 0 to 255
+    jpeg_quality: int | None = None  # 1 to 100; None = no JPEG
 
 
 def examine(data: bytes) -> tuple[Facts, tuple[str, ...]]:
@@ -36,7 +41,49 @@ def examine(data: bytes) -> tuple[Facts, tuple[str, ...]]:
     height, width, _ = pixels.shape
     digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
     alike = str(imagehash.phash(Image.fromarray(pixels)))
-    return Facts(hashlib.sha256(data).hexdigest(), width, height, digest, alike), problems
+    mean = bytes(pixels.mean((0, 1)).round().astype(np.uint8)).hex()
+    sharpness = cv2.Laplacian(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.CV_32F).std()
+    facts = Facts(
+        sha256=hashlib.sha256(data).hexdigest(),
+        width=width,
+        height=height,
+        pixels_sha256=digest,
+        perceptual_hash=alike,
+        mean_colour=f"#{mean}",
+        sharpness=round(float(sharpness), 2),
+        jpeg_quality=jpeg_quality(data),
+    )
+    return facts, problems
+
+
+def jpeg_quality(data: bytes) -> int | None:
+    """The quality that libjpeg would call a JPEG's table for luma, 1 to 100; None for other files."""
+    if not data.startswith(b"\xff\xd8"):
+        return None
+    try:
+        tables = _tables(io.BytesIO(data))
+    except (OSError, SyntaxError, ValueError):  # libvips is more tolerant
+        return None
+    if not tables:
+        return None
+    percent = 100 * float(np.mean(np.array(tables[min(tables)]) / _TABLE_50))  # the first is luma's
+    return round(min(max(5000 / percent if percent > 100 else (200 - percent) / 2, 1), 100))
+
+
+def _tables(file: io.BytesIO) -> dict[int, list[int]]:
+    """A JPEG's quantization tables; empty where PIL finds another format in it."""
+    picture = Image.open(file, formats=["JPEG"])
+    return picture.quantization if isinstance(picture, JpegImageFile) else {}
+
+
+def _table_50() -> NDArray[np.float64]:
+    """The table of quality 50, of which those of other qualities are multiples (ITU-T T.81, annex K)."""
+    file = io.BytesIO()
+    Image.new("L", (8, 8)).save(file, "JPEG", quality=50)
+    return np.array(_tables(file)[0], float)
+
+
+_TABLE_50 = _table_50()
 
 
 def decode(data: bytes) -> tuple[NDArray[np.uint8], tuple[str, ...]]:

@@ -33,6 +33,9 @@ class Photograph:
     scene: str | None = None  # None = by data.split.scene_pattern
     unfit_for_test: str | None = None  # why it must never be a test photograph
     split: Split | None = None  # as published; None = by data.split
+    mean_colour: str | None = None  # of these three, see `arbiscale.data.examination.Facts`
+    sharpness: float | None = None
+    jpeg_quality: int | None = None
 
     @property
     def credit(self) -> str | None:
@@ -70,6 +73,7 @@ def read_record(folder: Path) -> Record:
 
 
 MANIFEST = "manifest.json"
+CARD, PAGE, SHEET = "card.json", "card.html", "preview.png"  # of crops, to look at
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom lie outside
 

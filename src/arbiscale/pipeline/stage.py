@@ -16,8 +16,9 @@ from typing import Any
 from arbiscale.config.params import check_params
 from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.config.section import SectionType, load_section
+from arbiscale.data.manifest import CARD, PAGE
 from arbiscale.errors import StateMismatchError, UserError, extras_named
-from arbiscale.files import content_hash, write_json
+from arbiscale.files import content_hash, sha256_of, write_json
 from arbiscale.pipeline.crew import require_agreement
 from arbiscale.pipeline.curves import write_curves
 from arbiscale.pipeline.device_pool import device_from_pool
@@ -33,6 +34,7 @@ from arbiscale.tracking.environment import (
     process_state,
 )
 from arbiscale.tracking.journal import Journal
+from arbiscale.tracking.registry import CARD_TAG
 from arbiscale.tracking.store import StageRun, Store, open_store
 from arbiscale.training.processes import process_count, process_rank
 
@@ -189,7 +191,7 @@ def _execute(
 
 
 def _describe(run: StageRun, name: str, inputs: StageInputs, tags: dict[str, str], text: str) -> None:
-    """Record what differs from the commit, and the data that are read."""
+    """Record what differs from the commit, and the data that are read, with their card."""
     if text:
         run.set_tags({"mlflow.note.content": text})
     if tags.get("git_dirty") == "true" and (patch := git_changes(Path.cwd(), tags["git_commit"])):
@@ -198,6 +200,10 @@ def _describe(run: StageRun, name: str, inputs: StageInputs, tags: dict[str, str
     for path, digest in inputs.dependencies.items():
         if Path(path).parts[0] == "data":
             run.log_dataset(Path(path).name, digest, path, context)
+            if (card := Path(path, CARD)).is_file():
+                run.set_tags({CARD_TAG: sha256_of(card)})
+                run.log_artifact(card.with_name(PAGE), "data")
+                run.log_artifact(card, "data")
 
 
 def _sync(store: Store) -> None:

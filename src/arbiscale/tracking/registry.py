@@ -30,6 +30,7 @@ from arbiscale.workspace import repository_root
 CHALLENGER = "challenger"
 HASH_TAG = "model_sha256"  # of the model folder: weights and configuration
 CODE_TAG = "code_sha256"
+CARD_TAG = "data_card_sha256"  # of the card.json of the crops that a training saw
 EVALUATION_TAG, ROW_TAG = "evaluation", "row"  # the run that measured it, and its row in that table
 PACKAGE = Path(__file__).parents[1]
 SERVED_ROOMS = ("diffusion", "imaging", "inference", "models", "networks")  # as `register` in dvc.yaml

@@ -1,0 +1,112 @@
+"""The data card: what a folder of crops was made of, for people (`card.html`) and programs (`card.json`)."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from arbiscale.data.manifest import CARD, PAGE, SHEET, Crop, HeldOut, Manifest, Photograph, Split
+from arbiscale.files import atomic_file, write_json
+
+_BINS = 20  # of a histogram
+_SWATCHES = 96
+_SHOWN = 200  # lines of a list on the page; the JSON has all
+
+
+def write_card(folder: Path, photographs: Sequence[Photograph], manifest: Manifest) -> None:
+    """Write both files into a folder of crops, the contact sheet that lies there inside the page."""
+    card = describe(photographs, manifest)
+    write_json(folder / CARD, card)
+    template = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
+    ).get_template("card.html.jinja")
+    sheet = base64.b64encode((folder / SHEET).read_bytes()).decode()
+    with atomic_file(folder / PAGE) as temporary:
+        temporary.write_text(template.render(card=card, sheet=sheet, shown=_SHOWN), encoding="utf-8")
+
+
+def describe(photographs: Sequence[Photograph], manifest: Manifest) -> dict[str, Any]:
+    """The card's content, of JSON's types.
+
+    Args:
+        photographs: all that could be read, used or not.
+        manifest: what became of them.
+    """
+    known = {each.name: each for each in photographs}
+    scenes: dict[Split, dict[str, str]] = {"train": {}, "validation": {}, "test": {}}
+    parts: list[Crop | HeldOut] = [*manifest.crops, *manifest.photographs]
+    for each in parts:
+        scenes[each.split][each.source] = each.scene
+    crops = Counter(each.split for each in manifest.crops)
+    used = {split: [known[name] for name in names] for split, names in scenes.items()}
+    everything = [each for members in used.values() for each in members]
+    colours = sorted(filter(None, (each.mean_colour for each in everything)), key=_luma)
+    return {
+        "crop_px": manifest.crop_px,
+        "splits": {
+            split: {
+                "photographs": len(names),
+                "scenes": len({*names.values()}),
+                "crops": crops[split],
+                "mean_colour": _mean(used[split]),
+            }
+            for split, names in scenes.items()
+        },
+        "sizes": {
+            side: _spread([getattr(each, side) for each in everything]) for side in ("width", "height")
+        },
+        "licences": dict(Counter(each.licence or "not stated" for each in everything).most_common()),
+        "sharpness": _histogram({name: [each.sharpness for each in part] for name, part in used.items()}),
+        "jpeg_quality": _histogram(
+            {name: [each.jpeg_quality for each in part] for name, part in used.items()}, (0, 100)
+        ),
+        "colours": [colours[index * len(colours) // _SWATCHES] for index in range(_SWATCHES)]
+        if len(colours) > _SWATCHES
+        else colours,
+        "near_duplicates": [dataclasses.asdict(each) for each in manifest.near_duplicates],
+        "rejected": [dataclasses.asdict(each) for each in manifest.rejected],
+    }
+
+
+def _spread(values: Sequence[int]) -> dict[str, int]:
+    """Of pixels; nothing where there are no photographs."""
+    if not values:
+        return {}
+    return {"smallest": min(values), "median": int(np.median(values)), "largest": max(values)}
+
+
+def _histogram(
+    values: Mapping[Split, Sequence[float | None]], limits: tuple[float, float] | None = None
+) -> dict[str, Any]:
+    """How many photographs lie between neighbouring edges, by split; those without a value lie nowhere."""
+    there = {split: [each for each in part if each is not None] for split, part in values.items()}
+    everything = [each for part in there.values() for each in part]
+    edges = np.histogram_bin_edges(everything, _BINS, limits)
+    counts = {split: np.histogram(part, edges)[0].tolist() for split, part in there.items()}
+    return {"edges": edges.round(2).tolist(), "counts": counts, "without": _count(values) - len(everything)}
+
+
+def _count(values: Mapping[Split, Sequence[object]]) -> int:
+    return sum(len(part) for part in values.values())
+
+
+def _rgb(colour: str) -> list[int]:
+    return [*bytes.fromhex(colour.removeprefix("#"))]
+
+
+def _luma(colour: str) -> float:
+    red, green, blue = _rgb(colour)
+    return 0.299 * red + 0.587 * green + 0.114 * blue
+
+
+def _mean(photographs: Sequence[Photograph]) -> str | None:
+    """Of the photographs' mean colours, each counted once whatever its size."""
+    colours = [_rgb(each.mean_colour) for each in photographs if each.mean_colour]
+    return "#" + bytes(np.mean(colours, 0).round().astype(np.uint8)).hex() if colours else None
