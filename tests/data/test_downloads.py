@@ -2,7 +2,9 @@
 
 import hashlib
 import multiprocessing
+import os
 import random
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -164,6 +166,31 @@ def test_an_interrupted_file_goes_on(server: WebServer, tmp_path: Path) -> None:
         *(f"bytes={n}-{min(n + PART, 95_000) - 1}" for n in range(40_000, 95_000, PART)),
     ]
     assert (tmp_path / "a.zip").read_bytes() == CONTENT
+    assert only(tmp_path) == ["a.zip"]
+
+
+def test_ctrl_c_and_again(server: WebServer, tmp_path: Path) -> None:
+    reached, go_on = threading.Event(), threading.Event()
+
+    def hold(path: str, nth: int) -> None:
+        if nth == 6:
+            reached.set()
+            go_on.wait(20)
+
+    server.fault = hold
+    process = multiprocessing.get_context("fork").Process(target=fetch, args=([remote(server)], tmp_path, 1))
+    process.start()
+    assert reached.wait(20)
+    os.kill(process.pid, signal.SIGINT)
+    go_on.set()
+    process.join(20)
+    assert process.exitcode == 1
+    assert not (tmp_path / "a.zip").exists()
+    server.requests.clear()
+    server.fault = lambda path, nth: None
+    fetch([remote(server)], tmp_path, 1)
+    assert (tmp_path / "a.zip").read_bytes() == CONTENT
+    assert len(server.requests) < 11
     assert only(tmp_path) == ["a.zip"]
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -311,8 +312,13 @@ def from_hub(server: WebServer, tmp_path: Path, files: str = "*", **environment:
 
 
 def test_a_repository_of_the_hub(server: WebServer, tmp_path: Path) -> None:
-    archive = zipped({"x/2.png": picture(2)})
-    publish(server, {"data/1.png": picture(1), "data/more.zip": archive, "README.md": b"#"})
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+        info = tarfile.TarInfo("x/2.png")
+        info.size = len(picture(2))
+        archive.addfile(info, io.BytesIO(picture(2)))
+    files = {"data/1.png": picture(1), "data/more.tar.gz": content.getvalue(), "README.md": b"#"}
+    publish(server, files)
     said = from_hub(server, tmp_path)
     assert (said["before"], said["after"]) == ("someone/photos at main", "")
     assert said["names"] == ["data/1.png", "data/more/x/2.png"]

@@ -73,7 +73,8 @@ class Hub(Pieces):
 
     def _is_taken(self, name: str) -> bool:
         known = is_archive(name) or Path(name).suffix.lower() in PHOTOGRAPH_SUFFIXES
-        return known and fnmatchcase(name, self._settings.files)
+        hidden = Path(name).name.startswith(".")  # such as a tar archive decompressed beside itself
+        return known and not hidden and fnmatchcase(name, self._settings.files)
 
     def _snapshot(self, *, offline: bool) -> Path:
         with self._errors_in_one_line():
