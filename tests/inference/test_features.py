@@ -3,7 +3,7 @@ import torch
 from torch.testing import assert_close
 
 from arbiscale.inference import features
-from arbiscale.inference.features import FeatureStrips, WholeFeatures, make_features
+from arbiscale.inference.features import FeatureStrips, FeatureTiles, WholeFeatures, make_features
 from arbiscale.inference.tiles import Tiling
 
 LATENT = torch.randn(1, 4, 90, 50, generator=torch.Generator().manual_seed(0))
@@ -54,3 +54,25 @@ def test_rows_of_tiles_are_shorter_where_the_picture_is_wide(monkeypatch: pytest
     found = strips.rows(0, LATENT.shape[-2])
     torch.testing.assert_close(found, LATENT[:, :3])
     assert max(heights[1:]) <= 33
+
+
+def test_tiles_are_the_strips_to_the_bit_computed_where_they_are_read() -> None:
+    expected = FeatureStrips(LATENT, decode, Tiling(32, 8)).rows(0, 90)
+    seen = []
+
+    def counted(latent: torch.Tensor) -> torch.Tensor:
+        seen.append(latent.shape[-2:])
+        return decode(latent)
+
+    tiles = FeatureTiles(FeatureStrips(LATENT, counted, Tiling(32, 8)))
+    for _ in range(2):
+        assert torch.equal(tiles.part((70, 3, 15, 9)), expected[..., 70:85, 3:12])
+    assert len(seen) == 1
+    assert torch.equal(tiles.part((0, 0, 90, 50)), expected)
+
+
+def test_the_oldest_tiles_are_forgotten() -> None:
+    strips = FeatureStrips(LATENT, decode, Tiling(32, 8))
+    tiles = FeatureTiles(strips, budget=3 * 4 * 4 * 32 * 32)
+    assert torch.equal(tiles.part((0, 0, 90, 50)), FeatureStrips(LATENT, decode, Tiling(32, 8)).rows(0, 90))
+    assert len(tiles._kept) <= 4

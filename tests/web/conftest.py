@@ -20,6 +20,7 @@ from PIL import Image
 from arbiscale.inference.model import Model
 from arbiscale.web.app import make_app
 from arbiscale.web.models import Models
+from arbiscale.web.pages import add_page
 from arbiscale.web.running import listen
 from arbiscale.web.service import Service
 from arbiscale.web.settings import ServerLimits
@@ -84,13 +85,15 @@ def serve() -> Iterator[Callable[..., Client]]:
         others: tuple[str, ...] = (),
         load: Callable[[str], Model] | None = None,
         alias_seconds: float = 60.0,
+        page: bool = False,
         **limits: Any,
     ) -> Client:
         service = Service(Models(where, load or (lambda name: model), others), ServerLimits(**limits))
         listening = listen("127.0.0.1", 0)
-        config = uvicorn.Config(
-            make_app(service, alias_seconds=alias_seconds), log_level="error", timeout_graceful_shutdown=1
-        )
+        app = make_app(service, alias_seconds=alias_seconds)
+        if page:
+            add_page(app)
+        config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()

@@ -203,5 +203,26 @@ def test_other_models_are_drawn_with_by_name(
     other = latent_model(steps=1)
     client = serve(upscaler, others=("other",), load=lambda name: other if name == "other" else upscaler)
     assert client.json("/models") == [{"name": "other", "aliases": []}]
+    assert client.json("/model?model=other")["where"] == "other"
+    assert client.refused("/model?model=another")[0] == 404
     drawn = pixels(client.ask("/upscale?scale=2&model=other", png())[1])
     np.testing.assert_array_equal(drawn, other.upscale(PIXELS, scale=2.0))
+
+
+def test_views_of_a_picture_that_is_cut_into_tiles_are_those_of_the_whole(
+    serve: Serve, upscaler: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiling = upscaler.tiling
+    monkeypatch.setattr(upscaler, "tiling", lambda size, tile: tiling(size, 32))
+    client = serve(upscaler)
+    large = np.tile(PIXELS, (8, 8, 1))
+    where = f"/pictures/{client.json('/pictures', png(large))['picture']}"
+    views = {
+        (top, left): pixels(
+            client.ask(f"{where}/view?height=144&width=192&top={top}&left={left}&rows=20&columns=30")[1]
+        )
+        for top, left in ((110, 140), (0, 0), (60, 70))
+    }
+    whole = pixels(client.ask(f"{where}?scale=2")[1])
+    for (top, left), view in views.items():
+        np.testing.assert_array_equal(view, whole[top : top + 20, left : left + 30])

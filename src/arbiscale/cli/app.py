@@ -60,6 +60,7 @@ app.command()(comparing.compare)
 app.command()(promotion.promote)
 app.command()(promotion.rollback)
 app.command()(serving.serve)
+app.command()(serving.page)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The command that serves a model over HTTP: serve."""
+"""The commands that serve a model over HTTP: serve, to programs, and page, to people."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ Served = Annotated[
 Beside = Annotated[
     list[str] | None, typer.Option("--beside", metavar="DIR", help="A further model, to compare with.")
 ]
+_PATIENCE_SECONDS = 900.0  # of somebody who downloads a large picture and may cancel it
 Port = Annotated[int, typer.Option(min=0, max=65535, help="To listen on; 0 = any that is free.")]
 
 
@@ -58,6 +59,37 @@ def serve(
         models = open_models(model, beside or [], device, precision, compiled, threads)
         app = make_app(Service(models, ServerLimits(seconds=seconds, waiting=waiting)))
         run(app, listening, lambda address: print(f"{address} (Ctrl-C ends it)", flush=True))
+
+
+def page(
+    model: Served = None,
+    beside: Beside = None,
+    port: Port = 8765,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it in a browser.")] = True,
+    device: Device = "auto",
+    precision: PrecisionOption = Precision.FLOAT32,
+    compiled: Compile = False,
+    threads: Threads = 0,
+) -> None:
+    """Open a page in the browser: drop a picture, zoom into it, compare, download."""
+    import webbrowser
+
+    from arbiscale.web.app import make_app
+    from arbiscale.web.pages import add_page
+    from arbiscale.web.running import listen, run
+    from arbiscale.web.service import Service
+    from arbiscale.web.settings import ServerLimits
+
+    def ready(address: str) -> None:
+        print(f"{address} (Ctrl-C ends it)", flush=True)
+        if browser:
+            webbrowser.open(address)  # which is answered as soon as the server runs
+
+    with listen("127.0.0.1", port) as listening:
+        models = open_models(model, beside or [], device, precision, compiled, threads)
+        app = make_app(Service(models, ServerLimits(seconds=_PATIENCE_SECONDS)))
+        add_page(app)
+        run(app, listening, ready)
 
 
 def open_models(

@@ -175,11 +175,11 @@ class Drawing:
         return np.concatenate([*parts])
 
     def hold(self) -> None:
-        """Keep all features once they are computed: no region computes any again, at the cost of memory."""
+        """Keep features once they are computed: parts of the picture can be drawn in any order."""
         self._holding = True
 
     def _feature_rows(self, of_latent: bool) -> FeatureRows:
-        """The features from their first row on; computed once where they are held whole."""
+        """The features from their first row on; made once where any part of them may be read again."""
         if of_latent in self._features:
             return self._features[of_latent]
         latent = self.latent if of_latent else None
@@ -248,10 +248,13 @@ class Drawing:
     def _colours(self, features: FeatureRows, size: Size, region: Region, texture: Texture) -> Tensor:
         """A region of the picture, shape (1, 3, *region size), not clamped."""
         head = self._model.head
-        start, stop = head.rows_read(region[0], region[2], size[0], features.size[0])
+        top, bottom = head.rows_read(region[0], region[2], size[0], features.size[0])
+        left, right = head.rows_read(region[1], region[3], size[1], features.size[1])
         with self._model.computing():
-            rows = features.rows(start, stop)
-            drawn: Tensor = head(rows, size, region, inputs=features.size, origin=(start, 0), texture=texture)
+            part = features.part((top, left, bottom - top, right - left))
+            drawn: Tensor = head(
+                part, size, region, inputs=features.size, origin=(top, left), texture=texture
+            )
         if drawn.isnan().any():
             raise UserError(
                 "the model draws what is no number: its weights are damaged, or --precision is too coarse "

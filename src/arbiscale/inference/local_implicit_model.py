@@ -119,9 +119,10 @@ class UnfoldedRows:
         self.size: Size = (features.shape[2], features.shape[3])
         self._features = features
 
-    def rows(self, start: int, stop: int) -> Tensor:
-        """Features (1, 9 * channels, stop - start, width) of some rows."""
-        return unfold_rows(self._features, start, stop)
+    def part(self, region: Region) -> Tensor:
+        """Features (1, 9 * channels, height, width) of a region."""
+        top, left, height, width = region
+        return unfold_rows(self._features, top, top + height)[..., left : left + width]
 
 
 def encode_picture(network: LocalImplicit, low_resolution: Tensor, tiling: Tiling | None) -> Tensor:

@@ -80,9 +80,9 @@ def _add_routes(app: FastAPI, service: Service, figures: Figures) -> None:
         return PlainTextResponse(figures.text())
 
     @app.get("/model")
-    async def model() -> dict[str, Any]:
-        """What is served, with its settings and limits."""
-        return service.about()
+    async def model(model: str | None = None) -> dict[str, Any]:
+        """What is served, or another model by its name, with settings and limits."""
+        return await asyncio.to_thread(service.about, model)
 
     @app.get("/models")
     async def models() -> list[dict[str, Any]]:

@@ -9,12 +9,15 @@ from typing import Generic, TypeVar
 
 from arbiscale.errors import UserError
 from arbiscale.inference.drawing import Drawing
+from arbiscale.inference.features import KEPT_BYTES
 from arbiscale.inference.model import Model
 from arbiscale.inference.requests import Request, Subject, sample
 from arbiscale.web.refusals import UnknownError
 from arbiscale.web.resized import BICUBIC, Resized
 
 _SIDES = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})", re.ASCII)
+
+_IMAGE_BYTES = 14  # of a pixel: three float32, and whether it is flat
 
 Thing = TypeVar("Thing")
 
@@ -53,12 +56,13 @@ class Gallery:
     """Pictures and drawings; drawings belong to the thread that draws.
 
     Args:
-        kept_px: pixels of the pictures that are kept, and again of those whose latents are.
+        kept_px: pixels of the pictures that are kept.
+        kept_bytes: of what is held to draw them: images, latents, features.
     """
 
-    def __init__(self, kept_px: int) -> None:
+    def __init__(self, kept_px: int, kept_bytes: int) -> None:
         self._subjects: Newest[Subject] = Newest(kept_px)
-        self.drawings: Newest[Drawing | Resized] = Newest(kept_px)
+        self.drawings: Newest[Drawing | Resized] = Newest(kept_bytes)
 
     def add(self, subject: Subject) -> str:
         """Keep a picture; the name that it is asked for by: its file's sha256."""
@@ -97,7 +101,7 @@ class Gallery:
         if not isinstance(drawing, Drawing):
             drawing = sample(model, subject, request)
             drawing.hold()
-            self.drawings.add(key, drawing, _pixels(model, drawing))
+            self.drawings.add(key, drawing, _bytes(model, drawing))
         drawing.seed = request.seed
         return drawing
 
@@ -112,13 +116,18 @@ class Gallery:
         found = self.drawings.get(identity)
         if not isinstance(found, Resized):
             found = Resized(subject.picture)
-            self.drawings.add(identity, found, subject.size[0] * subject.size[1])
+            self.drawings.add(identity, found, _IMAGE_BYTES * subject.size[0] * subject.size[1])
         return found
 
 
-def _pixels(model: Model, drawing: Drawing) -> int:
-    """Of what a drawing is made of: a picture, or a generated one as large as in the training."""
+def _bytes(model: Model, drawing: Drawing) -> int:
+    """About what a drawing comes to hold: image, latent, and the features of one or two drawings."""
+    held, read = 0, 0
     if drawing.picture is not None:
-        return drawing.picture.size[0] * drawing.picture.size[1]
-    assert drawing.latent is not None
-    return drawing.latent.shape[-2] * drawing.latent.shape[-1] * model.downsampling**2
+        read = drawing.picture.size[0] * drawing.picture.size[1]
+        held = _IMAGE_BYTES * read
+    if drawing.latent is not None:
+        read = drawing.latent.shape[-2] * drawing.latent.shape[-1]
+        held += drawing.latent.nbytes
+    sources = 1 + (model.has_branch and drawing.latent is not None)
+    return held + sources * min(KEPT_BYTES, 4 * model.head.features * read)

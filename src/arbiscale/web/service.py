@@ -40,7 +40,7 @@ class Service:
 
     def __init__(self, models: Models, limits: ServerLimits) -> None:
         self.models, self.limits = models, limits
-        self.gallery = Gallery(limits.kept_px)
+        self.gallery = Gallery(limits.kept_px, limits.kept_bytes)
         self.worker = Worker(limits.waiting, limits.seconds)
         self.pixels = 0
 
@@ -152,13 +152,13 @@ class Service:
             await asyncio.sleep(seconds)
             await asyncio.to_thread(self.models.refresh)
 
-    def about(self) -> dict[str, Any]:
-        """What is served, with its settings and limits."""
-        model = self.models.served
+    def about(self, name: str | None = None) -> dict[str, Any]:
+        """What is served, or a model by its name, with its settings and limits; raises UnknownError."""
+        model = self.models.named(name)
         sampling = model.sampling if model.timesteps else None
         return {
             **(model.origin.record if model.origin else {}),
-            "where": self.models.where,
+            "where": name or self.models.where,
             "task": model.task,
             "steps": sampling.steps if sampling else None,
             "sampler": sampling.sampler if sampling else None,

@@ -25,14 +25,16 @@ class ServerLimits(Limits):
         body_seconds: until a body is there.
         waiting: drawings that may be asked for at once.
         seconds: from a request to its answer.
-        kept_px: pixels of pictures that are kept with their latents.
+        kept_px: pixels of pictures that are kept.
+        kept_bytes: of images, latents and features that are held to draw them.
     """
 
     body_bytes: int = 2**26
     body_seconds: float = 30.0
     waiting: int = 32
     seconds: float = 120.0
-    kept_px: int = 2**22
+    kept_px: int = 2**25
+    kept_bytes: int = 2**31
 
 
 class Query(Request):
