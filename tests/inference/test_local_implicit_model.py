@@ -10,6 +10,7 @@ import torch
 from arbiscale.config.autoencoder import HeadSettings
 from arbiscale.config.local_implicit import ImageEncoderSettings, LocalImplicitSettings
 from arbiscale.errors import UserError
+from arbiscale.imaging.coordinates import Region
 from arbiscale.inference import drawing as drawing_module
 from arbiscale.inference import memory
 from arbiscale.inference.loading import load_model
@@ -104,13 +105,13 @@ def test_few_rows_of_features_are_read_at_once(
     drawing = load_model(folder, "cpu").sample(picture(90, 150))
     whole, part = drawing.draw(size), drawing.region(size, (3, 5, 16, 20))
     read = []
-    rows = UnfoldedRows.rows
+    part_of = UnfoldedRows.part
 
-    def record(features: UnfoldedRows, start: int, stop: int) -> torch.Tensor:
-        read.append(stop - start)
-        return rows(features, start, stop)
+    def record(features: UnfoldedRows, region: Region) -> torch.Tensor:
+        read.append(region[2])
+        return part_of(features, region)
 
-    monkeypatch.setattr(UnfoldedRows, "rows", record)
+    monkeypatch.setattr(UnfoldedRows, "part", record)
     monkeypatch.setattr(drawing_module, "_BAND_LATENT_PIXELS", 9 * 150)
     assert np.abs(drawing.draw(size).astype(int) - whole).max() <= 1
     assert np.abs(drawing.region(size, (3, 5, 16, 20)).astype(int) - part).max() <= 1
