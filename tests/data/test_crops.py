@@ -318,3 +318,23 @@ def test_former_crops_of_another_size_are_cut_again(
     assert again.crop_px == 16
     assert np.load(tmp_path / "crops" / again.shards[0].file).shape[1:] == (16, 16, 3)
     assert (again.photographs[0].width, again.photographs[0].height) == (16, 16)
+
+
+@pytest.mark.parametrize("mode", ["random", "grid", "centre"])
+def test_the_disk_that_crops_take_is_said_and_required(
+    cut: Callable[..., Manifest],
+    tmp_path: Path,
+    crop_settings: CropSettings,
+    mode: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    crop = crop_settings.model_copy(update={"mode": mode})
+    pixels = len(cut(crop=crop).crops) * 3 * 32**2
+    whole = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: whole._replace(free=pixels))
+    cut(crop=crop)
+    assert "The crops take 0.00 GiB; 0.00 GiB are free" in capsys.readouterr().out
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: whole._replace(free=pixels - 1))
+    with pytest.raises(UserError, match=r"crops of 0\.00 GiB are to be cut and .* free some, or lower"):
+        cut(crop=crop)

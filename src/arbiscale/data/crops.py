@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,7 +20,7 @@ from arbiscale.data.former_crops import FormerCrops
 from arbiscale.data.manifest import SHEET, Box, Crop, HeldOut, Manifest, Photograph, Record, Rejected, Split
 from arbiscale.data.preview import draw_preview
 from arbiscale.data.scan import in_threads
-from arbiscale.data.selection import select
+from arbiscale.data.selection import Selection, select
 from arbiscale.data.shards import ShardWriter
 from arbiscale.data.sources.source import Source, UnreadableError
 from arbiscale.data.split import HELD_OUT_FIRST, scene_of
@@ -99,11 +100,12 @@ def make_crops(
         The manifest, and how many photographs were read.
 
     Raises:
-        UserError: as `arbiscale.data.selection.select`; a split is left without any photograph, or a
-            photograph is another than when it was listed.
+        UserError: as `arbiscale.data.selection.select`; the crops do not fit onto the disk;
+            a split is left without any photograph, or a photograph is another than when it was listed.
     """
     chosen = select(record, crop, split)
     former = FormerCrops(destination) if reuse else None
+    _require_space(destination, chosen, crop, split)
     with atomic_folder(destination) as folder:
         manifest = Manifest(crop.size_px, [], [], [], chosen.rejected, {}, chosen.near_duplicates)
         cutter = _Cutter(source, folder, crop, seed, former, manifest)
@@ -115,6 +117,34 @@ def make_crops(
         write_image(folder / SHEET, draw_preview(folder, cutter.manifest))
         write_card(folder, record.photographs, cutter.manifest)
     return cutter.manifest, cutter.read
+
+
+def _require_space(folder: Path, chosen: Selection, crop: CropSettings, split: SplitSettings) -> None:
+    """Say how much disk the crops take, and refuse where less is free: the former ones stay meanwhile.
+
+    Photographs for testing, a few whole PNGs, are not counted.
+    """
+    cut = [each for each in chosen.photographs if chosen.splits[scene_of(each, split)] != "test"]
+    needed = sum(_count(each, crop) for each in cut) * 3 * crop.size_px**2
+    place = next(each for each in folder.absolute().parents if each.exists())
+    free = shutil.disk_usage(place).free
+    print(f"The crops take {needed / 2**30:.2f} GiB; {free / 2**30:.2f} GiB are free", flush=True)
+    if needed > free:
+        raise UserError(
+            f"{folder}: crops of {needed / 2**30:.2f} GiB are to be cut and {free / 2**30:.2f} GiB are free; "
+            "free some, or lower data.crop.per_photograph or size_px"
+        )
+
+
+def _count(photograph: Photograph, settings: CropSettings) -> int:
+    """How many boxes `crop_boxes` gives, without drawing them."""
+    width, height, size = photograph.width, photograph.height, settings.size_px
+    places = {
+        "centre": 1,
+        "grid": (width // size) * (height // size),
+        "random": (width - size + 1) * (height - size + 1),
+    }
+    return min(settings.per_photograph, places[settings.mode])
 
 
 @dataclass

@@ -11,7 +11,7 @@ from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from arbiscale.config.data import HubSettings
-from arbiscale.data.archives import ARCHIVE_SUFFIXES, is_archive, open_archive, stem_of
+from arbiscale.data.sources.archives import ARCHIVE_SUFFIXES, is_archive, open_archive, stem_of
 from arbiscale.data.sources.pieces import Folder, Piece, Pieces
 from arbiscale.data.sources.source import no_picture
 from arbiscale.errors import UnavailableError, UserError

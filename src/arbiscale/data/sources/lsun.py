@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from arbiscale.data.archives import Member
+from arbiscale.data.sources.archives import Member
 from arbiscale.data.sources.source import UnreadableError
 from arbiscale.errors import UserError
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from arbiscale.data.archives import Archive, Member, is_archive, open_archive, stem_of
 from arbiscale.data.manifest import Rejected, Split
+from arbiscale.data.sources.archives import Archive, Member, is_archive, open_archive, stem_of
 from arbiscale.data.sources.source import CORES, Entry, Listing, Source, UnreadableError, no_picture, shown
 from arbiscale.errors import UserError
 from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES

@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from arbiscale.config.data import DownloadSettings, UrlSettings
-from arbiscale.data.archives import is_archive, stem_of
 from arbiscale.data.downloads import RemoteFile, fetch, missing, without_secrets
+from arbiscale.data.sources.archives import is_archive, stem_of
 from arbiscale.data.sources.pieces import Piece, Pieces, piece_of
 from arbiscale.errors import UserError
 from arbiscale.files import sha256_of_json

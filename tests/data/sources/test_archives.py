@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from arbiscale.data import archives
-from arbiscale.data.archives import is_archive, open_archive, stem_of, unpack
+from arbiscale.data.sources import archives
+from arbiscale.data.sources.archives import is_archive, open_archive, stem_of, unpack
 from arbiscale.data.sources.source import UnreadableError
 from arbiscale.errors import UserError
 from tests.full_disk import full_disk
