@@ -38,7 +38,7 @@ def _peak_ratio(images: Tensor, grid_px: int) -> Tensor:
     lines = images.cpu().double()  # MPS has no double
     highest = (length_px - 1) // 2
     harmonics = range(grid_px, highest + 1, grid_px)
-    found, expected = lines.new_zeros(len(lines)), lines.new_zeros(len(lines))
+    bins = []
     for harmonic in harmonics:
         neighbours = [
             frequency
@@ -47,8 +47,10 @@ def _peak_ratio(images: Tensor, grid_px: int) -> Tensor:
             if 1 < frequency <= highest and all(abs(frequency - other) > 1 for other in harmonics)
         ]
         if neighbours:
-            frequencies = [cycles / length_px for cycles in (harmonic, *neighbours)]
-            power = wave_power(lines, frequencies, value_range=1)  # (batch, 1 + neighbours)
-            found += power[:, 0]
-            expected += geometric_mean(power[:, 1:])
+            bins.append([harmonic, *neighbours])
+    frequencies = [cycles / length_px for own in bins for cycles in own]
+    power = wave_power(lines, frequencies, value_range=1)  # (batch, all bins)
+    peaks = power.split([len(own) for own in bins], dim=1)
+    found = sum((own[:, 0] for own in peaks), start=lines.new_zeros(len(lines)))
+    expected = sum((geometric_mean(own[:, 1:]) for own in peaks), start=lines.new_zeros(len(lines)))
     return found / expected
