@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -214,3 +215,28 @@ def test_networks_see_the_truth_once_for_all_rows_and_each_draw_once(crops: list
     network.images = 0
     upscaled(models, crops, [4], networks=MetricNetworks({"lpips": network}), samples=3)
     assert network.images == len(crops) * (len(rows) + 1 + 3)
+
+
+def test_an_alignment_that_draws_always_the_same_is_reported(crops: list[Still]) -> None:
+    class Aligned(Noisy):
+        def sample_latents(self, low_resolution: Tensor, *, seed: Sequence[int]) -> Tensor:
+            free, fixed = (
+                super(Aligned, self).sample_latents(low_resolution, seed=seeds)
+                for seeds in (seed, [0] * len(seed))
+            )
+            return self.kept * free + (1 - self.kept) * fixed
+
+        kept = 0.0
+
+    models = {
+        "autoencoder": StandIn("reconstruction"),
+        "diffusion": Noisy("super_resolution", timesteps=1),
+        "align_samples": Aligned("super_resolution", timesteps=1),
+    }
+    networks = MetricNetworks({"lpips": MeanDifference()})
+    (said,) = upscaled(models, crops, [4], networks=networks, samples=2).problems()
+    assert re.fullmatch(
+        r"x4/align_samples: draws differ by an LPIPS of 0\.0000, before alignment by 0\.04\d\d: .*", said
+    )
+    Aligned.kept = 0.8
+    assert upscaled(models, crops, [4], networks=networks, samples=2).problems() == []

@@ -16,6 +16,7 @@ from arbiscale.metrics.quality import SSIM_WINDOW_PX
 Means = dict[str, dict[str, dict[str, float]]]  # group -> row -> metric
 Score = dict[str, Any]  # a line of the table, by column
 KEYS = ("place", "picture", "photograph", "scene", "group", "row", "finite", "seconds", "problem")
+KEPT_DIVERSITY = 0.5  # of LPIPS between draws: less is reported
 SETTINGS = ("varied", "steps", "eta", "temperature", "fidelity")  # of points of trade-off curves
 
 
@@ -142,9 +143,21 @@ class Evaluation:
             table.setdefault(group, {})[row] = known
         return table
 
+    def collapsed(self) -> Iterator[str]:
+        """One line for every row that alignment has taken most of the diversity from."""
+        for group, rows in self.means().items():
+            before = rows.get("diffusion", {}).get("diversity_lpips", 0)
+            for row in (row for row in rows if row.startswith("align_")):
+                left = rows[row].get("diversity_lpips", before)
+                if left < KEPT_DIVERSITY * before:
+                    yield (
+                        f"{group}/{row}: draws differ by an LPIPS of {left:.4f}, before alignment by "
+                        f"{before:.4f}: it has taken most of their diversity"
+                    )
+
     def problems(self) -> list[str]:
-        """One line for everything left out, and for every row with missing means, with the reason."""
-        lines = [*self.left_out, *self.scores.problem.dropna().unique()]
+        """One line for everything left out, for rows that collapsed, and for those with missing means."""
+        lines = [*self.left_out, *self.scores.problem.dropna().unique(), *self.collapsed()]
         for group, row, scores in self.rows():
             finite = scores.finite.astype(bool)
             if not finite.all():

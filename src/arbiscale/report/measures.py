@@ -79,6 +79,7 @@ _KNOWN = (
     Measure("recall", "Recall", "", "higher"),
     Measure("diversity_lpips", "Diversity LPIPS", "", "neither"),
     Measure("diversity_std", "Diversity", "levels", "neither", 2),
+    Measure("calibration", "Calibration", "", "higher", 2),
     Measure("consistency", "Consistency", "dB", "higher", 2),
     Measure("self_ssim", "SelfSSIM", "", "higher", 4),
     Measure("grid_energy", "Grid energy", "", "near one"),
