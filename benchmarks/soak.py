@@ -58,7 +58,7 @@ class Server:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        patience = time.monotonic() + 120
+        patience = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < patience:
             with suppress(OSError), urllib.request.urlopen(f"{self.uri}/health", timeout=5):
                 return
