@@ -25,8 +25,8 @@ def test_a_large_picture_is_drawn_and_its_tiles_compared(
 ) -> None:
     config = model_config()
     save_latent_diffusion(tmp_path / "model", config, make_model(config))
-    call = large.prepare(tmp_path / "model", (48, 40), (300, 200), torch.device("cpu"))
-    call()
+    for sparse in ((), (".dzi", 2)):
+        large.prepare(tmp_path / "model", (48, 40), (300, 200), torch.device("cpu"), *sparse)()
     mean, growth = large.error_of_tiles(load_model(tmp_path / "model", "cpu"))
     assert 0 < mean < 30
     assert 0 < growth < 2

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from arbiscale.errors import UserError
-from arbiscale.imaging.reading import as_srgb, read_image, read_picture
+from arbiscale.imaging.reading import as_srgb, from_pil, read_image, read_picture
 
 GREY = np.array([0.299, 0.587, 0.114])
 
@@ -100,3 +101,45 @@ def test_what_belongs_to_the_picture_is_read(cases: Path) -> None:
     for metadata in (photograph, text):
         assert metadata.resolution is not None
         assert [round(each * 25.4) for each in metadata.resolution] == [300, 300]
+
+
+PILLOW_OPENS = [
+    "full.jpg",
+    "jpg-cmyk-noadobe.jpg",
+    "jpg-missing-eoi.jpg",
+    "linear-srgb.png",
+    "png-g16-trns.png",
+    "png-ga16-greyicc.png",
+    "png-gama1-16.png",
+    "png-p3.png",
+    "tif-cmyk16.tif",
+    "tif-orient6-CMYK-uncompressed.tif",
+    "tif-orient6-L-uncompressed.tif",
+    "tif-orient6-L-zlib-control.tif",
+    "tif-rgb16-planar.tif",
+    "tif-rgba16-as.tif",
+    "tif-u32.tif",
+]
+
+
+@pytest.mark.parametrize("name", PILLOW_OPENS)
+def test_an_image_that_pillow_opened_is_read_as_its_file(cases: Path, name: str) -> None:
+    expected = read_picture(cases / name)
+    with Image.open(cases / name) as image:
+        found = from_pil(image)
+        assert found.problems == expected.problems
+        assert np.array_equal(as_srgb(found), as_srgb(expected))
+
+
+def test_an_image_that_pillow_decoded_is_upright_and_as_it_was_changed(cases: Path) -> None:
+    with Image.open(cases / "marked.png") as image:
+        from_pil(image)
+        assert np.array_equal(np.asarray(image), read_image(cases / "marked.png"))  # Pillow reads on
+        image.putpixel((0, 0), (1, 2, 3))
+        assert from_pil(image).colour[0, 0].tolist() == [1, 2, 3]
+    with Image.open(cases / "tif-orient6-L-zlib-control.tif") as image:
+        image.load()
+        assert np.array_equal(from_pil(image).colour, read_picture(Path(image.filename)).colour)
+    with Image.open(cases / "full.jpg") as image:
+        image.draft("RGB", (image.width // 2, image.height // 2))
+        assert from_pil(image).size == image.size  # turned: (height, width)

@@ -302,3 +302,26 @@ def test_refusals_say_why(tmp_path: Path, pixels: np.ndarray):
         assert str(caught.value).startswith(f"{tmp_path / name}: ")
         assert reason in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [
+        (b"\xff\x0a\0\x10", "JPEG XL"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "HEIC"),
+    ],
+)
+def test_what_is_not_read_is_named_with_the_remedy(tmp_path: Path, start: bytes, name: str) -> None:
+    (tmp_path / "a.png").write_bytes(start + bytes(100))
+    with pytest.raises(UserError, match=f"a.png: is {name}, which is not read; convert it to PNG, TIFF or"):
+        read_picture(tmp_path / "a.png")
+
+
+def test_avif_of_the_common_brand_is_read() -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 6), "red").save(file, "AVIF")
+    data = file.getvalue()
+    assert data[8:12] == b"avif"
+    assert read_picture(io.BytesIO(data[:8] + b"mif1" + data[12:])).size == (6, 8)

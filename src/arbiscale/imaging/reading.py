@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from arbiscale.errors import UserError
-from arbiscale.imaging.formats import recognise
+from arbiscale.imaging.formats import FORMATS, recognise
 from arbiscale.imaging.formats.exif import kept_exif
 from arbiscale.imaging.formats.loaders import jpeg_header, load, load_header
 from arbiscale.imaging.formats.profiles import is_srgb, to_srgb
@@ -119,21 +119,38 @@ def as_srgb(picture: Picture) -> NDArray[np.uint8]:
 
 
 def from_pil(image: Image.Image) -> Picture:
-    """A Pillow image of any mode, read as the TIFF file that it would be saved as.
+    """A Pillow image of any mode: as its file holds it, where Pillow has not decoded it yet.
 
     Raises:
         UserError: it is broken, closed, or of samples that are not read.
     """
-    try:
-        stored = _as_tiff(image)
-    except Exception as error:  # Pillow's plugins raise nearly anything on broken files
-        raise UserError(f"the picture: cannot be decoded ({_first_line(error)})") from None
+    if (stored := _undecoded(image)) is None:
+        try:
+            stored = _as_tiff(image)
+        except Exception as error:  # Pillow's plugins raise nearly anything on broken files
+            raise UserError(f"the picture: cannot be decoded ({_first_line(error)})") from None
     stored.name = "the picture"
     return read_picture(stored)
 
 
+def _undecoded(image: Image.Image) -> io.BytesIO | None:
+    """The file of an image that is as it was opened; None where Pillow alone knows its pixels."""
+    stream = getattr(image, "fp", None)
+    if stream is None or not getattr(image, "tile", None) or getattr(image, "decoderconfig", None):
+        return None  # decoded, or to be decoded smaller
+    if image.tell() or stream.closed or not stream.seekable():
+        return None
+    place = stream.tell()  # where Pillow would read on
+    stream.seek(0)
+    content = stream.read()
+    stream.seek(place)
+    known = {form.name for form in FORMATS.values()}
+    return io.BytesIO(content) if recognise(content[:32]) in known else None
+
+
 def _as_tiff(image: Image.Image) -> io.BytesIO:
     stored, plain = io.BytesIO(), image
+    image.load()  # which turns a TIFF upright, and its EXIF with it
     if image.mode in {"P", "PA", "La", "RGBa", "HSV", "RGBX"}:
         plain = image.convert("RGBA" if image.has_transparency_data else "RGB")
     if image.mode == "I":
@@ -142,7 +159,10 @@ def _as_tiff(image: Image.Image) -> io.BytesIO:
             raise ValueError("grey values outside 0 to 65535, or none above 255; give them in 8 or 16 bits")
         plain = Image.fromarray(values.astype(np.uint16))
     profile = image.info.get("icc_profile")
-    plain.save(stored, "TIFF", exif=image.getexif(), **({"icc_profile": profile} if profile else {}))
+    read, exif = image.getexif(), Image.Exif()  # a TIFF's is about its strips and tiles, too
+    exif.load(b"Exif\0\0" + kept_exif(read.tobytes()))
+    exif[ExifTags.Base.Orientation] = read.get(ExifTags.Base.Orientation, 1)
+    plain.save(stored, "TIFF", exif=exif, **({"icc_profile": profile} if profile else {}))
     return stored
 
 

@@ -124,3 +124,10 @@ def configure_malloc() -> None:
     if adjust is not None:
         adjust(_MAP_THRESHOLD, _LARGEST_KEPT_BYTES)
         adjust(_TRIM_THRESHOLD, _KEPT_BYTES)
+
+
+def release_memory() -> None:
+    """Give memory that is kept for reuse back to the system: others, such as encoders, cannot use it."""
+    release = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if release is not None:
+        release(0)

@@ -12,8 +12,10 @@ from arbiscale.imaging.picture import Metadata, Pixels
 from arbiscale.imaging.provenance import Record, stamped
 from arbiscale.imaging.writing import Layout, encode_bands, write_bands, write_picture
 from arbiscale.inference.drawing import Drawing
+from arbiscale.inference.memory import release_memory
 
 STANDARD_OUTPUT = Path("-")
+_LARGE_PIXELS = 1 << 24  # from which on memory counts more than the time to get it again
 _USUAL = Encoding()
 
 
@@ -51,6 +53,8 @@ def write_drawing(
     """
     form = find_format(Path(f"{path}{suffix or ''}"), size)
     layout = _layout(drawing, size, form, provenance)
+    if size[0] * size[1] >= _LARGE_PIXELS:
+        release_memory()
     bands = drawing.bands(
         size, bits=layout.bits, alpha=form.alpha, temperature=temperature, fidelity=fidelity
     )

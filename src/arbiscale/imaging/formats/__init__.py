@@ -137,6 +137,6 @@ def recognise(start: bytes) -> str | None:
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         return "WebP"
     if start[4:8] == b"ftyp":
-        brands = [start[index : index + 4] for index in (8, 16, 20, 24, 28)]
-        return next((_BRANDS[brand] for brand in brands if brand in _BRANDS), None)
+        found = {_BRANDS.get(start[index : index + 4]) for index in (8, 16, 20, 24, 28)}
+        return next((name for name in ("AVIF", "HEIC") if name in found), None)  # both may be `mif1`
     return next((name for signature, name in _SIGNATURES.items() if start.startswith(signature)), None)
