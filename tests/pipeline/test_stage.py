@@ -155,6 +155,12 @@ def test_a_user_error_is_one_line(workspace: Path, capsys: pytest.CaptureFixture
     assert not (workspace / "runs/toy.json").exists()
 
 
+def test_what_mlflow_refuses_is_one_line(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(lambda stage: stage.store.client.get_run("0" * 32) and None) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: the tracking store: Run with id=000")
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [

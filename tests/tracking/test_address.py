@@ -1,3 +1,4 @@
+import os
 import sqlite3
 import subprocess
 import sys
@@ -14,7 +15,16 @@ from filelock import FileLock
 
 from arbiscale.errors import UnavailableError, UserError
 from arbiscale.tracking import address as store_address
-from arbiscale.tracking.address import configured_uri, opening, probe, shown, store_uri
+from arbiscale.tracking.address import (
+    configured_uri,
+    first_line,
+    opening,
+    portable,
+    probe,
+    shown,
+    signed_in,
+    store_uri,
+)
 
 
 @pytest.fixture
@@ -46,7 +56,27 @@ def test_the_configuration_is_read_where_there_is_one(root: Path) -> None:
 
 def test_passwords_are_not_shown() -> None:
     assert shown("postgresql://me:secret@host:5432/runs") == "postgresql://host:5432/runs"
-    assert shown("sqlite:////tmp/mlflow.db") == "sqlite:////tmp/mlflow.db"
+    assert (
+        shown("postgresql://host/runs?user=me&password=secret&a=1")
+        == "postgresql://host/runs?user=me&password=***&a=1"
+    )
+    assert shown("sqlite:////tmp/me:secret@home/mlflow.db") == "sqlite:////tmp/me:secret@home/mlflow.db"
+    error = ValueError("\nAPI request to https://me:se@cret@host:5/api failed, of me@host\nTraceback")
+    assert first_line(error) == "API request to https://host:5/api failed, of me@host"
+    assert portable("postgresql://me:secret@host/runs") == "postgresql://host/runs"
+
+
+def test_name_and_password_of_an_http_address_go_where_mlflow_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("USERNAME", "PASSWORD"):
+        monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", "other")
+    assert signed_in("postgresql://me:secret@host/runs") == "postgresql://me:secret@host/runs"
+    assert signed_in("http://host:1") == "http://host:1"
+    assert os.environ["MLFLOW_TRACKING_PASSWORD"] == "other"
+    assert signed_in("http://me:s%40cret@host:1/at") == "http://host:1/at"
+    assert (os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"]) == (
+        "me",
+        "s@cret",
+    )
 
 
 def free_port() -> int:

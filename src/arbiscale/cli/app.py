@@ -89,6 +89,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         message = error.format_message()
         hint = " (put -- before names that begin with -)" if message.startswith("No such option") else ""
         sys.exit(_fail(message + hint, error.exit_code))
+    except Exception as error:
+        from arbiscale.tracking.address import refusal
+
+        line = refusal(error)
+        if line is None:
+            raise
+        sys.exit(_fail(line, 2))
     sys.exit(code)
 
 

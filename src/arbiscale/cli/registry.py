@@ -96,7 +96,7 @@ def ui(
             raise UserError(
                 f"{host}:{port}: cannot be listened on ({error.strerror}); give another --port"
             ) from None
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store.uri, "--workers", "1"]
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
     command += ["--host", host, "--port", str(port)]
     name = socket.getfqdn() if host in _ANY else host
     if host not in _OWN:  # MLflow answers other machines only where they call this one by a name it knows
@@ -106,7 +106,8 @@ def ui(
     runs = f"#/experiments/{store.experiment_id}?workflowType=machine_learning"  # not the GenAI view
     print(f"http://{name}:{port}/{runs} (Ctrl-C ends it)", flush=True)
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # background jobs that nothing here uses
-    os.execve(sys.executable, command, {**quiet, **os.environ})
+    place = {"MLFLOW_BACKEND_STORE_URI": store.uri}  # no argument: a list of processes shows those
+    os.execve(sys.executable, command, {**quiet, **os.environ, **place})
 
 
 def register() -> None:

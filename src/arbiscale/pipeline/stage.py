@@ -26,6 +26,7 @@ from arbiscale.pipeline.differences import changed_parameters, note, run_name
 from arbiscale.pipeline.fingerprint import StageInputs, definitions, only_tracked, stage_inputs
 from arbiscale.pipeline.resume import State, resumable, resumable_runs, state_folder
 from arbiscale.pipeline.signals import Interrupted, stop_signals
+from arbiscale.tracking.address import refusal
 from arbiscale.tracking.environment import (
     experiment_state,
     git_changes,
@@ -119,6 +120,12 @@ def run_stage(name: str, body: Callable[[Stage], None], *, upstream: Sequence[st
     except Interrupted as stopped:
         print(f"{name}: {stopped}; the same command continues it", file=sys.stderr)
         sys.exit(128 + stopped.signum)
+    except Exception as error:
+        line = refusal(error)
+        if line is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _device(name: str, runtime: RuntimeSettings) -> AbstractContextManager[None]:

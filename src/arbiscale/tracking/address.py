@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import socket
 import sqlite3
 import ssl
@@ -12,7 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock, Timeout
 
@@ -51,19 +52,40 @@ def database_file(uri: str) -> Path | None:
 
 
 def portable(uri: str) -> str:
-    """The URI as it stays when the repository is moved: a database inside it is named from its root."""
+    """The URI without login, as it stays when the repository is moved: a database in it, from its root."""
     file = database_file(uri)
     if file is None or not file.is_relative_to(repository_root()):
-        return uri
+        return shown(uri)
     return f"sqlite:///{file.relative_to(repository_root())}"
 
 
-def shown(uri: str) -> str:
-    """The URI without the name and password it may hold."""
+def shown(text: str) -> str:
+    """An address, or any text, without the names and passwords that addresses in it hold."""
+    return re.sub(r"([?&]\w*password=)[^&\s]*", r"\1***", re.sub(r"://[^/?#\s]*@", "://", text))
+
+
+def first_line(error: BaseException) -> str:
+    """Of an error's message, as it may be shown."""
+    return shown(str(error).strip().partition("\n")[0])
+
+
+def refusal(error: Exception) -> str | None:
+    """What MLflow says of any call, in a line: a store may go between any two. None of other errors."""
+    ours = type(error).__module__.partition(".")[0] == "mlflow"
+    return f"the tracking store: {first_line(error)}; see that it answers, and try again" if ours else None
+
+
+def signed_in(uri: str) -> str:
+    """An HTTP address without its name and password, which go where MLflow looks for them.
+
+    So they are in no address that MLflow, or an error of it, passes on.
+    """
     parts = urlsplit(uri)
-    if parts.username is None and parts.password is None:
+    if parts.scheme not in {"http", "https"} or parts.username is None:
         return uri
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(parts.username)
+    os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(parts.password or "")
+    return shown(uri)
 
 
 def probe(uri: str) -> None:

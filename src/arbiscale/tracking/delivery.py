@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from arbiscale.tracking.address import first_line
 from arbiscale.tracking.journal import Journal
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Delivery(threading.Thread):
             send(self._client, self._journal)
         except Exception as error:  # MLflow, its HTTP client and its databases each have their own
             if not self._failing:
-                _say(f"WARNING: {self._store}: takes no records now ({_first_line(error)}); they are kept")
+                _say(f"WARNING: {self._store}: takes no records now ({first_line(error)}); they are kept")
             self._failing = True
             return False
         if self._failing:
@@ -84,7 +85,7 @@ def send(client: MlflowClient, journal: Journal) -> None:
         except MlflowException as error:
             if error.error_code not in REFUSALS:
                 raise
-            _say(f"WARNING: {kind} not recorded: the store refuses it ({_first_line(error)})")
+            _say(f"WARNING: {kind} not recorded: the store refuses it ({first_line(error)})")
         journal.mark_sent(group[-1])
 
 
@@ -205,10 +206,6 @@ _SENDERS = {
 
 def _batches(entries: list[Value], size: int) -> Iterator[list[Value]]:
     return (entries[start : start + size] for start in range(0, len(entries), size))
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
 
 
 def _say(line: str) -> None:

@@ -16,6 +16,7 @@ from filelock import Timeout
 
 from arbiscale.errors import UserError
 from arbiscale.tracking import address as store_address
+from arbiscale.tracking.address import first_line
 from arbiscale.tracking.delivery import Delivery, send
 from arbiscale.tracking.environment import accelerator, installed_packages
 from arbiscale.tracking.journal import Journal, open_journal, remove, run_ids
@@ -43,8 +44,8 @@ def open_store(configured: str = "") -> Store:
     Raises:
         UserError: an unreachable server, a database of another version, a store MLflow refuses.
     """
-    uri = store_address.store_uri(configured)
-    if os.environ.get("MLFLOW_REGISTRY_URI", uri) != uri:
+    uri = store_address.signed_in(store_address.store_uri(configured))
+    if store_address.signed_in(os.environ.get("MLFLOW_REGISTRY_URI", uri)) != uri:
         raise UserError(
             f"MLFLOW_REGISTRY_URI: versions are kept where runs are, in {store_address.shown(uri)}; unset it"
         )
@@ -94,11 +95,6 @@ def create_once(create: Callable[..., object], name: str, **arguments: object) -
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-
-
-def first_line(error: BaseException) -> str:
-    """Of an error's message."""
-    return str(error).strip().partition("\n")[0]
 
 
 @dataclass(frozen=True)

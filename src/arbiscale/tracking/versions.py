@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_folder
 from arbiscale.tracking import address as store_address
-from arbiscale.tracking.store import Store, create_once, first_line
+from arbiscale.tracking.address import first_line
+from arbiscale.tracking.store import Store, create_once
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
