@@ -101,7 +101,17 @@ def own_step(params: Params, device: torch.device, *, encoded: bool = False) -> 
 
 
 def _model(params: Params, device: torch.device) -> LatentDiffusion:
-    return untrained_model(params)[1].to(device).train()
+    """Of the preset's size, with the published process and without a branch, whatever the preset trains."""
+    process = params.diffusion.process.model_copy(update={"kind": "diffusion"})
+    network = params.autoencoder.network
+    network = network.model_copy(update={"branch": network.branch.model_copy(update={"blocks": 0})})
+    published = params.model_copy(
+        update={
+            "diffusion": params.diffusion.model_copy(update={"process": process}),
+            "autoencoder": params.autoencoder.model_copy(update={"network": network}),
+        }
+    )
+    return untrained_model(published)[1].to(device).train()
 
 
 def _images(params: Params, device: torch.device) -> Tensor:

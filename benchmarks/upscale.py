@@ -11,15 +11,13 @@ import numpy as np
 import torch
 
 from arbiscale.config.params import Params
-from arbiscale.config.sampling import SamplingSettings
 from arbiscale.inference.loading import load_model
 from arbiscale.models.folder import save_latent_diffusion
 from arbiscale.training.untrained import untrained_model
 from benchmarks.figures import Figure
 from benchmarks.measure import median_seconds, peak_mib
 
-SCALE = 4.0
-SAMPLING = SamplingSettings(steps=4, spacing="trailing", eta=0.0)
+SCALE, STEPS = 4.0, 4
 
 
 def upscaling(model: Path, name: str, side_px: int, device: torch.device, runs: int) -> Iterator[Figure]:
@@ -35,8 +33,9 @@ def upscaling_at_random(
 ) -> Iterator[Figure]:
     """The same with a model of these sizes and random weights, which draws in 4 steps."""
     config, model = untrained_model(params)
+    sampling = params.evaluate.sampling.model_copy(update={"steps": STEPS, "spacing": "trailing", "eta": 0.0})
     with tempfile.TemporaryDirectory() as folder:
-        save_latent_diffusion(Path(folder, "model"), config.model_copy(update={"sampling": SAMPLING}), model)
+        save_latent_diffusion(Path(folder, "model"), config.model_copy(update={"sampling": sampling}), model)
         yield from upscaling(Path(folder, "model"), f"networks of {name}", side_px, device, runs)
 
 

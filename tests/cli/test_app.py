@@ -179,7 +179,7 @@ def test_a_projects_own_presets_come_first(workspace: Path, capsys: pytest.Captu
     assert ["smoke", "Ours."] in lines
     assert ["faces-77", "Faces."] in lines
     assert run("preset", "apply", "faces-77") == 0
-    assert "data.folder.path: " in capsys.readouterr().out
+    assert "data.source: bundled -> ffhq_128" in capsys.readouterr().out
     assert "\nseed: 77 " in (workspace / "params.yaml").read_text()
 
 
