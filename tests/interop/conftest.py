@@ -54,14 +54,16 @@ OVERRIDES: dict[str, Any] = {  # a published configuration, with networks as sma
             "norm_groups": 32,
             "encoder": {"unshuffle": 1, **LEVELS},
             "decoder": LEVELS,
+            "branch": {"blocks": 0},
             "head": {"width": 64, "layers": 4},
         },
+        "latent_dropout": 0.0,
         "target_px": [32, 64],
     },
     "diffusion": {
         "task": "super_resolution",
         "latent_normalization": "scalar",
-        "process": {"prediction": "epsilon", "zero_terminal_snr": False},
+        "process": {"kind": "diffusion", "prediction": "epsilon", "zero_terminal_snr": False},
         "denoiser": {
             "width": 32,
             "multipliers": [1, 2, 2],
