@@ -20,6 +20,7 @@ EXTRAS = {  # of pyproject.toml, with the modules that their packages bring
         "pyarrow",
         "pynvml",
         "pytorch_lightning",
+        "scipy",
         "skimage",
         "sklearn",
         "torch_fidelity",
