@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -169,6 +170,12 @@ def test_an_interrupted_file_goes_on(server: WebServer, tmp_path: Path) -> None:
     assert only(tmp_path) == ["a.zip"]
 
 
+def fetch_interruptibly(*arguments: Any) -> None:
+    """`fetch` where Ctrl-C counts: a parallel test run ignores it, and processes inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    fetch(*arguments)
+
+
 def test_ctrl_c_and_again(server: WebServer, tmp_path: Path) -> None:
     reached, go_on = threading.Event(), threading.Event()
 
@@ -178,7 +185,9 @@ def test_ctrl_c_and_again(server: WebServer, tmp_path: Path) -> None:
             go_on.wait(20)
 
     server.fault = hold
-    process = multiprocessing.get_context("fork").Process(target=fetch, args=([remote(server)], tmp_path, 1))
+    process = multiprocessing.get_context("fork").Process(
+        target=fetch_interruptibly, args=([remote(server)], tmp_path, 1)
+    )
     process.start()
     assert reached.wait(20)
     os.kill(process.pid, signal.SIGINT)

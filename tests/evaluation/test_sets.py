@@ -131,7 +131,7 @@ def test_every_picture_is_in_the_table_and_six_are_kept_to_look_at(
     assert list(evaluation.comparisons) == ["generation/diffusion", "generation/aligned"]
     kept = evaluation.comparisons["generation/diffusion"]
     assert len(kept) == 6
-    assert list(kept[1].pictures) == ["32x32", "16x16"]
+    assert list(kept[1].pictures) == ["32x32", "16x16", "nearest training crop"]
     assert np.array_equal(kept[1].pictures["32x32"], CROPS[1])
 
 
