@@ -115,8 +115,14 @@ def first_run(smoke: Project) -> str:
 @pytest.fixture(scope="session")
 def generation(smoke: Project, first_run: str) -> str:
     """The output of an experiment in a workspace of its own: the pipeline trained to generate."""
-    changes = ("-S", "diffusion.task=generation", "-S", "autoencoder.network.residual=false")
-    return smoke.run("dvc", "exp", "run", "--temp", "--name", "generation", *changes)
+    changes = [
+        "diffusion.task=generation",
+        "diffusion.process.kind=diffusion",
+        "autoencoder.latent_dropout=0",
+    ]
+    changes += ["autoencoder.network.residual=false", "autoencoder.network.branch.blocks=0"]
+    options = [part for change in changes for part in ("-S", change)]
+    return smoke.run("dvc", "exp", "run", "--temp", "--name", "generation", *options)
 
 
 @pytest.fixture(scope="session")
