@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from arbiscale.data import downloads
-from arbiscale.data.downloads import RemoteFile, fetch, missing, without_secrets
+from arbiscale.data import downloads, transfer
+from arbiscale.data.downloads import fetch, missing
+from arbiscale.data.transfer import RemoteFile, without_secrets
 from arbiscale.errors import UnavailableError, UserError
 from tests.data.web_server import WebServer, serving
 from tests.full_disk import full_disk
@@ -25,9 +26,10 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 @pytest.fixture(autouse=True)
 def _small_and_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloads, "PART_BYTES", PART)
-    monkeypatch.setattr(downloads, "_CHUNK_BYTES", 1000)
-    monkeypatch.setattr(downloads, "_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(transfer, "PART_BYTES", PART)
+    monkeypatch.setattr(transfer, "_CHUNK_BYTES", 1000)
+    for module in (transfer, downloads):
+        monkeypatch.setattr(module, "PAUSE_SECONDS", 0.001)
 
 
 @pytest.fixture

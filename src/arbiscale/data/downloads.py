@@ -1,54 +1,26 @@
-"""Files from web servers: fetched in parts, resumed where they were cut, verified, and renamed when whole."""
+"""Files from web servers, brought into a folder by one process at a time."""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import requests
 from filelock import FileLock, Timeout
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
-from arbiscale.errors import UnavailableError, UserError
-from arbiscale.files import named_errors, sha256_of, write_json
+from arbiscale.data.transfer import ATTEMPTS, PASSING, PAUSE_SECONDS, RemoteFile, Transfer, is_noted, note
+from arbiscale.errors import UserError
+from arbiscale.files import named_errors, sha256_of
 from arbiscale.progress import LongTask
 
-PART_BYTES = 16 * 2**20
-_CHUNK_BYTES = 2**18
-_ATTEMPTS = 6  # without a byte arriving
-_PAUSE_SECONDS = 0.5  # before the second attempt; doubled before each further one
-_TIMEOUT_SECONDS = (10, 60)  # to connect; without a byte arriving
 _SPARE_BYTES = 2**27  # left free on the disk
 _MEGABYTE = 10**6
-_PASSING = (429, 500, 502, 503, 504)
-_MIRROR = "name another address in data.downloads.mirrors"
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file of a web server."""
-
-    name: str  # here
-    url: str
-    size: int | None = None  # bytes; None = not known before
-    sha256: str | None = None
-
-
-def without_secrets(url: str) -> str:
-    """An address as it may be shown and recorded: no user, password, query (signatures) or fragment."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def fetch(files: Sequence[RemoteFile], folder: Path, connections: int) -> None:
@@ -67,10 +39,10 @@ def fetch(files: Sequence[RemoteFile], folder: Path, connections: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder), _session(connections) as session:
         stop = threading.Event()
-        transfers = [_Transfer(file, folder, session, stop) for file in files if _is_missing(file, folder)]
+        transfers = [Transfer(file, folder, session, stop) for file in files if _is_missing(file, folder)]
         pool = ThreadPoolExecutor(connections)
         try:
-            list(pool.map(_Transfer.begin, transfers))
+            list(pool.map(Transfer.begin, transfers))
             _require_space(folder, sum(each.bytes_left for each in transfers))
             parts = [(each, part) for each in transfers for part in each.todo]
             _await([pool.submit(each.fetch, part) for each, part in parts], transfers)
@@ -84,7 +56,7 @@ def missing(files: Sequence[RemoteFile], folder: Path) -> list[RemoteFile]:
     return [file for file in files if not (folder / file.name).is_file()]
 
 
-def _await(futures: Sequence[Future[None]], transfers: Sequence[_Transfer]) -> None:
+def _await(futures: Sequence[Future[None]], transfers: Sequence[Transfer]) -> None:
     """Show how much has come until all parts are there, or one cannot be had."""
     total = sum(each.size or 0 for each in transfers) // _MEGABYTE
     before = sum(each.received for each in transfers) // _MEGABYTE
@@ -128,9 +100,9 @@ def _session(connections: int) -> requests.Session:
     """Connections that are kept; requests that fail or are refused for a while are repeated."""
     session = requests.Session()
     retry = Retry(
-        _ATTEMPTS - 1,
-        backoff_factor=_PAUSE_SECONDS,
-        status_forcelist=_PASSING,
+        ATTEMPTS - 1,
+        backoff_factor=PAUSE_SECONDS,
+        status_forcelist=PASSING,
         allowed_methods={"GET"},
         raise_on_status=False,
     )
@@ -148,214 +120,9 @@ def _is_missing(file: RemoteFile, folder: Path) -> bool:
     path = folder / file.name
     if not path.is_file():
         return True
-    if file.sha256 and not _is_known(path, file.sha256):
+    if file.sha256 and not is_noted(path, file.sha256):
         found = sha256_of(path)
         if found != file.sha256:
             raise UserError(f"{path}: is not {file.name} as expected (its sha256 is {found}); delete it")
-        _note(path, found)
+        note(path, found)
     return False
-
-
-def _note(path: Path, sha256: str) -> None:
-    """Remember a verified file, so that 40 GB are not read again at every start."""
-    status = path.stat()
-    state = {"size": status.st_size, "modified": status.st_mtime_ns, "sha256": sha256}
-    with suppress(UserError):  # a folder that is read only
-        write_json(_beside(path, "verified"), state)
-
-
-def _is_known(path: Path, sha256: str) -> bool:
-    status = path.stat()
-    state = {"size": status.st_size, "modified": status.st_mtime_ns, "sha256": sha256}
-    return _read_json(_beside(path, "verified")) == state
-
-
-def _beside(path: Path, what: str) -> Path:
-    return path.with_name(f".{path.name}.{what}")
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-
-
-class _Transfer:
-    """One file on its way: a partial file, and a journal of the parts that are in it."""
-
-    def __init__(
-        self, file: RemoteFile, folder: Path, session: requests.Session, stop: threading.Event
-    ) -> None:
-        self._file, self._session, self._stop = file, session, stop
-        self._shown = f"{file.name}: {without_secrets(file.url)}"
-        self._target = folder / file.name
-        self._partial = _beside(self._target, "part")
-        self._journal = _beside(self._target, "parts")
-        self._lock = threading.Lock()
-        self._version = ""
-        self._ranges = False  # whether the server gives parts
-        self._here: dict[int, int] = {}  # bytes of every part
-        self.size: int | None = None  # None = the server does not say
-        self.todo: list[int] = []  # parts
-
-    @property
-    def received(self) -> int:
-        """Bytes, by this process and those before."""
-        return sum(self._here.values())
-
-    @property
-    def bytes_left(self) -> int:
-        """What is still to come, as far as it is known."""
-        return max(0, (self.size or 0) - self.received)
-
-    def begin(self) -> None:
-        """Ask the server for size and version, and find what is here of just that."""
-        try:
-            with self._request({"Range": "bytes=0-0"}) as response:
-                self._ranges = response.status_code == requests.codes.partial_content
-                total = response.headers.get("Content-Range", "").rpartition("/")[2]
-                length = total if self._ranges else response.headers.get("Content-Length", "")
-                tag = response.headers.get("ETag", "")
-                self._version = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
-        except requests.RequestException as error:
-            raise UnavailableError(f"{self._shown}: cannot be reached ({_first_line(error)})") from None
-        self.size = int(length) if length.isdecimal() else None
-        self._ranges = self._ranges and self.size is not None
-        if self._file.size is not None and self.size not in (None, self._file.size):
-            raise UserError(f"{self._shown} has {self.size} bytes instead of {self._file.size}; {_MIRROR}")
-        self._restart(self._parts_of_before() if self._ranges else set())
-
-    def _parts_of_before(self) -> set[int]:
-        """Parts that an interrupted process has left of the same file."""
-        if not self._partial.is_file() or not (self._version or self._file.sha256):
-            return set()
-        state = _read_json(self._journal)
-        return set(state["done"]) if state and state["of"] == self._identity else set()
-
-    @property
-    def _identity(self) -> list[Any]:
-        return [self.size, self._version, self._file.sha256, PART_BYTES]
-
-    def _restart(self, done: set[int]) -> None:
-        count = max(1, -(-self.size // PART_BYTES)) if self._ranges and self.size is not None else 1
-        self._here = {part: (self._length(part) or 0) if part in done else 0 for part in range(count)}
-        self.todo = [part for part in self._here if part not in done]
-        self._write_journal()
-        with named_errors(self._target, self._partial), self._partial.open("r+b" if done else "wb"):
-            pass
-
-    def _length(self, part: int) -> int | None:
-        """Bytes of a part; None = all that comes."""
-        if self.size is None or not self._ranges:
-            return self.size
-        return min(PART_BYTES, self.size - part * PART_BYTES)
-
-    def _write_journal(self) -> None:
-        done = [part for part in self._here if part not in self.todo]
-        write_json(self._journal, {"of": self._identity, "done": done})
-
-    def fetch(self, part: int) -> None:
-        """Fetch a part; with the last one, verify the file and put it in its place."""
-        self._fetch(part)
-        with self._partial.open("rb") as stream:
-            os.fsync(stream.fileno())  # the journal must not know of more than the disk
-        with self._lock:
-            self.todo.remove(part)
-            self._write_journal()
-            if not self.todo:
-                self._finish()
-
-    def _finish(self) -> None:
-        found = sha256_of(self._partial)
-        if self._file.sha256 not in (None, found):  # altered on its way: once more, and alone
-            self._restart(set())
-            for part in self.todo:
-                self._fetch(part)
-            found = sha256_of(self._partial)
-        if self._file.sha256 not in (None, found):
-            self._partial.unlink()
-            self._journal.unlink()
-            raise UserError(
-                f"{self._shown} delivers another file, twice (its sha256 is {found} "
-                f"instead of {self._file.sha256}); {_MIRROR}"
-            )
-        with named_errors(self._target):
-            self._partial.replace(self._target)
-        self._journal.unlink()
-        _note(self._target, found)
-        if self._file.sha256 is None:
-            print(
-                f"{self._file.name}: its sha256 is {found}; nothing is known to compare it with", flush=True
-            )
-
-    def _fetch(self, part: int) -> None:
-        """Write a part into the partial file; what is cut goes on where it was cut, where the server can."""
-        length, failures = self._length(part), 0
-        self._here[part] = 0
-        while True:
-            before = self._here[part]
-            try:
-                self._receive(part)
-                if length is None or self._here[part] == length:
-                    return
-                reason = "the connection was cut"
-            except (requests.RequestException, HTTPError) as error:
-                reason = _first_line(error)
-            if self._ranges:
-                failures = 1 if self._here[part] > before else failures + 1
-            else:
-                failures += 1
-                self._here[part] = 0
-            if failures >= _ATTEMPTS:
-                raise UnavailableError(f"{self._shown}: cannot be fetched ({reason}); run this again later")
-            if self._stop.wait(_PAUSE_SECONDS * 2**failures):
-                raise _StoppedError
-
-    def _receive(self, part: int) -> None:
-        """Write what one response brings of a part, behind what is here of it."""
-        first, length = part * PART_BYTES, self._length(part)
-        headers = {}
-        if self._ranges and length is not None:
-            headers["Range"] = f"bytes={first + self._here[part]}-{first + length - 1}"
-        if self._ranges and self._version:
-            headers["If-Range"] = self._version
-        with self._request(headers) as response:
-            if self._ranges and response.status_code != requests.codes.partial_content:
-                raise UserError(f"{self._shown}: has changed while it was fetched; run this again")
-            for chunk in response.iter_content(_CHUNK_BYTES):
-                if self._stop.is_set():
-                    raise _StoppedError
-                wanted = chunk if length is None else chunk[: length - self._here[part]]
-                self._write(first + self._here[part], wanted)
-                self._here[part] += len(wanted)
-
-    def _write(self, position: int, content: bytes) -> None:
-        with named_errors(self._target), self._partial.open("r+b") as stream:
-            stream.seek(position)
-            stream.write(content)
-
-    @contextmanager
-    def _request(self, headers: dict[str, str]) -> Iterator[requests.Response]:
-        plain = {"Accept-Encoding": "identity"}  # ranges count the bytes of the file
-        with self._session.get(
-            self._file.url, headers=plain | headers, stream=True, timeout=_TIMEOUT_SECONDS
-        ) as response:
-            status = f"{response.status_code} {response.reason or ''}".strip()
-            if response.status_code in _PASSING:
-                raise UnavailableError(f"{self._shown}: does not answer ({status}); run this again later")
-            if not response.ok:
-                raise UserError(f"{self._shown}: is refused ({status}); {_MIRROR}")
-            yield response
-
-
-class _StoppedError(Exception):
-    """Another part cannot be had, or the user interrupts."""
-
-
-def _first_line(error: Exception) -> str:
-    """Why, without the address: it may hold what is secret."""
-    cause: BaseException = error
-    while (inner := cause.__cause__ or cause.__context__) is not None:
-        cause = inner
-    return f"{type(cause).__name__}: {str(cause).splitlines()[0] if str(cause) else 'no reason given'}"

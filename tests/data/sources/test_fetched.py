@@ -18,7 +18,7 @@ from PIL import Image
 
 from arbiscale.config.data import DataSettings, PublishedName
 from arbiscale.config.section import read_yaml
-from arbiscale.data import downloads
+from arbiscale.data import downloads, transfer
 from arbiscale.data.index import Index
 from arbiscale.data.scan import scan
 from arbiscale.data.sources import open_source
@@ -48,7 +48,8 @@ def zipped(files: dict[str, bytes]) -> bytes:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(downloads, "_PAUSE_SECONDS", 0.001)
+    for module in (transfer, downloads):
+        monkeypatch.setattr(module, "PAUSE_SECONDS", 0.001)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
 
 

@@ -144,14 +144,7 @@ class _Zip:
     def read(self, name: str) -> bytes:
         try:
             return self._archive.read(name)
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            lzma.LZMAError,
-            OSError,
-            EOFError,
-            NotImplementedError,
-        ) as error:
+        except (*_DAMAGED, OSError, NotImplementedError) as error:
             raise UnreadableError(f"is damaged in its archive ({error})") from None
 
 

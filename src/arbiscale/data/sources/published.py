@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 from arbiscale.config.data import DownloadSettings, PublishedName
-from arbiscale.data.downloads import RemoteFile, fetch, missing
+from arbiscale.data.downloads import fetch, missing
 from arbiscale.data.sources.archives import ARCHIVE_SUFFIXES, Archive, open_archive, stem_of, unpack
 from arbiscale.data.sources.lsun import Database
 from arbiscale.data.sources.pieces import Folder, Piece, Pieces
 from arbiscale.data.sources.urls import described, downloads_folder
+from arbiscale.data.transfer import RemoteFile
 from arbiscale.errors import UserError
 from arbiscale.files import sha256_of_json
 from arbiscale.workspace import repository_root

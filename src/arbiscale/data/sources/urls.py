@@ -7,9 +7,10 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from arbiscale.config.data import DownloadSettings, UrlSettings
-from arbiscale.data.downloads import RemoteFile, fetch, missing, without_secrets
+from arbiscale.data.downloads import fetch, missing
 from arbiscale.data.sources.archives import is_archive, stem_of
 from arbiscale.data.sources.pieces import Piece, Pieces, piece_of
+from arbiscale.data.transfer import RemoteFile, without_secrets
 from arbiscale.errors import UserError
 from arbiscale.files import sha256_of_json
 from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
