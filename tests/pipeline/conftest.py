@@ -49,6 +49,11 @@ class Project:
         assert process.returncode == 0, output
         return output
 
+    def restore(self) -> None:
+        """Go back to what was committed, whatever a test or a script has written outside DVC."""
+        self.run("git", "reset", "-q", "--hard")
+        self.run("dvc", "checkout", "-q", "--force")
+
     def client(self) -> MlflowClient:
         """Its MLflow store."""
         return open_store(f"sqlite:///{self.folder}/mlflow.db").client
@@ -122,12 +127,14 @@ def generation(smoke: Project, first_run: str) -> str:
     ]
     changes += ["autoencoder.network.residual=false", "autoencoder.network.branch.blocks=0"]
     options = [part for change in changes for part in ("-S", change)]
+    smoke.restore()  # before that of every test: an experiment takes along what is changed
     return smoke.run("dvc", "exp", "run", "--temp", "--name", "generation", *options)
 
 
 @pytest.fixture(scope="session")
 def baselines(smoke: Project, first_run: str) -> str:
     """The output of an experiment in a workspace of its own: LIIF and LINF beside what is there."""
+    smoke.restore()
     return smoke.run(
         "dvc", "exp", "run", "--temp", "--name", "baselines", "-S", "baselines.train=[liif,linf]"
     )

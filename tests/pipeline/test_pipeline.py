@@ -36,8 +36,7 @@ def first_ids(smoke: Project, first_run: str) -> dict[str, str]:
 @pytest.fixture(autouse=True)
 def _first_state(smoke: Project, first_ids: dict[str, str]) -> None:
     """Every test starts from what the first run left."""
-    smoke.run("git", "reset", "-q", "--hard")
-    smoke.run("dvc", "checkout", "-q", "--force")  # tests of scripts alone leave what no cache knows
+    smoke.restore()
     assert smoke.run_ids() == first_ids
 
 
