@@ -62,3 +62,8 @@ def extras_named() -> Iterator[None]:
             if package in modules:
                 raise UserError(f"this needs {package}; run `pip install 'arbiscale[{extra}]'`") from None
         raise
+
+
+def first_line(error: BaseException) -> str:
+    """Of an error's message; its kind where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -12,7 +12,7 @@ import pyvips
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from arbiscale.errors import UserError
+from arbiscale.errors import UserError, first_line
 from arbiscale.imaging.formats import FORMATS, recognise
 from arbiscale.imaging.formats.exif import kept_exif
 from arbiscale.imaging.formats.loaders import jpeg_header, load, load_header
@@ -59,7 +59,7 @@ def read_picture(source: Path | BinaryIO) -> Picture:
     except OSError as error:
         raise UserError(f"{name}: cannot be read ({error.strerror or error})") from None
     except (pyvips.Error, ValueError) as error:
-        raise UserError(f"{name}: {_first_line(error)}") from None
+        raise UserError(f"{name}: {first_line(error)}") from None
 
 
 def read_image(source: Path | BinaryIO) -> NDArray[np.uint8]:
@@ -86,7 +86,7 @@ def read_metadata(path: Path) -> Metadata:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
     except (pyvips.Error, ValueError) as error:
-        raise UserError(f"{path}: {_first_line(error)}") from None
+        raise UserError(f"{path}: {first_line(error)}") from None
     return Metadata(xmp=_blob(image, "xmp-data"), text=_texts(image))
 
 
@@ -128,7 +128,7 @@ def from_pil(image: Image.Image) -> Picture:
         try:
             stored = _as_tiff(image)
         except Exception as error:  # Pillow's plugins raise nearly anything on broken files
-            raise UserError(f"the picture: cannot be decoded ({_first_line(error)})") from None
+            raise UserError(f"the picture: cannot be decoded ({first_line(error)})") from None
     stored.name = "the picture"
     return read_picture(stored)
 
@@ -185,7 +185,7 @@ def _decode(data: bytes) -> Picture:
             with Image.open(io.BytesIO(data), formats=["BMP"]) as bitmap:
                 name, data = "TIFF", _as_tiff(bitmap).getvalue()
         except Exception as error:
-            raise ValueError(f"cannot be decoded ({_first_line(error)}); replace or remove it") from None
+            raise ValueError(f"cannot be decoded ({first_line(error)}); replace or remove it") from None
     image, profile, problems = load(name, data)
     return _upright(image, profile, data, name, problems)
 
@@ -302,7 +302,3 @@ def _rating(exif: bytes) -> bytes:
 
 def _blob(image: Any, field: str) -> bytes:
     return bytes(image.get(field)) if image.get_typeof(field) else b""
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

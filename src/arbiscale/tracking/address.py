@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock, Timeout
 
+from arbiscale import errors
 from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.config.section import load_section
 from arbiscale.errors import UnavailableError, UserError
@@ -66,7 +67,7 @@ def shown(text: str) -> str:
 
 def first_line(error: BaseException) -> str:
     """Of an error's message, as it may be shown."""
-    return shown(str(error).strip().partition("\n")[0])
+    return shown(errors.first_line(error))
 
 
 def refusal(error: Exception) -> str | None:

@@ -14,7 +14,7 @@ from arbiscale.config.data import HubSettings
 from arbiscale.data.sources.archives import ARCHIVE_SUFFIXES, is_archive, open_archive, stem_of
 from arbiscale.data.sources.pieces import Folder, Piece, Pieces
 from arbiscale.data.sources.source import no_picture
-from arbiscale.errors import UnavailableError, UserError
+from arbiscale.errors import UnavailableError, UserError, first_line
 from arbiscale.files import sha256_of_json
 from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
 
@@ -93,12 +93,8 @@ class Hub(Pieces):
         try:
             yield
         except HfHubHTTPError as error:
-            raise UserError(f"{name}: {_first_line(error)}; check name, revision and HF_TOKEN") from None
+            raise UserError(f"{name}: {first_line(error)}; check name, revision and HF_TOKEN") from None
         except (HFValidationError, ValueError) as error:
-            raise UserError(f"{name}: {_first_line(error)}") from None
+            raise UserError(f"{name}: {first_line(error)}") from None
         except OSError as error:  # no connection, offline mode, a full disk
-            raise UnavailableError(f"{name}: cannot be fetched ({_first_line(error)})") from None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise UnavailableError(f"{name}: cannot be fetched ({first_line(error)})") from None

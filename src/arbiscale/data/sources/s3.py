@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from arbiscale.config.data import S3Settings
 from arbiscale.data.manifest import Rejected
 from arbiscale.data.sources.source import Entry, Listing, Source, is_plain, no_picture
-from arbiscale.errors import UnavailableError, UserError
+from arbiscale.errors import UnavailableError, UserError, first_line
 from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _connect(settings: S3Settings) -> Any:
         return boto3.session.Session().client("s3", endpoint_url=settings.endpoint_url, config=options)
     except ValueError as error:
         endpoint = f"data.s3.endpoint_url: {settings.endpoint_url}"
-        raise UserError(f"{endpoint}: {_first_line(error)}; must look like https://host:port") from None
+        raise UserError(f"{endpoint}: {first_line(error)}; must look like https://host:port") from None
 
 
 @contextmanager
@@ -116,15 +116,15 @@ def _errors_in_one_line(settings: S3Settings, bucket: str) -> Iterator[None]:
         exceptions.TokenRetrievalError,
     ) as error:
         raise UserError(
-            f"data.s3.url: {settings.url}: no usable credentials ({_first_line(error)}); "
+            f"data.s3.url: {settings.url}: no usable credentials ({first_line(error)}); "
             "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
         ) from None
     except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
         raise UnavailableError(
-            f"data.s3.endpoint_url: {store}: cannot be reached ({_first_line(error)}); check the address"
+            f"data.s3.endpoint_url: {store}: cannot be reached ({first_line(error)}); check the address"
         ) from None
     except (exceptions.BotoCoreError, boto3.exceptions.Boto3Error) as error:
-        raise UserError(f"data.s3.url: {settings.url}: {_first_line(error)}") from None
+        raise UserError(f"data.s3.url: {settings.url}: {first_line(error)}") from None
 
 
 def _refusal(error: ClientError, url: str, bucket: str, store: str) -> str:
@@ -139,7 +139,3 @@ def _refusal(error: ClientError, url: str, bucket: str, store: str) -> str:
     if code in {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}:
         return f"data.s3.url: {url}: {store} does not accept the credentials ({reason}); renew them"
     return f"data.s3.url: {url}: {store} refuses ({reason})"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
