@@ -145,8 +145,20 @@ class Transfer:
         write_json(self._journal, {"of": self._identity, "done": done})
 
     def fetch(self, part: int) -> None:
-        """Fetch a part; with the last one, verify the file and put it in its place."""
-        self._fetch(part)
+        """Fetch a part; with the last one, verify the file and put it in its place.
+
+        Where it cannot be had, no other part begins. One that is stopped stays to do.
+        """
+        try:
+            self._fetch(part)
+            self._note_part(part)
+        except _StoppedError:
+            return
+        except BaseException:
+            self._stop.set()
+            raise
+
+    def _note_part(self, part: int) -> None:
         with self._partial.open("rb") as stream:
             os.fsync(stream.fileno())  # the journal must not know of more than the disk
         with self._lock:
@@ -183,6 +195,8 @@ class Transfer:
         length, failures = self._length(part), 0
         self._here[part] = 0
         while True:
+            if self._stop.is_set():
+                raise _StoppedError
             before = self._here[part]
             try:
                 self._receive(part)
