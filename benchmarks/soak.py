@@ -84,6 +84,7 @@ class Soak:
         self.cut_off_by_chance = self.completed = 0
         self.log = ""
         self._finished = set(UNTOUCHED)
+        self._lost: set[str] = set()  # of these, what DVC no longer knows
         self._mended = False
         self._expected = self._results()
 
@@ -173,11 +174,13 @@ class Soak:
         executed = [stage for stage in ran if stage != "list"]  # which always runs
         assert self._finished.isdisjoint(executed), (self._finished, self.log)
         self._finished.update(executed[:-1])
+        self._forget()
         refused = CUT_OFF.search(output) is not None
         assert not (refused and self._mended), self.log
         if refused:
             self.cut_off_by_chance += 1
             self._mend()
+            self._forget()
         self._mended = refused
         assert disturbed or refused or process.returncode == 0, self.log
         return process.returncode == 0
@@ -210,7 +213,11 @@ class Soak:
         else:
             (self.folder / "dvc.lock").unlink()
         (self.folder / ".dvc/tmp/rwlock").unlink(missing_ok=True)
-        self._finished.discard("crop")  # its crops persist: DVC's run cache cannot restore them
+        self._lost = {"crop"}  # its crops persist: DVC's run cache cannot restore them
+
+    def _forget(self) -> None:
+        self._finished -= self._lost
+        self._lost = set()
 
     def _fill_disk(self, process: subprocess.Popen[str]) -> None:
         """The stage cannot write a larger file for a while."""

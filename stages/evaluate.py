@@ -14,11 +14,13 @@ from arbiscale.evaluation.plan import Subject, make_plan
 from arbiscale.evaluation.store import Scratch, measure
 from arbiscale.evaluation.suite import finish
 from arbiscale.evaluation.summary import summary
+from arbiscale.evaluation.super_resolution import BASELINE
 from arbiscale.files import sha256_of_json, write_json
 from arbiscale.inference.loading import load_model
 from arbiscale.metrics.cost import peak_memory_mib
 from arbiscale.models.device import use_threads, worker_count
 from arbiscale.pipeline.crew import join_crew
+from arbiscale.pipeline.gains import gains_by_group, gains_lines
 from arbiscale.pipeline.stage import Stage, run_stage
 from arbiscale.report.facts import collect_facts, read_parameters
 from arbiscale.report.files import as_text, flat_metrics, flat_trade_off, print_warnings, write_report
@@ -68,6 +70,11 @@ def main(stage: Stage) -> None:
     means, memory, last = evaluation.means(), {"peak_memory_mib": peak_memory_mib(device)}, NAMES[-1]
     trainings = (*NAMES, *baselines)
     print(as_text(means))
+    of_row = dict([*evaluation.scores.groupby("row")])
+    for name in (BASELINE, *extra):
+        if name in of_row and last in of_row:
+            for group, gains in gains_by_group(of_row[name], of_row[last]):
+                print("\n".join(gains_lines(f"{last} against {name}, {group}", gains)))
     print(f"chosen on: {data.splits['chosen_on']}\nreported on: {data.splits['reported_on']}")
     print_warnings(problem for problem in evaluation.problems() if problem not in networks.unavailable)
 

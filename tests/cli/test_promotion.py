@@ -171,7 +171,25 @@ def test_a_first_generator_has_nothing_to_be_compared_with(
 ) -> None:
     register(save_model("generation"))
     assert run("promote") == 2
-    assert "there is no champion, and pictures of this task have no row bicubic" in capsys.readouterr().err
+    assert "there is no champion, and the evaluation has no row bicubic" in capsys.readouterr().err
+
+
+def test_a_fine_tuned_model_must_beat_what_it_started_from(
+    store: Store, register: Callable[[Path], int], project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Better than bicubic is no reason, where the shipped model is that too."""
+    gate = {"protocols": ["sample"], "gain": ["psnr=0"], "regression": [], "against": "pretrained"}
+    change(project / "params.yaml", register__gate=gate)
+    register(SHIPPED_MODEL)
+    assert run("promote") == 2
+    assert "no row pretrained (register.gate.against); evaluate.extra_models adds" in capsys.readouterr().err
+    change(project / "params.yaml", evaluate__extra_models=["pretrained=pretrained"])
+    assert run("promote") == 2
+    shown = capsys.readouterr()
+    assert "version 1 against pretrained, evaluated anew: its evaluation has no row pretrained" in shown.out
+    assert "is not promoted: psnr: no sure gain (register.gate.gain)" in shown.err
+    change(project / "params.yaml", register__gate=gate | {"against": "bicubic"})
+    assert run("promote") == 0
 
 
 def test_each_version_draws_by_its_own_settings(

@@ -105,6 +105,7 @@ ADDED_LATER = {
     "align.samples.sampling.sampler": "ddim",
     "evaluate.sampling.sampler": "ddim",
     "evaluate.split": "test",
+    "register.gate.against": "bicubic",
 }
 
 

@@ -36,7 +36,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Compare measured models: parameters that differ, and paired differences with 95 % intervals."""
-    from arbiscale.pipeline.contestants import differing_parameters, find_contestant, gains_by_group
+    from arbiscale.pipeline.contestants import differing_parameters, find_contestant, gains_over
     from arbiscale.tracking.moves import CHAMPION, champion
     from arbiscale.tracking.registry import CHALLENGER
 
@@ -51,7 +51,7 @@ def compare(
     found = [find_contestant(store, name, settings.model_name) for name in names]
     first, *others = found
     parameters = differing_parameters(found)
-    gains: list[Gains] = [dict(gains_by_group(first, each, each_group=groups)) for each in others]
+    gains: list[Gains] = [dict(gains_over(first, each, each_group=groups)) for each in others]
     if as_json:
         pairs = zip(others, gains, strict=True)
         print(json.dumps(_values(found, parameters, {each.name: of_one for each, of_one in pairs}), indent=2))
@@ -92,7 +92,7 @@ def _parameter_lines(found: list[Contestant], parameters: dict[str, list[str | N
 
 
 def _gain_lines(first: Contestant, other: Contestant, gains: Gains) -> Iterator[str]:
-    from arbiscale.pipeline.gains import gains_head
+    from arbiscale.pipeline.gains import gains_lines
 
     yield ""
     yield f"{other.title} against {first.title}"
@@ -100,9 +100,4 @@ def _gain_lines(first: Contestant, other: Contestant, gains: Gains) -> Iterator[
     if differs:
         yield "their data differ: photographs are matched by name"
     for group, of_group in gains.items():
-        counts = {(each.pictures, each.photographs) for each in of_group}
-        pictures, photographs = max(counts)
-        yield f"{group}: {pictures} pictures of {photographs} photographs"
-        yield f"{'':12}{gains_head('before', 'after')}"
-        for each in of_group:
-            yield f"{each.metric:12}{each.text()}  {each.verdict}"
+        yield from gains_lines(group, of_group)

@@ -48,12 +48,13 @@ def _judge(
     store: Store, settings: RegisterSettings, before: Version | None, candidate: Version, *, forced: bool
 ) -> tuple[bool, str, dict[str, Any]]:
     """Whether the gate holds, why, and what is recorded of it; prints the table."""
-    from arbiscale.pipeline.comparison import BASELINE, scores_of
+    from arbiscale.pipeline.comparison import scores_of
     from arbiscale.pipeline.gate import decide, table
 
-    names = (f"version {before.number}" if before else BASELINE, f"version {candidate.number}")
+    against = settings.gate.against
+    names = (f"version {before.number}" if before else against, f"version {candidate.number}")
     try:
-        old, new, source = scores_of(store, before, candidate)
+        old, new, source = scores_of(store, before, candidate, against)
         decision = decide(old, new, settings.gate)
     except UserError as error:
         if not forced:

@@ -26,6 +26,7 @@ class GateSettings(Section):
     protocols: list[ProtocolName] = Field(min_length=1)  # whose pictures count
     gain: list[Bound] = Field(min_length=1)  # at least one metric is better by more than so much
     regression: list[Bound]  # none is worse by as much
+    against: str = Field(default="bicubic", min_length=1)  # what a first champion must beat: a row beside it
 
     @model_validator(mode="after")
     def _once(self) -> GateSettings:

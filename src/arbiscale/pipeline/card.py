@@ -13,8 +13,9 @@ from safetensors import safe_open
 
 from arbiscale.config.section import read_yaml
 from arbiscale.evaluation.intervals import bootstrap_interval
+from arbiscale.evaluation.super_resolution import BASELINE
 from arbiscale.models.folder import CONFIG
-from arbiscale.pipeline.comparison import BASELINE, Evaluated, recorded
+from arbiscale.pipeline.comparison import Evaluated, recorded
 from arbiscale.report.measures import measures
 from arbiscale.report.table import group_of
 from arbiscale.tracking.lineage import TracedData, TracedRun, chain, data_of

@@ -10,17 +10,21 @@ from pathlib import Path
 import pandas as pd
 
 from arbiscale.config.evaluate import EvaluateSettings
+from arbiscale.config.named import by_name
 from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.config.section import flatten, load_section, look_up, read_yaml
 from arbiscale.errors import UserError
 from arbiscale.evaluation.held_out import read_held_out_data
 from arbiscale.evaluation.networks import load_metric_networks
 from arbiscale.evaluation.paired import FILES, read_scores
+from arbiscale.evaluation.peers import Peer, load_row
 from arbiscale.evaluation.plan import Subject
 from arbiscale.evaluation.store import Scratch
 from arbiscale.evaluation.suite import evaluate_models
+from arbiscale.evaluation.super_resolution import BASELINE
 from arbiscale.files import content_hash, sha256_of_json
 from arbiscale.inference.loading import load_model
+from arbiscale.inference.model import Model
 from arbiscale.models.device import use_threads
 from arbiscale.report.files import print_warnings
 from arbiscale.tracking.registry import EVALUATION_TAG, ROW_TAG
@@ -28,7 +32,6 @@ from arbiscale.tracking.store import Store
 from arbiscale.tracking.versions import Version, download_model
 from arbiscale.workspace import repository_root
 
-BASELINE = "bicubic"  # what a first model is compared with
 _CROPS = Path("data/crops")
 _HOW_MODELS_DRAW = ("sampling", "temperature", "fidelity", "extra_models", "trade_off", "diversity_seeds")
 
@@ -81,13 +84,16 @@ def _decides(key: str) -> bool:
     return key == "seed" or (section == "evaluate" and name.partition(".")[0] not in _HOW_MODELS_DRAW)
 
 
-def scores_of(store: Store, before: Version | None, after: Version) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+def scores_of(
+    store: Store, before: Version | None, after: Version, against: str = BASELINE
+) -> tuple[pd.DataFrame, pd.DataFrame, str]:
     """The lines of two versions in one evaluation, each drawn by its own settings.
 
     Args:
         store: of the registry.
-        before: the champion; None = bicubic resizing stands in for it.
+        before: the champion; None = another row of the candidate's evaluation stands in for it.
         after: the candidate.
+        against: that row.
 
     Returns:
         The lines of either, and in a line where they are from.
@@ -96,10 +102,12 @@ def scores_of(store: Store, before: Version | None, after: Version) -> tuple[pd.
         UserError: they must be evaluated, and the data are not here.
     """
     new = recorded(store, after)
-    if new is not None and before is None and not new.of(BASELINE).empty:
-        return new.of(BASELINE), new.of(new.row), f"as evaluated by run {after.tags[EVALUATION_TAG]}"
+    if new is not None and before is None and not new.of(against).empty:
+        return new.of(against), new.of(new.row), f"as evaluated by run {after.tags[EVALUATION_TAG]}"
     old = recorded(store, before) if before else None
-    if new is not None and old is not None:
+    if new is not None and before is None:
+        why = f"its evaluation has no row {against}"
+    elif new is not None and old is not None:
         if old.identity == new.identity:
             return old.of(old.row), new.of(new.row), "as recorded, of one evaluation"
         keys = sorted(
@@ -111,12 +119,13 @@ def scores_of(store: Store, before: Version | None, after: Version) -> tuple[pd.
     else:
         missing = [each for each, known in ((before, old), (after, new)) if each and known is None]
         why = f"nothing is recorded of {', '.join(f'version {each.number}' for each in missing)}"
-    scores = evaluate_versions(store, [each for each in (before, after) if each is not None])
-    lines = {row: scores[scores["row"] == row] for row in (_row(before) if before else BASELINE, _row(after))}
+    scores = evaluate_versions(store, [each for each in (before, after) if each is not None], against)
+    lines = {row: scores[scores["row"] == row] for row in (_row(before) if before else against, _row(after))}
     first, second = lines.values()
     if first.empty:
         raise UserError(
-            f"{after.name}: there is no champion, and pictures of this task have no row {BASELINE}"
+            f"{after.name}: there is no champion, and the evaluation has no row {against} "
+            "(register.gate.against); evaluate.extra_models adds rows"
         )
     return first, second, f"evaluated anew: {why}"
 
@@ -125,8 +134,13 @@ def _row(version: Version) -> str:
     return f"{version.name}-{version.number}"
 
 
-def evaluate_versions(store: Store, versions: Sequence[Version]) -> pd.DataFrame:
+def evaluate_versions(store: Store, versions: Sequence[Version], row: str = BASELINE) -> pd.DataFrame:
     """Measure versions on the workspace's held-out photographs, as `evaluate` does; recorded as a run.
+
+    Args:
+        store: of the registry.
+        versions: the last one's row is the evaluation's own.
+        row: drawn beside them, where `evaluate.extra_models` names it.
 
     Raises:
         UserError: the data are not here, or a model cannot be loaded.
@@ -145,7 +159,9 @@ def evaluate_versions(store: Store, versions: Sequence[Version]) -> pd.DataFrame
     networks = load_metric_networks(settings.perceptual, runtime.weights_dir, models[last].device)
     print_warnings(networks.unavailable)
     without_curves = settings.trade_off.model_copy(update={"scales": []})
-    extra = {row: models[row] for row in others}
+    extra: dict[str, Model | Peer] = {name: models[name] for name in others}
+    if at := by_name(settings.extra_models).get(row):
+        extra[row] = load_row(at, str(models[last].device))
     without = settings.model_copy(update={"trade_off": without_curves})
     with tempfile.TemporaryDirectory() as scratch:
         subject = Subject({last: models[last]}, data, without, seed, networks, extra)

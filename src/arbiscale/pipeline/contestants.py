@@ -11,12 +11,10 @@ import pandas as pd
 
 from arbiscale.data.manifest import MANIFEST
 from arbiscale.errors import UserError
-from arbiscale.evaluation.paired import FILES, protocol_of, read_scores
-from arbiscale.evaluation.scores import KEYS
+from arbiscale.evaluation.paired import FILES, read_scores
 from arbiscale.pipeline.comparison import Evaluated, identity, read_evaluation, recorded
-from arbiscale.pipeline.gains import Gain, gain
+from arbiscale.pipeline.gains import Gain, gains_by_group
 from arbiscale.report.facts import read_parameters
-from arbiscale.report.measures import measures
 from arbiscale.tracking.lineage import TracedRun, chain, manifest_hash
 from arbiscale.tracking.store import Store
 from arbiscale.tracking.versions import Version, named_version
@@ -137,7 +135,7 @@ def differing_parameters(contestants: list[Contestant]) -> dict[str, list[str | 
     }
 
 
-def gains_by_group(
+def gains_over(
     before: Contestant, after: Contestant, *, each_group: bool
 ) -> Iterator[tuple[str, list[Gain]]]:
     """What the second is better by, of every protocol or group that both have pictures of.
@@ -159,22 +157,10 @@ def gains_by_group(
             f"{before.name} and {after.name}: their evaluations share no pictures ({why}); measure both alike"
         )
     groups = {group for group, _ in shared}
-    first, second = (_tables(each, groups, each_group=each_group) for each in (before, after))
-    for name in first:
-        columns = [column for column in first[name] if column not in KEYS and column in second[name]]
-        metrics = [each.name for each in measures(columns) if each.better != "neither"]
-        found = [gain(first[name], second[name], metric) for metric in metrics]
-        if known := [each for each in found if each.pictures]:
-            yield name, known
+    first, second = (each.scores[each.scores["group"].isin(groups)] for each in (before, after))
+    yield from gains_by_group(first, second, each_group=each_group)
 
 
 def _pictures(contestant: Contestant) -> set[tuple[str, str]]:
     """Group and name of each."""
     return {*contestant.scores[["group", "picture"]].itertuples(index=False, name=None)}
-
-
-def _tables(contestant: Contestant, groups: set[str], *, each_group: bool) -> dict[str, pd.DataFrame]:
-    """The lines by group, or by protocol."""
-    scores = contestant.scores[contestant.scores["group"].isin(groups)]
-    by = scores["group"] if each_group else scores["group"].map(protocol_of)
-    return {str(name): lines for name, lines in scores.groupby(by, sort=False)}

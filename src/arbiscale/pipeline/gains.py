@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from arbiscale.evaluation.intervals import bootstrap_interval
-from arbiscale.evaluation.paired import paired
+from arbiscale.evaluation.paired import paired, protocol_of
+from arbiscale.evaluation.scores import KEYS
 from arbiscale.report.measures import Measure, measures
 
 LEAST_PHOTOGRAPHS = 2  # one says nothing of others
@@ -106,3 +108,39 @@ def gain(before: pd.DataFrame, after: pd.DataFrame, metric: str, seed: int = 0) 
         photographs=matched["photograph"].nunique(),
         unmatched=unmatched,
     )
+
+
+def gains_by_group(
+    before: pd.DataFrame, after: pd.DataFrame, *, each_group: bool = False
+) -> Iterator[tuple[str, list[Gain]]]:
+    """What the second is better by, in every protocol that both have pictures of.
+
+    Args:
+        before: lines of the one; see `arbiscale.evaluation.paired`.
+        after: of the other.
+        each_group: every scale or size by itself, not all of a protocol together.
+    """
+    shared = {*before["group"]} & {*after["group"]}
+    first, second = (_tables(scores, shared, each_group=each_group) for scores in (before, after))
+    for name in first:
+        columns = [column for column in first[name] if column not in KEYS and column in second[name]]
+        metrics = [each.name for each in measures(columns) if each.better != "neither"]
+        found = [gain(first[name], second[name], metric) for metric in metrics]
+        if known := [each for each in found if each.pictures]:
+            yield name, known
+
+
+def _tables(scores: pd.DataFrame, groups: set[str], *, each_group: bool) -> dict[str, pd.DataFrame]:
+    """The lines by group, or by protocol."""
+    scores = scores[scores["group"].isin(groups)]
+    by = scores["group"] if each_group else scores["group"].map(protocol_of)
+    return {str(name): lines for name, lines in scores.groupby(by, sort=False)}
+
+
+def gains_lines(group: str, gains: Sequence[Gain]) -> Iterator[str]:
+    """The gains in a group or protocol, for a terminal."""
+    pictures, photographs = max((each.pictures, each.photographs) for each in gains)
+    yield f"{group}: {pictures} pictures of {photographs} photographs"
+    yield f"{'':12}{gains_head('before', 'after')}"
+    for each in gains:
+        yield f"{each.metric:12}{each.text()}  {each.verdict}"
