@@ -65,6 +65,9 @@ def make_project(project: Path, photographs: Path, store: str) -> None:
     data["crop"] |= {"mode": "centre", "size_px": SIDE_PX, "per_photograph": 1}
     data["split"] |= {"test": [], "validation": [], "test_fraction": 0.0005, "validation_fraction": 0.001}
     data["augmentation"] |= {"crop_px": SIDE_PX, "zoom_out": 1.0}
+    values["autoencoder"] |= {"target_px": [16, SIDE_PX], "decode_px": SIDE_PX}
+    values["align"]["decode_px"] = SIDE_PX
+    values["evaluate"] |= {"crop_px": SIDE_PX}
     yaml.dump(values, path)
 
 
