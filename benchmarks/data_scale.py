@@ -2,13 +2,15 @@
 
     python -m benchmarks.data_scale FOLDER --photographs 200000 --store photographs
 
-FOLDER gets the photographs (kept for the next run) and a clone of this checkout's last commit, made anew, in which the stages run as a
-user runs them. Memory is the proportional set size of the command and all its processes.
+FOLDER gets the photographs (kept for the next run) and a clone of this checkout's last commit, made anew, in
+which the stages run as a user runs them. Memory is the proportional set size of the command and all its
+processes. The loader's share is of processor time, as a CPU's trainer loads in its own process.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import shutil
 import subprocess
@@ -27,7 +29,7 @@ from ruamel.yaml import YAML
 
 from arbiscale.config.params import Params, load_params
 from arbiscale.data.dataset import CropDataset, training_batches
-from arbiscale.training.untrained import STAGES
+from arbiscale.training.untrained import STAGES, untrained_training
 from benchmarks.figures import Figure, as_table, write_figures
 from benchmarks.measure import machine
 from benchmarks.training import prepare
@@ -131,25 +133,29 @@ def loading(project: Path) -> Iterator[Figure]:
     yield Figure("loader", "samples a second, one process", LOADED / (time.perf_counter() - begun))
     for stage in STAGES:
         yield Figure(
-            f"{stage}, share of the rate with random tensors", "%", _share(params, stage, dataset), at_least=95
+            f"{stage}, share of the rate with random tensors",
+            "%",
+            _share(params, stage, dataset),
+            at_least=95,
         )
 
 
 def _share(params: Params, stage: str, dataset: CropDataset) -> float:
     """Rounds of steps take turns: with a batch that is there, and with loading another in this process."""
     step = prepare(params, stage, torch.device("cpu"))
-    batches = iter(training_batches(dataset, params.autoencoder.training.batch_size, range(10**6), workers=0))
+    batch_size = untrained_training(params, stage).training_settings.batch_size
+    batches = iter(training_batches(dataset, batch_size, itertools.count(), workers=0))
     shares = []
     step()
     for _ in range(ROUNDS):
-        begun = time.perf_counter()
+        begun = time.process_time()
         for _ in range(STEPS):
             step()
-        middle = time.perf_counter()
+        middle = time.process_time()
         for _ in range(STEPS):
             next(batches)
             step()
-        shares.append((middle - begun) / (time.perf_counter() - middle))
+        shares.append((middle - begun) / (time.process_time() - middle))
     return 100 * median(shares)
 
 

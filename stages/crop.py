@@ -10,6 +10,7 @@ from arbiscale.config.data import DataSettings
 from arbiscale.data.crops import make_crops
 from arbiscale.data.index import open_index
 from arbiscale.data.manifest import CARD, MANIFEST, PAGE, SHEET, read_record
+from arbiscale.data.parallel import process_count
 from arbiscale.data.sources import open_source
 from arbiscale.files import content_hash
 from arbiscale.imaging.reading import read_image
@@ -31,6 +32,8 @@ def main(stage: Stage) -> None:
             crop=settings.crop,
             split=settings.split,
             seed=stage.seed,
+            store=settings.store,
+            processes=process_count(stage.runtime.workers),
             reuse=made.is_file() and index.cut_by(content_hash(made), stage.inputs.code),
         )
         index.note_crops(content_hash(made), stage.inputs.code)

@@ -7,6 +7,7 @@ from pathlib import Path
 from arbiscale.config.data import DataSettings
 from arbiscale.data.index import open_index
 from arbiscale.data.manifest import RECORD
+from arbiscale.data.parallel import process_count
 from arbiscale.data.scan import scan, summary
 from arbiscale.data.sources import open_source
 from arbiscale.pipeline.stage import Stage, run_stage
@@ -18,7 +19,9 @@ def main(stage: Stage) -> None:
     """Fill data/raw with the record of the chosen source."""
     settings = stage.settings("data", DataSettings)
     with open_index() as index:
-        record, changes = scan(open_source(settings), RAW, index, stage.inputs.code)
+        record, changes = scan(
+            open_source(settings), RAW, index, stage.inputs.code, process_count(stage.runtime.workers)
+        )
     counts = {"added": len(changes.added), "removed": len(changes.removed), "rejected": len(record.rejected)}
     stage.run.log_metrics({"photographs": len(record.photographs), **counts})
     stage.run.log_artifact(RAW / RECORD)

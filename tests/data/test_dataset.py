@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from arbiscale.config.data import AugmentationSettings
 from arbiscale.data.dataset import CropDataset, training_batches
 from arbiscale.data.manifest import Manifest, read_manifest
-from arbiscale.data.shards import ShardWriter
+from arbiscale.data.pixel_shards import PixelWriter
 from arbiscale.errors import UserError
 
 AUGMENTATION = AugmentationSettings(
@@ -89,8 +89,8 @@ def test_workers_and_resuming_change_nothing(crops: Path):
 
 
 def test_crops_of_several_shards_are_all_reached(cut: Callable[..., Manifest], crops: Path, monkeypatch):
-    small = partial(ShardWriter, shard_bytes=128 + 4 * 32 * 32 * 3)
-    monkeypatch.setattr("arbiscale.data.crops.ShardWriter", small)
+    small = partial(PixelWriter, shard_bytes=128 + 4 * 32 * 32 * 3)
+    monkeypatch.setattr("arbiscale.data.stores.PixelWriter", small)
     cut()
     expected = stored(crops, "train")
     dataset = CropDataset(crops, "train", None, seed=0)

@@ -10,7 +10,8 @@ from PIL import Image
 from arbiscale.config.data import FolderSettings
 from arbiscale.data.index import Index, open_index
 from arbiscale.data.manifest import read_record
-from arbiscale.data.scan import changes, in_threads, scan, summary
+from arbiscale.data.parallel import in_threads
+from arbiscale.data.scan import changes, scan, summary
 from arbiscale.data.sources.folder import Folder
 from arbiscale.errors import UserError
 from arbiscale.files import sha256_of

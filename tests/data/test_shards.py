@@ -10,44 +10,17 @@ import numpy as np
 import pytest
 
 from arbiscale.data.manifest import Manifest
-from arbiscale.data.shards import SHARD_BYTES, ShardWriter, StoredCrops
+from arbiscale.data.pixel_shards import PixelWriter
+from arbiscale.data.shards import StoredCrops
 from arbiscale.errors import UserError
-
-
-def test_shards_fill_up_to_their_limit(tmp_path: Path):
-    crops = np.random.default_rng(0).integers(0, 256, (7, 4, 4, 3), dtype=np.uint8)
-    writer = ShardWriter(tmp_path, "train", shard_bytes=128 + 3 * crops[0].nbytes)
-    places = [writer.add(crop) for crop in crops]
-    shards = writer.finish()
-    assert [(shard.file, shard.count) for shard in shards] == [
-        ("train/00000.npy", 3),
-        ("train/00001.npy", 3),
-        ("train/00002.npy", 1),
-    ]
-    for (file, index), crop in zip(places, crops, strict=True):
-        assert np.array_equal(np.load(tmp_path / file, mmap_mode="r")[index], crop)
-    assert max((tmp_path / shard.file).stat().st_size for shard in shards) == 128 + 3 * crops[0].nbytes
-    assert SHARD_BYTES == 256 * 2**20
-
-
-def test_a_crop_larger_than_a_shard_stands_alone(tmp_path: Path):
-    writer = ShardWriter(tmp_path, "validation", shard_bytes=10)
-    for _ in range(2):
-        writer.add(np.zeros((4, 4, 3), np.uint8))
-    assert [shard.count for shard in writer.finish()] == [1, 1]
-
-
-def test_nothing_gives_no_shard(tmp_path: Path):
-    assert ShardWriter(tmp_path, "train").finish() == []
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Manifest:
     """Five crops for training, two a shard, the number of each in all its pixels."""
-    writer = ShardWriter(tmp_path, "train", shard_bytes=128 + 2 * 4 * 4 * 3)
+    writer = PixelWriter(tmp_path, "train", shard_bytes=128 + 2 * 4 * 4 * 3)
     for number in range(5):
-        writer.add(np.full((4, 4, 3), number, np.uint8))
+        writer.add([np.full((4, 4, 3), number, np.uint8)])
     return Manifest(4, writer.finish(), [], [], [], {})
 
 
@@ -62,9 +35,9 @@ def test_crops_stand_in_the_order_of_their_shards(tmp_path: Path, manifest: Mani
 
 
 def test_more_shards_than_a_process_may_hold_open(tmp_path: Path) -> None:
-    writer = ShardWriter(tmp_path, "train", shard_bytes=1)
+    writer = PixelWriter(tmp_path, "train", shard_bytes=1)
     for number in range(300):
-        writer.add(np.full((1, 1, 3), number % 256, np.uint8))
+        writer.add([np.full((1, 1, 3), number % 256, np.uint8)])
     crops = StoredCrops(tmp_path, Manifest(1, writer.finish(), [], [], [], {}), "train")
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (len([*Path("/dev/fd").iterdir()]) + 140, limits[1]))

@@ -1,12 +1,9 @@
-import os
-from pathlib import Path
-
 import pytest
 import torch
 
 from arbiscale.errors import UserError
 from arbiscale.models import device
-from arbiscale.models.device import available_processors, choose_device, worker_count
+from arbiscale.models.device import choose_device, worker_count
 
 
 @pytest.fixture
@@ -47,16 +44,6 @@ def test_what_is_not_there_is_refused(name: str) -> None:
 def test_other_names_are_refused(name: str) -> None:
     with pytest.raises(UserError, match=f"device '{name}': is none of auto, cpu, cuda, cuda:N, mps"):
         choose_device(name)
-
-
-@pytest.mark.parametrize(("content", "count"), [("150000 100000", 2), ("50000 100000", 1), ("max 100000", 8)])
-def test_processors_follow_the_containers_quota(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, count: int
-) -> None:
-    (tmp_path / "cpu.max").write_text(content)
-    monkeypatch.setattr(device, "_CGROUP_QUOTA", tmp_path / "cpu.max")
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
-    assert available_processors() == count
 
 
 def test_workers_follow_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:

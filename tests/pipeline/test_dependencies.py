@@ -24,7 +24,18 @@ def stages() -> dict[str, dict[str, Any]]:
 
 
 STAGES = stages()
-FRAME = {"pipeline", "tracking", "cli", "report", "config", "progress", "errors", "files", "workspace"}
+FRAME = {
+    "pipeline",
+    "tracking",
+    "cli",
+    "report",
+    "config",
+    "progress",
+    "errors",
+    "files",
+    "workspace",
+    "processors",
+}
 ROOMS = "src/arbiscale/"
 UNTRACKED = ["runtime", "register.gate"]  # how to run; what `arbiscale promote` asks
 

@@ -135,6 +135,9 @@ class AugmentationSettings(Section):
     transpose: float = Field(ge=0, le=1)
 
 
+StoreName = Literal["auto", "pixels", "photographs"]  # of arbiscale.data.stores
+
+
 class DataSettings(Section):
     """Photographs, their crops and their split."""
 
@@ -144,6 +147,7 @@ class DataSettings(Section):
     urls: UrlSettings
     hub: HubSettings
     downloads: DownloadSettings
+    store: StoreName = "auto"  # how crops are kept; changes none of them
     crop: CropSettings
     split: SplitSettings
     augmentation: AugmentationSettings

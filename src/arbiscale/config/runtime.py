@@ -17,7 +17,9 @@ class RuntimeSettings(Section):
     num_nodes: int = Field(ge=1)
     accumulate: int = Field(ge=1)  # parts that a device computes its share of a batch in
     threads: int = Field(ge=0)  # 0 = torch's own choice
-    workers: int | None = Field(ge=0, le=256)  # None: by processors beside an accelerator, none on a CPU
+    # Processes that load data (None: by processors beside an accelerator, else none), and that read and cut
+    # photographs (None: one a processor).
+    workers: int | None = Field(ge=0, le=256)
     deterministic: Literal["auto", "always", "never"]  # auto: on a CPU
     log_every_steps: int = Field(ge=1)
     validate_every_steps: int = Field(ge=1)

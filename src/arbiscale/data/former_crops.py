@@ -2,49 +2,78 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arbiscale.data.manifest import Box, HeldOut, Photograph, read_manifest
 from arbiscale.data.shards import OpenShards
+from arbiscale.data.stores import Store, as_png
 from arbiscale.errors import UserError
-from arbiscale.imaging.reading import read_image
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A test photograph as PNG, and its size in pixels."""
+
+    data: bytes
+    width: int
+    height: int
+
+
+def whole(pixels: NDArray[np.uint8]) -> Whole:
+    """Of pixels (height, width, 3)."""
+    return Whole(as_png(pixels), pixels.shape[1], pixels.shape[0])
 
 
 class FormerCrops:
-    """What a folder of crops has of photographs, by their files' sha256; nothing where it is damaged."""
+    """What a folder of crops has of photographs, by their files' sha256.
 
-    def __init__(self, folder: Path) -> None:
+    Nothing where it is damaged, or its crops are kept in another way.
+    """
+
+    def __init__(self, folder: Path, store: Store) -> None:
         self._folder = folder
+        self._store = store
         self._places: dict[tuple[str, Box], tuple[str, int]] = {}
         self._shards = OpenShards()
         self._held: dict[str, HeldOut] = {}
         self._size_px = 0
         try:
             manifest = read_manifest(folder)
-            whole = all(len(self._shards[folder / each.file]) == each.count for each in manifest.shards)
+            usable = all(
+                each.file.endswith(store.suffix) and len(self._shards[folder / each.file]) == each.count
+                for each in manifest.shards
+            )
         except (UserError, OSError, ValueError, EOFError):
             return
-        if not whole:
+        if not usable:
             return
         self._places = {(each.source_sha256, each.box): (each.shard, each.index) for each in manifest.crops}
         self._held = {each.source_sha256: each for each in manifest.photographs}
         self._size_px = manifest.crop_px
 
-    def crops(
-        self, photograph: Photograph, boxes: Sequence[Box], size_px: int
-    ) -> list[NDArray[np.uint8]] | None:
-        """Copies of its crops at these boxes, of that side; None where one is missing."""
+    def crops(self, photograph: Photograph, boxes: Sequence[Box], size_px: int) -> Any:
+        """What the store made of it for these boxes and that side; None where a crop is missing."""
         if size_px != self._size_px:
             return None
-        places = [self._places.get((photograph.sha256, box)) for box in boxes]
-        found = [np.array(self._shards[self._folder / shard][index]) for shard, index in filter(None, places)]
-        return found if len(found) == len(boxes) else None
+        found = [self._places.get((photograph.sha256, box)) for box in boxes]
+        places = [(self._folder / shard, index) for shard, index in filter(None, found)]
+        return self._store.copied(self._shards, places) if len(places) == len(boxes) else None
 
-    def whole(self, photograph: Photograph, size: tuple[int, int]) -> NDArray[np.uint8] | None:
-        """Its pixels, where it was held out for testing at this (width, height)."""
+    def whole(self, photograph: Photograph, size: tuple[int, int]) -> Whole | None:
+        """Its file, where it was held out for testing at this (width, height)."""
         held = self._held.get(photograph.sha256)
-        return read_image(self._folder / held.file) if held and (held.width, held.height) == size else None
+        if not held or (held.width, held.height) != size:
+            return None
+        try:
+            data = (self._folder / held.file).read_bytes()
+        except OSError:
+            return None
+        intact = hashlib.sha256(data).hexdigest() == held.sha256
+        return Whole(data, held.width, held.height) if intact else None

@@ -36,6 +36,7 @@ class Photograph:
     mean_colour: str | None = None  # of these three, see `arbiscale.data.examination.Facts`
     sharpness: float | None = None
     jpeg_quality: int | None = None
+    size: int = 0  # of the file, in bytes
 
     @property
     def credit(self) -> str | None:
@@ -78,14 +79,18 @@ CARD, PAGE, SHEET = "card.json", "card.html", "preview.png"  # of crops, to look
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom lie outside
 
 
+SHARD_BYTES = 256 * 2**20  # at most
+
+
 @dataclass(frozen=True)
 class Shard:
-    """A file of crops: uint8 (count, crop_px, crop_px, 3) in NumPy's .npy format."""
+    """A file of crops: uint8 (count, crop_px, crop_px, 3) in NumPy's .npy format, or an archive."""
 
     file: str  # below the folder
     split: Split
-    count: int
+    count: int  # of crops
     sha256: str
+    index_sha256: str | None = None  # of the file beside an archive
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from arbiscale.data.manifest import Crop, HeldOut, Manifest
+from arbiscale.data.shards import read_crop
 from arbiscale.imaging.reading import read_image
 from arbiscale.imaging.sheets import Row, Tile, draw_sheet, shortened
 
@@ -60,4 +61,4 @@ def _some(items: Sequence[Item]) -> list[Item]:
 def _load(folder: Path, shown: Crop | HeldOut) -> NDArray[np.uint8]:
     if isinstance(shown, HeldOut):
         return read_image(folder / shown.file)
-    return np.load(folder / shown.shard, mmap_mode="r")[shown.index]
+    return read_crop(folder / shown.shard, shown.index)

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from arbiscale.data.examination import Facts, examine
 from arbiscale.data.index import Index, Known
 from arbiscale.data.manifest import Photograph, Record, Rejected
+from arbiscale.data.parallel import Ready, read_and_compute
 from arbiscale.data.sources.source import Entry, Listing, Source, UnreadableError
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_folder
 from arbiscale.progress import progress
 
 _SHOWN = 3  # reasons in one line
-_AHEAD = 2  # photographs that wait in memory, for each that is read
-
-Task = TypeVar("Task")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,9 @@ def changes(listing: Listing, known: Mapping[str, Known]) -> Changes:
     )
 
 
-def scan(source: Source, destination: Path, index: Index, code: str) -> tuple[Record, Changes]:
+def scan(
+    source: Source, destination: Path, index: Index, code: str, processes: int = 1
+) -> tuple[Record, Changes]:
     """Fill `destination` with the record of a source.
 
     What an interrupted scan has read is in the index: the next one goes on from there.
@@ -59,6 +57,7 @@ def scan(source: Source, destination: Path, index: Index, code: str) -> tuple[Re
         destination: gets `sources.json`.
         index: of what was read before; gets what is read now.
         code: a hash of the code that reads; what other code read is read again.
+        processes: that decode and measure; see `arbiscale.data.parallel`.
 
     Raises:
         UserError: the source is missing, empty or refuses; `destination` is then as it was.
@@ -74,8 +73,13 @@ def scan(source: Source, destination: Path, index: Index, code: str) -> tuple[Re
         return entry.name in known and known[entry.name].is_of(entry) and known[entry.name].code == code
 
     new = [entry for entry in listing.entries if not is_read(entry)]
-    outcomes = in_threads(lambda entry: _examine(source, entry), new, source.parallel)
-    for entry, (facts, reason) in progress(zip(new, outcomes, strict=True), total=len(new), doing="Reading"):
+    outcomes = read_and_compute(
+        partial(_read, source), _examine, new, threads=source.parallel, processes=processes
+    )
+    examined = progress(zip(new, outcomes, strict=True), total=len(new), doing="Reading")
+    for entry, (facts, reason, problems) in examined:
+        for problem in problems:
+            print(f"warning: {entry.name}: {problem}", flush=True)
         index.add(source.key, entry, code, facts, reason)
         known[entry.name] = Known(entry.size, entry.stamp, code, facts, reason)
     index.remove(source.key, found.removed)
@@ -94,34 +98,22 @@ def summary(found: Changes, rejected: Iterable[Rejected]) -> str:
     return f"{found}, {len(reasons)} rejected ({'; '.join(reasons[:_SHOWN])}{more})"
 
 
-def in_threads(work: Callable[[Task], Result], tasks: Iterable[Task], threads: int) -> Iterator[Result]:
-    """Results in the order of the tasks; few are computed ahead, so that memory does not grow."""
-    pool = ThreadPoolExecutor(threads)
-    waiting: list[Future[Result]] = []
-    try:
-        for task in tasks:
-            waiting.append(pool.submit(work, task))
-            if len(waiting) > threads * _AHEAD:
-                yield waiting.pop(0).result()
-        while waiting:
-            yield waiting.pop(0).result()
-    finally:  # after a failure or Ctrl-C, begin nothing more
-        pool.shutdown(cancel_futures=True)
+_Outcome = tuple[Facts | None, str, tuple[str, ...]]  # facts, or why it is rejected; what is odd
 
 
-def _examine(source: Source, entry: Entry) -> tuple[Facts | None, str]:
-    """The facts of a photograph, or why it is rejected."""
+def _read(source: Source, entry: Entry) -> bytes | Ready[_Outcome]:
     try:
-        data = source.read(entry.name)
+        return source.read(entry.name)
     except UnreadableError as error:
-        return None, str(error)
+        return Ready((None, str(error), ()))
+
+
+def _examine(data: bytes) -> _Outcome:
     try:
         facts, problems = examine(data)
     except UserError as error:
-        return None, str(error)
-    for problem in problems:
-        print(f"warning: {entry.name}: {problem}", flush=True)
-    return facts, ""
+        return None, str(error), ()
+    return facts, "", problems
 
 
 def _record(listing: Listing, known: Mapping[str, Known]) -> Record:
@@ -131,6 +123,6 @@ def _record(listing: Listing, known: Mapping[str, Known]) -> Record:
         if each.facts is None:
             rejected.append(Rejected(entry.name, each.reason))
             continue
-        described = {key: value for key, value in vars(entry).items() if key not in ("size", "stamp")}
+        described = {key: value for key, value in vars(entry).items() if key != "stamp"}
         photographs.append(Photograph(**vars(each.facts), **described))
     return Record(photographs, sorted(rejected, key=lambda each: each.source))

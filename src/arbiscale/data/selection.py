@@ -9,7 +9,7 @@ from arbiscale.config.named import by_name
 from arbiscale.data.examination import examine
 from arbiscale.data.manifest import NearDuplicates, Photograph, Record, Rejected, Split
 from arbiscale.data.near_duplicates import join_near, near, parse_hashes
-from arbiscale.data.scan import in_threads
+from arbiscale.data.parallel import in_threads
 from arbiscale.data.sources.folder import Folder
 from arbiscale.data.split import join_scenes, scene_of, split_scenes
 from arbiscale.errors import UserError

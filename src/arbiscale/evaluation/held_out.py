@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arbiscale.data.manifest import Crop, HeldOut, Manifest, Split, read_manifest
-from arbiscale.data.shards import StoredCrops
+from arbiscale.data.shards import StoredCrops, read_crop
 from arbiscale.errors import UserError
 from arbiscale.imaging.coordinates import Region, Size
 from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
@@ -78,7 +78,7 @@ class HeldOutPicture:
 
     def read(self) -> NDArray[np.uint8]:
         """Its pixels, uint8 (height, width, 3); raises UserError where they cannot be read."""
-        pixels = read_image(self.path) if self.number is None else _read_crop(self.path, self.number)
+        pixels = read_image(self.path) if self.number is None else read_crop(self.path, self.number)
         if self.region is None:
             return pixels
         top, left, height, width = self.region
@@ -167,14 +167,6 @@ def _in_crops(folder: Path, manifest: Manifest) -> dict[str, HeldOutPhotograph]:
         source: HeldOutPhotograph(Path(source).with_suffix("").as_posix(), folder, scene, size, own)
         for (source, scene), own in crops.items()
     }
-
-
-def _read_crop(path: Path, number: int) -> NDArray[np.uint8]:
-    """A crop in a file of them."""
-    try:
-        return np.array(np.load(path, mmap_mode="r")[number])
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); run `dvc repro -f -s crop`") from None
 
 
 def _named(scenes: Sequence[str]) -> str:

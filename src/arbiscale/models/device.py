@@ -1,14 +1,11 @@
-"""Choosing the device, and how many processors there are beside it."""
+"""Choosing the device, and how many processes load data for it."""
 
 from __future__ import annotations
-
-import math
-import os
-from pathlib import Path
 
 import torch
 
 from arbiscale.errors import UserError
+from arbiscale.processors import available_processors
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -37,19 +34,7 @@ def choose_device(wanted: str) -> torch.device:
     return device
 
 
-_CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _MOST_WORKERS = 8
-
-
-def available_processors() -> int:
-    """The processors that this process may use: of the machine, its affinity and the container's quota."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = _CGROUP_QUOTA.read_text().split()
-        count = min(count, math.ceil(int(quota) / int(period)))
-    except (OSError, ValueError):  # no such file; "max": no quota
-        pass
-    return max(1, count)
 
 
 def use_threads(wanted: int) -> None:

@@ -1,0 +1,156 @@
+"""How the crops of training and validation are kept: as pixels, or as photographs that they are cut from.
+
+Both give the same crops, to the bit, so which one it is changes no result.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arbiscale.config.data import CropSettings, StoreName
+from arbiscale.data.boxes import count_boxes, cut
+from arbiscale.data.examination import decode
+from arbiscale.data.manifest import Box, Photograph, Shard, Split
+from arbiscale.data.photograph_shards import SUFFIXES, Kept, PhotographShard, PhotographWriter
+from arbiscale.data.pixel_shards import PixelWriter
+from arbiscale.data.shards import OpenShards
+from arbiscale.errors import UserError
+from arbiscale.imaging.formats import find_format, recognise
+from arbiscale.imaging.writing import Layout, encode_bands
+
+PIXELS_UP_TO_BYTES = 16 * 2**30  # `auto`: a sample costs less than a millisecond, and this much disk is there
+
+
+class Writer(Protocol):
+    """Takes what a store made of photographs, those of one split."""
+
+    def add(self, made: Any, /) -> list[tuple[str, int]]:
+        """Returns for each crop its shard's file and its number in there."""
+
+    def finish(self) -> list[Shard]:
+        """Write what is left; returns all shards."""
+
+
+class Store(Protocol):
+    """One way to keep crops."""
+
+    name: Literal["pixels", "photographs"]
+    suffix: str  # of its shards
+
+    def bytes_of(self, photograph: Photograph, settings: CropSettings) -> int:
+        """The disk that a photograph takes, or a little less."""
+
+    def make(self, data: bytes, boxes: Sequence[Box], side_px: int) -> Any:
+        """What is kept of a photograph's file."""
+
+    def writer(self, folder: Path, split: Split) -> Writer:
+        """For what `make` gives."""
+
+    def copied(self, shards: OpenShards, places: Sequence[tuple[Path, int]]) -> Any:
+        """What `make` gave for the crops in these shards at these numbers, all of one photograph."""
+
+
+class PixelStore(Store):
+    """Cut beforehand: the fastest to read, three bytes a pixel."""
+
+    name = "pixels"
+    suffix = ".npy"
+
+    def bytes_of(self, photograph: Photograph, settings: CropSettings) -> int:
+        """Of all crops."""
+        return count_boxes(photograph, settings) * 3 * settings.size_px**2
+
+    def make(self, data: bytes, boxes: Sequence[Box], side_px: int) -> list[NDArray[np.uint8]]:
+        """The crops."""
+        pixels = decode(data)[0]
+        return [cut(pixels, box, side_px) for box in boxes]
+
+    def writer(self, folder: Path, split: Split) -> PixelWriter:
+        """Of arrays."""
+        return PixelWriter(folder, split)
+
+    def copied(self, shards: OpenShards, places: Sequence[tuple[Path, int]]) -> list[NDArray[np.uint8]]:
+        """Copies of the crops."""
+        return [np.array(shards[path][number]) for path, number in places]
+
+
+class PhotographStore(Store):
+    """Cut at every reading: a photograph takes what its file takes, however many its crops."""
+
+    name = "photographs"
+    suffix = PhotographShard.SUFFIX
+
+    def bytes_of(self, photograph: Photograph, settings: CropSettings) -> int:
+        """Of the file, or of the shrunk crop that stands for it."""
+        shrunk = settings.mode == "centre" and min(photograph.width, photograph.height) != settings.size_px
+        return min(photograph.size, 3 * settings.size_px**2) if shrunk else photograph.size
+
+    def make(self, data: bytes, boxes: Sequence[Box], side_px: int) -> Kept:
+        """The file as it is, as PNG where it is of another format; of a shrunk crop, the crop alone."""
+        if any(right - left != side_px for left, _, right, _ in boxes):
+            (box,) = boxes
+            return Kept(as_png(cut(decode(data)[0], box, side_px)), [(0, 0, side_px, side_px)])
+        return Kept(data if recognise(data[:32]) in SUFFIXES else as_png(decode(data)[0]), boxes)
+
+    def writer(self, folder: Path, split: Split) -> PhotographWriter:
+        """Of archives."""
+        return PhotographWriter(folder, split)
+
+    def copied(self, shards: OpenShards, places: Sequence[tuple[Path, int]]) -> Kept:
+        """The photograph's file again."""
+        shard = shards[places[0][0]]
+        assert isinstance(shard, PhotographShard)
+        return shard.kept([number for _, number in places])
+
+
+def as_png(pixels: NDArray[np.uint8]) -> bytes:
+    """The file of pixels (height, width, 3)."""
+    height, width, _ = pixels.shape
+    return encode_bands(find_format(Path("it.png")), Layout((height, width)), [pixels])
+
+
+PIXELS, PHOTOGRAPHS = PixelStore(), PhotographStore()
+
+
+def choose_store(
+    wanted: StoreName,
+    photographs: Sequence[Photograph],
+    settings: CropSettings,
+    folder: Path,
+) -> Store:
+    """The store that is wanted; says how much disk it takes, and refuses where less is free.
+
+    `auto` takes pixels up to a size, and above it whichever store is smaller. Former crops stay meanwhile;
+    photographs for testing, a few whole PNGs, are not counted.
+
+    Args:
+        wanted: `data.store`.
+        photographs: of training and validation.
+        settings: of their crops.
+        folder: where they will be.
+
+    Raises:
+        UserError: they do not fit onto the disk.
+    """
+    stores: tuple[Store, ...] = (PIXELS, PHOTOGRAPHS)
+    needed = {store: sum(store.bytes_of(each, settings) for each in photographs) for store in stores}
+    small = needed[PIXELS] <= max(PIXELS_UP_TO_BYTES, needed[PHOTOGRAPHS])
+    name = wanted if wanted != "auto" else "pixels" if small else "photographs"
+    store: Store = PIXELS if name == "pixels" else PHOTOGRAPHS
+    place = next(each for each in folder.absolute().parents if each.exists())
+    free, takes = shutil.disk_usage(place).free, needed[store] / 2**30
+    print(f"The crops, kept as {name}, take {takes:.2f} GiB; {free / 2**30:.2f} GiB are free", flush=True)
+    if needed[store] > free:
+        other = PHOTOGRAPHS if store is PIXELS else PIXELS
+        less = f", set data.store: {other.name}" if needed[other] <= free else ""
+        raise UserError(
+            f"{folder}: crops of {takes:.2f} GiB are to be written and {free / 2**30:.2f} GiB are free; "
+            f"free some{less}, or lower data.crop.per_photograph or size_px"
+        )
+    return store

@@ -1,0 +1,105 @@
+"""Threads that read, processes that compute."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+
+from arbiscale.config.data import FolderSettings
+from arbiscale.data.index import Index
+from arbiscale.data.manifest import Manifest
+from arbiscale.data.parallel import Ready, process_count, read_and_compute
+from arbiscale.data.scan import scan
+from arbiscale.data.sources.folder import Folder
+from arbiscale.errors import UserError
+from arbiscale.models.device import choose_device
+from arbiscale.processors import available_processors
+from tests.data.test_crops import digests
+
+MANY = range(100)
+
+
+def read(number: int) -> str | Ready:
+    """What `eval` makes a square of, and the process that computes it; every tenth is there already."""
+    return Ready((-1, 0)) if number % 10 == 0 else f"({number}**2, __import__('os').getpid())"
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_results_stand_in_the_order_of_the_tasks(processes: int):
+    found = [*read_and_compute(read, eval, MANY, threads=2, processes=processes)]
+    assert [value for value, _ in found] == [-1 if number % 10 == 0 else number**2 for number in MANY]
+    assert (os.getpid() in {process for _, process in found}) == (processes == 1)
+
+
+def test_few_tasks_start_no_process():
+    found = [*read_and_compute(read, eval, range(9), threads=2, processes=3)]
+    assert {process for _, process in found} == {0, os.getpid()}
+
+
+def test_an_error_is_raised_as_it_is():
+    names = ["cpu"] * 77 + ["abacus"] + ["cpu"] * 22
+    with pytest.raises(UserError, match="'abacus': is none of auto, cpu"):
+        [*read_and_compute(str, choose_device, names, threads=2, processes=2)]
+    assert not multiprocessing.active_children()
+
+
+def test_a_killed_process_is_one_line():
+    def read(number: int) -> int | Ready:
+        return 9 if number == 77 else Ready(None)
+
+    with pytest.raises(UserError, match=r"one of 2 processes .* set runtime\.workers to fewer") as caught:
+        [*read_and_compute(read, os._exit, MANY, threads=2, processes=2)]
+    assert "\n" not in str(caught.value)
+
+
+def test_a_killed_parent_leaves_no_process(tmp_path: Path):
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import os, time\n"
+        "from arbiscale.data.parallel import read_and_compute\n"
+        "if __name__ == '__main__':\n"
+        "    for _ in read_and_compute(lambda each: each, abs, range(100), threads=1, processes=2):\n"
+        "        print('begun', flush=True)\n"
+        "        time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE)
+    assert parent.stdout.readline() == b"begun\n"
+    children = psutil.Process(parent.pid).children(recursive=True)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    assert len(children) >= 2
+    _, alive = psutil.wait_procs(children, timeout=20)
+    for each in alive:
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
+    assert not alive
+
+
+def test_the_number_of_processes_changes_no_byte(
+    cut: Callable[..., Manifest], own: Path, tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("arbiscale.data.parallel._FEW", 1)
+    (own / "broken.jpg").write_bytes(b"nothing")
+    Image.new("RGB", (64, 64)).save(own / "f.tif")
+    for processes in (1, 3):
+        again = Folder(FolderSettings(path=str(own)))
+        scan(again, tmp_path / f"raw{processes}", index, f"code{processes}", processes)
+        for store in ("pixels", "photographs"):
+            cut(f"{store}{processes}", processes=processes, store=store)
+    for name in ("raw", "pixels", "photographs"):
+        assert digests(tmp_path / f"{name}1") == digests(tmp_path / f"{name}3")
+
+
+def test_processes_are_those_of_runtime_workers_or_all(monkeypatch: pytest.MonkeyPatch):
+    assert process_count(None) == available_processors()
+    assert (process_count(0), process_count(1), process_count(5)) == (1, 1, 5)
