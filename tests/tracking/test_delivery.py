@@ -112,6 +112,26 @@ def test_what_a_store_misses_at_the_end_is_sent_later(
     assert run_ids() == store.sync() == []
 
 
+def test_files_that_the_store_does_not_take_hold_up_no_record(
+    store: Store, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = project / "mlartifacts"
+    with store.run("diffusion", tags={}, params={}) as run:
+        place.rename(project / "away")
+        place.write_text("not a folder any more")
+        run.log_image("samples", np.zeros((2, 2, 3), np.uint8), 1)
+        run.log_metrics({"loss": 1.0}, 1)
+    assert f"lacks records of run {run.id}" in capsys.readouterr().err
+    assert history(store, run.id) == [(1, 1.0)]
+    assert store.client.get_run(run.id).info.status == "FINISHED"
+    place.unlink()
+    (project / "away").rename(place)
+    assert store.sync() == [run.id]
+    assert pictures(store, run.id) == ["1"]
+    assert history(store, run.id) == [(1, 1.0)]
+    assert run_ids() == store.sync() == []
+
+
 def test_a_run_that_ends_on_a_full_disk_has_finished(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = Path.open
 

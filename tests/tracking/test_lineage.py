@@ -5,6 +5,7 @@ import pytest
 
 from arbiscale.files import content_hash, sha256_of_json
 from arbiscale.tracking.lineage import chain, data_of, run_of_hash, version_of_hash
+from arbiscale.tracking.moves import move
 from arbiscale.tracking.registry import HASH_TAG
 from arbiscale.tracking.store import Store, open_store
 from arbiscale.tracking.versions import create_version, named_version, versions_of
@@ -94,3 +95,12 @@ def test_versions_and_runs_are_found_by_hash(store: Store, ids: dict[str, str]) 
         assert named_version(store, what, "m").number == 2
     for what in ("m/3", "3", "worst", "m@worst", ids["crop"]):
         assert named_version(store, what, "m") is None
+
+
+def test_what_moves_leave_on_a_run_is_no_parameter_of_it(store: Store, ids: dict[str, str]) -> None:
+    logged = store.client.create_logged_model(store.experiment_id, name="m")
+    create_version(store, "m", logged.model_id, {}, ids["register"])
+    (version,) = versions_of(store, "m")
+    move(store, "promote", version, None, "better", {})
+    assert store.client.get_run(ids["register"]).data.params.keys() > {"seed"}
+    assert chain(store, ids["register"])[0].parameters == {"seed": "0"}

@@ -69,6 +69,13 @@ def test_stores_that_mlflow_refuses_are_one_line(project: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_folder_that_takes_no_files_is_one_line_before_a_run_begins(store: Store, project: Path) -> None:
+    (project / "mlartifacts").write_text("a file stands where files of runs go")
+    with pytest.raises(UserError, match=rf"{project}/mlartifacts: takes no files of runs"):
+        finished(store)
+    assert store.search("") == []
+
+
 def test_a_deleted_experiment_is_one_line(store: Store) -> None:
     store.client.delete_experiment(store.experiment_id)
     with pytest.raises(UserError, match="experiment arbiscale was deleted"):

@@ -8,6 +8,7 @@ import re
 import socket
 import sqlite3
 import ssl
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -68,6 +69,28 @@ def shown(text: str) -> str:
 def first_line(error: BaseException) -> str:
     """Of an error's message, as it may be shown."""
     return shown(errors.first_line(error))
+
+
+def require_place(location: str) -> None:
+    """Check that files can be put where a store on this machine keeps those of runs.
+
+    Args:
+        location: of an experiment's artifacts; other places than folders are passed over.
+
+    Raises:
+        UserError: they cannot.
+    """
+    parts = urlsplit(location)
+    if parts.scheme not in ("", "file"):
+        return
+    folder = Path(urllib.request.url2pathname(parts.path))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(
+            f"{folder}: takes no files of runs ({error.strerror}); make it a folder that you may write to"
+        ) from None
 
 
 def refusal(error: Exception) -> str | None:

@@ -74,11 +74,17 @@ class Delivery(threading.Thread):
 def send(client: MlflowClient, journal: Journal) -> None:
     """Send what a journal holds and the store lacks, in the order of recording, nothing twice.
 
-    What the store refuses for good, or whose run it does not have any more, is left out with a warning.
+    Files go last: their place may be another than that of the records, and fail alone. What the store
+    refuses for good, or whose run it does not have any more, is left out with a warning.
     """
+    for files in (False, True):
+        _send(client, journal, journal.unsent(files=files))
+
+
+def _send(client: MlflowClient, journal: Journal, entries: Iterator[dict[str, Any]]) -> None:
     from mlflow.exceptions import MlflowException
 
-    for group in _groups(journal.unsent()):
+    for group in _groups(entries):
         kind = group[0]["kind"]
         try:
             _SENDERS[kind](client, journal, group)

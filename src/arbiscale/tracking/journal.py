@@ -1,7 +1,7 @@
 """What runs record, on disk before it is sent: `.journal/RUN` in the repository; imports no MLflow.
 
-A line of JSON an entry, in the order of recording; `sent` holds how many bytes of them the store has;
-pictures and artifacts wait in `files`.
+A line of JSON an entry, in the order of recording; pictures and artifacts wait in `files`. Up to which byte
+the store has the entries stands in `sent`, and in `sent_files` for those that come with a file.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from filelock import FileLock
 from arbiscale.files import atomic_file, named_errors
 from arbiscale.workspace import repository_root
 
+_SENT = ("sent", "sent_files")  # of entries without a file, of those with one
+
 
 class Journal:
     """The entries of one run. Recording never raises: what a full disk refuses is kept in memory.
@@ -35,7 +37,7 @@ class Journal:
         self._guard = threading.Lock()
         self._waiting: list[bytes] = []
         self._warned = self._finished = False
-        self._sent = int((folder / "sent").read_text()) if (folder / "sent").is_file() else 0
+        self._sent = [int((folder / name).read_text()) if (folder / name).is_file() else 0 for name in _SENT]
         self._cut_off_last_line()
         self._last_steps: dict[str, int] = {}
         for entry in self.entries():
@@ -91,16 +93,25 @@ class Journal:
             start += len(line)
             yield {**json.loads(line), "end": start}
 
-    def unsent(self) -> Iterator[dict[str, Any]]:
-        """What the store does not have yet."""
-        return self.entries(self._sent)
+    def unsent(self, *, files: bool | None = None) -> Iterator[dict[str, Any]]:
+        """What the store does not have yet: entries with a file, those without, or (None) both."""
+        end, found = 0, False
+        for entry in self.entries(min(self._sent) if files is None else self._sent[files]):
+            end = entry["end"]
+            with_file = "file" in entry
+            if end > self._sent[with_file] and files in (None, with_file):
+                yield entry
+                found = True
+        if files is not None and not found:
+            self._sent[files] = max(end, self._sent[files])  # nothing of this kind up to there
 
     def mark_sent(self, entry: dict[str, Any]) -> None:
-        """Everything up to this entry has reached the store."""
-        self._sent = entry["end"]
-        with atomic_file(self.folder / "sent") as temporary:
-            temporary.write_text(str(self._sent))
-        if "file" in entry:
+        """Everything of this entry's kind, with a file or without, has reached the store up to it."""
+        with_file = "file" in entry
+        self._sent[with_file] = entry["end"]
+        with atomic_file(self.folder / _SENT[with_file]) as temporary:
+            temporary.write_text(str(entry["end"]))
+        if with_file:
             shutil.rmtree(self.file(entry).parent, ignore_errors=True)
 
     def file(self, entry: dict[str, Any]) -> Path:
@@ -168,7 +179,8 @@ def open_journal(run_id: str, former_id: str | None = None, *, timeout: float = 
     with FileLock(f"{folder}.lock", timeout=timeout):
         if former and former.is_dir():
             former.rename(folder)
-            (folder / "sent").unlink(missing_ok=True)
+            for name in _SENT:
+                (folder / name).unlink(missing_ok=True)
             Path(f"{former}.lock").unlink(missing_ok=True)
         with named_errors(folder):
             folder.mkdir(exist_ok=True)

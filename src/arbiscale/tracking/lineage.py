@@ -8,6 +8,7 @@ from pathlib import Path
 
 from arbiscale.data.manifest import MANIFEST
 from arbiscale.files import content_hash, sha256_of_json
+from arbiscale.tracking.moves import NEXT
 from arbiscale.tracking.registry import HASH_TAG, with_hash
 from arbiscale.tracking.store import Store
 from arbiscale.tracking.versions import Version, find_uri
@@ -81,8 +82,9 @@ def chain(store: Store, run_id: str) -> list[TracedRun]:
             return
         tags = dict(run.data.tags)
         stage = tags.get("stage", stage)
+        tracked = {key: value for key, value in run.data.params.items() if not key.startswith(f"{NEXT}.")}
         found[run_id] = traced = TracedRun(
-            run_id, depth, stage, run.info.status, run.info.start_time / 1000, tags, dict(run.data.params)
+            run_id, depth, stage, run.info.status, run.info.start_time / 1000, tags, tracked
         )
         for name, upstream in sorted(traced.upstream.items(), key=_order):
             follow(upstream, name, depth + 1)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 Kind = Literal["promote", "rollback"]
 _MODEL, _FROM, _TO, _WHO, _WHY = "move.model", "move.from", "move.to", "move.who", "move.why"
-_NEXT = "next_move"  # a parameter, which no run takes twice: whoever writes it comes next
+NEXT = "next_move"  # a parameter, which no run takes twice: whoever writes it comes next
 _ABANDONED_SECONDS = 600  # after which a move that did not end no longer keeps others from moving
 
 
@@ -100,7 +100,7 @@ def move(
         record: what else is kept, as JSON.
 
     Raises:
-        UserError: the champion is another one meanwhile, or is being moved.
+        UserError: the champion is another one meanwhile, or is being moved; or as `Store.create_run`.
     """
     name = version.name
     tags = {
@@ -112,7 +112,7 @@ def move(
         _WHY: why,
     }
     title = f"{kind} · {name} {before.number if before else 'none'} → {version.number}"
-    run = store.client.create_run(store.experiment_id, tags=tags, run_name=title)
+    run = store.create_run(title, tags)
     with _ended(store, run.info.run_id):
         _claim(store, name, run)
         present = champion(store, name)
@@ -149,7 +149,7 @@ def _claim(store: Store, name: str, run: Run) -> None:
     if last.info.status == "RUNNING" and _MODEL in last.data.tags and age < _ABANDONED_SECONDS:
         raise UserError(_being_moved(name, last))
     try:
-        store.client.log_param(last.info.run_id, f"{_NEXT}.{name}", run.info.run_id)
+        store.client.log_param(last.info.run_id, f"{NEXT}.{name}", run.info.run_id)
     except MlflowException:
         faster = _last(store, name)
         raise UserError(_being_moved(name, faster or last)) from None
@@ -163,7 +163,7 @@ def _last(store: Store, name: str) -> Run | None:
     else:
         made = (each.run_id for each in versions_of(store, name) if each.run_id)
         last = store.find(next(made, ""))
-    while last is not None and (following := last.data.params.get(f"{_NEXT}.{name}")):
+    while last is not None and (following := last.data.params.get(f"{NEXT}.{name}")):
         last = store.find(following)
     return last
 

@@ -26,7 +26,7 @@ from arbiscale.workspace import repository_root
 if TYPE_CHECKING:
     import numpy as np
     from mlflow import MlflowClient
-    from mlflow.entities import Experiment, Run, RunInfo
+    from mlflow.entities import Experiment, Run
 
 EXPERIMENT = "arbiscale"  # where the environment names none
 
@@ -163,12 +163,12 @@ class Store:
         run gets all that was recorded. Where it is not named, it is called as its stage.
 
         Raises:
-            UserError: the store does not answer at the start. Later it may come and go.
+            UserError: at the start, as `create_run`. Later the store may come and go.
         """
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
         former = self.find(resume_id) if resume_id else None
-        info = former.info if former else self._create(name or stage)
+        info = former.info if former else self.create_run(name or stage).info
         lost_id = resume_id if former is None else None
         with open_journal(info.run_id, lost_id) as journal:
             run = StageRun(info.run_id, info.experiment_id, info.start_time / 1000, bool(former), journal)
@@ -241,11 +241,18 @@ class Store:
                 f"({first_line(error)}); `arbiscale runs sync` sends them later"
             ) from None
 
-    def _create(self, name: str) -> RunInfo:
+    def create_run(self, name: str, tags: Mapping[str, str] | None = None) -> Run:
+        """A new run, where its files will have a place.
+
+        Raises:
+            UserError: the store does not answer, or takes no files.
+        """
         from mlflow.exceptions import MlflowException
 
         try:
-            return self.client.create_run(self.experiment_id, run_name=name).info
+            experiment = self.client.get_experiment(self.experiment_id)
+            store_address.require_place(experiment.artifact_location)
+            return self.client.create_run(self.experiment_id, tags=dict(tags or {}), run_name=name)
         except MlflowException as error:
             raise UserError(f"{store_address.shown(self.uri)}: {first_line(error)}") from None
 
