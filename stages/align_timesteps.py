@@ -7,6 +7,7 @@ from pathlib import Path
 from arbiscale.config.align import AlignSettings
 from arbiscale.config.data import DataSettings
 from arbiscale.data.dataset import training_streams
+from arbiscale.data.degradation import make_degradation
 from arbiscale.models.folder import load_latent_diffusion, read_config, save_latent_diffusion
 from arbiscale.pipeline.stage import Stage, run_stage
 from arbiscale.training.alignment import TimestepAlignment
@@ -19,11 +20,13 @@ OUT = Path("models/align_timesteps")
 def main(stage: Stage) -> None:
     """Fill models/align_timesteps from data/crops and models/diffusion."""
     settings = stage.settings("align", AlignSettings)
-    augmentation = stage.settings("data", DataSettings).augmentation
-    train, validation = training_streams(CROPS, augmentation, stage.seed)
+    data = stage.settings("data", DataSettings)
+    train, validation = training_streams(CROPS, data.augmentation, stage.seed)
     model = load_latent_diffusion(TRAINED)
+    module = TimestepAlignment(settings, model, stage.runtime.weights_dir)
+    module.degradation = make_degradation(data, stage.seed)
     fit(
-        TimestepAlignment(settings, model, stage.runtime.weights_dir),
+        module,
         train,
         validation,
         runtime=stage.runtime,

@@ -9,6 +9,7 @@ import torch
 from arbiscale.config.autoencoder import AutoencoderSettings
 from arbiscale.config.data import DataSettings
 from arbiscale.data.dataset import training_streams
+from arbiscale.data.degradation import make_degradation
 from arbiscale.models.folder import AUTOENCODER, FirstStageConfig, save_autoencoder
 from arbiscale.models.initialisation import start_from
 from arbiscale.pipeline.stage import Stage, run_stage
@@ -27,6 +28,7 @@ def main(stage: Stage) -> None:
     train, validation = training_streams(CROPS, data.augmentation, stage.seed)
     torch.manual_seed(derive_seed(stage.seed, stage.name))
     module = AutoencoderTraining(settings, data.factor, stage.runtime.weights_dir)
+    module.degradation = make_degradation(data, stage.seed)
     start_from(
         settings.init_from,
         module.autoencoder,

@@ -6,10 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from arbiscale.config.data import DataSettings
 from arbiscale.config.diffusion import DiffusionSettings
 from arbiscale.data.dataset import CropDataset, training_batches, training_streams
+from arbiscale.data.degradation import make_degradation
 from arbiscale.models.device import choose_device, worker_count
 from arbiscale.models.folder import (
     DENOISER,
@@ -35,8 +37,8 @@ STATISTICS_BATCHES = 8
 def main(stage: Stage) -> None:
     """Fill models/diffusion from data/crops and models/autoencoder."""
     settings = stage.settings("diffusion", DiffusionSettings)
-    augmentation = stage.settings("data", DataSettings).augmentation
-    train, validation = training_streams(CROPS, augmentation, stage.seed)
+    data = stage.settings("data", DataSettings)
+    train, validation = training_streams(CROPS, data.augmentation, stage.seed)
     first_stage = read_config(FIRST_STAGE)
     device = choose_device(stage.runtime.device)
     autoencoder = load_autoencoder(FIRST_STAGE, first_stage.autoencoder).to(device)
@@ -46,7 +48,7 @@ def main(stage: Stage) -> None:
         "statistics", lambda: asdict(measure_statistics(autoencoder, batches, settings.latent_normalization))
     )
     statistics = LatentStatistics(**measured)
-    latent_px = augmentation.crop_px // autoencoder.downsampling
+    latent_px = data.augmentation.crop_px // autoencoder.downsampling
     diffusion = DiffusionConfig.of(settings, statistics, latent_px)
     config = first_stage.model_copy(update={"diffusion": diffusion})
     torch.manual_seed(derive_seed(stage.seed, stage.name))
@@ -61,6 +63,7 @@ def main(stage: Stage) -> None:
     )
     encoded = settings.cache_latents > 0
     training = DiffusionTraining(settings.training, settings.lr, model, encoded=encoded)
+    training.degradation = make_degradation(data, stage.seed)
     fit(
         training,
         _encode_once(stage, training, train, settings.cache_latents) if encoded else train,
@@ -80,11 +83,13 @@ def _encode_once(stage: Stage, training: DiffusionTraining, train: CropDataset, 
     folder, count = stage.scratch / "latents", views * len(train)
     training.to(device)
 
+    def encode(images: Tensor, samples: range) -> Tensor:
+        training.samples = samples
+        return training.encode(images.to(device))
+
     def write() -> dict[str, int]:
         workers = worker_count(stage.runtime.workers, device)
-        encode_stream(
-            lambda images: training.encode(images.to(device)), train, count, batch_size, folder, workers
-        )
+        encode_stream(encode, train, count, batch_size, folder, workers)
         return {"samples": count}
 
     stage.remember("latents/index", write)

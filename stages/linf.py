@@ -9,6 +9,7 @@ import torch
 from arbiscale.config.baselines import LINFSettings
 from arbiscale.config.data import DataSettings
 from arbiscale.data.dataset import training_streams
+from arbiscale.data.degradation import make_degradation
 from arbiscale.models.folder import LocalImplicitConfig, save_local_implicit
 from arbiscale.pipeline.stage import Stage, run_stage
 from arbiscale.training.fit import fit
@@ -22,10 +23,11 @@ OUT = Path("models/baselines/linf")
 def main(stage: Stage) -> None:
     """Fill models/baselines/linf from data/crops."""
     settings = stage.settings("baselines.linf", LINFSettings)
-    augmentation = stage.settings("data", DataSettings).augmentation
-    train, validation = training_streams(CROPS, augmentation, stage.seed)
+    data = stage.settings("data", DataSettings)
+    train, validation = training_streams(CROPS, data.augmentation, stage.seed)
     torch.manual_seed(derive_seed(stage.seed, stage.name))
     module = LINFTraining(settings, stage.runtime.weights_dir)
+    module.degradation = make_degradation(data, stage.seed)
     fit(
         module,
         train,

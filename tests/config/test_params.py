@@ -107,6 +107,8 @@ ADDED_LATER = {
     "evaluate.sampling.sampler": "ddim",
     "evaluate.split": "test",
     "register.gate.against": "bicubic",
+    "data.degradation": "bicubic",
+    **{f"data.realistic.{key}": value for key, value in flatten(VALUES["data"]["realistic"]).items()},
 }
 
 
@@ -242,6 +244,18 @@ def test_counts_are_whole(key: str) -> None:
         ("baselines.train", ["rdn"], "baselines.train.0: must be 'liif' or 'linf' (got 'rdn')"),
         ("baselines.train", ["liif", "liif"], "baselines.train: one is named twice"),
         ("baselines.liif.scales", [4, 2], "baselines.liif.scales must be [low, high] with low <= high"),
+        (
+            "data.realistic.jpeg.quality",
+            [95, 40],
+            "data.realistic.jpeg.quality: must be [low, high]",
+        ),
+        ("data.realistic.jpeg.quality", [40, 101], "data.realistic.jpeg.quality.1: must be "),
+        ("data.realistic.blur.sigma_px", [0, 1], "data.realistic.blur.sigma_px.0: must be "),
+        ("data.realistic.noise.deviation", [1], "data.realistic.noise.deviation: must have at least 2 items"),
+        ("data.realistic.resize.factors", [0.0, 2.0], "data.realistic.resize.factors.0: must be "),
+        ("data.realistic.rounds", 0, "data.realistic.rounds: must be "),
+        ("data.realistic.blur.probability", 1.5, "data.realistic.blur.probability: must be "),
+        ("data.degradation", "jpeg", "data.degradation: must be "),
         ("baselines.liif.network.head.kind", "flow", "baselines.liif.network.head.kind: flow is LINF's"),
         ("baselines.linf.network.head.kind", "liif", "baselines.linf.network.head.kind must be flow (got"),
         ("baselines.linf.fine_tuning.steps", 3, "baselines.linf.fine_tuning.steps must be even"),

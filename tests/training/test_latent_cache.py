@@ -1,6 +1,7 @@
 """Latents encoded once: the same training as with an encoder in every step, then other orders of the same."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from arbiscale.config.degradation import RealisticSettings
 from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.config.training import TrainingSettings
+from arbiscale.data.degradation import Degradation
 from arbiscale.errors import UserError
 from arbiscale.models.latent_diffusion import LatentDiffusion
 from arbiscale.training import latent_cache
@@ -19,9 +22,14 @@ from arbiscale.training.fit import fit
 from arbiscale.training.latent_cache import EncodedStream, encode_stream
 
 
-def numbered(images: Tensor) -> Tensor:
+def numbered(images: Tensor, samples: range) -> Tensor:
     """Tells samples apart by their first value."""
     return images[:, :1, :1, :1]
+
+
+def encode(module: DiffusionTraining, images: Tensor, samples: range) -> Tensor:
+    module.samples = samples
+    return module.encode(images)
 
 
 @pytest.fixture(autouse=True)
@@ -29,8 +37,16 @@ def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(latent_cache, "_BATCHES", 2)
 
 
-@pytest.mark.parametrize("task", ["super_resolution", "generation"])
-@pytest.mark.parametrize("posterior", ["deterministic", "gaussian"])
+@pytest.mark.parametrize(
+    ("task", "posterior", "degradation"),
+    [
+        ("super_resolution", "deterministic", None),
+        ("super_resolution", "deterministic", Degradation(RealisticSettings(), 0)),
+        ("super_resolution", "gaussian", None),
+        ("generation", "deterministic", None),
+        ("generation", "gaussian", None),
+    ],
+)
 def test_a_training_on_what_was_encoded_once_ends_with_the_same_bits(
     model: Callable[..., LatentDiffusion],
     training_settings: Callable[..., TrainingSettings],
@@ -41,15 +57,17 @@ def test_a_training_on_what_was_encoded_once_ends_with_the_same_bits(
     tmp_path: Path,
     task: str,
     posterior: str,
+    degradation: Degradation | None,
 ) -> None:
     settings = training_settings(steps=6)
     folder, count = tmp_path / "latents", settings.steps * settings.batch_size
     weights = []
     for encoded in (False, True):
         module = DiffusionTraining(settings, 1e-3, model(task, posterior=posterior), encoded=encoded)
+        module.degradation = degradation
         train = crops()
         if encoded:
-            encode_stream(module.encode, train, count, settings.batch_size, folder)
+            encode_stream(partial(encode, module), train, count, settings.batch_size, folder)
             train = EncodedStream(folder, count, settings.batch_size, seed=0)
         scratch = tmp_path / str(encoded)
         scratch.mkdir()

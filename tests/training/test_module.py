@@ -76,7 +76,7 @@ def test_each_network_learns_at_its_own_rate(training_settings: SettingsMaker) -
 
 def test_a_step_keeps_the_means_of_its_parts(training_settings: SettingsMaker) -> None:
     module = TwoNetworks(training_settings())
-    module.trainer = Mock(world_size=1)
+    module.trainer = Mock(world_size=1, global_step=0)
     module.shares = shares(2, 1, 0, 2)
     loss = module.training_step(torch.ones(1, 2), 2)
     module.training_step(torch.full((1, 2), 3.0), 3)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from arbiscale.config.degradation import RealisticSettings
 from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.config.training import TrainingSettings
+from arbiscale.data.degradation import Degradation
 from arbiscale.errors import UserError
 from arbiscale.training.checkpoint_files import checkpoints
 from arbiscale.training.diffusion import DiffusionTraining
@@ -61,11 +64,19 @@ def train(
     """Trains in a process of its own; returns the weights, the losses and what validations found."""
     (tmp_path / "train.py").write_text(SCRIPT)
 
-    def train(name: str, *, end: int | None = None, batch_size: int = 8, **changes: Any) -> Result:
+    def train(
+        name: str,
+        *,
+        end: int | None = None,
+        batch_size: int = 8,
+        degradation: Degradation | None = None,
+        **changes: Any,
+    ) -> Result:
         scratch = tmp_path / name
         scratch.mkdir(exist_ok=True)
         settings = training_settings(steps=STEPS, batch_size=batch_size)
         module = DiffusionTraining(settings, 1e-3, model())
+        module.degradation = degradation
         how = runtime.model_copy(update={"checkpoint_every_steps": 5, "validate_every_steps": 50} | changes)
         job, done = tmp_path / "job.pt", tmp_path / "done.pt"
         done.unlink(missing_ok=True)
@@ -102,6 +113,14 @@ def test_a_batch_in_parts_and_over_processes_trains_alike(
     assert [path.name for path in checkpoints(tmp_path / "processes")] == [
         f"step-{step:09d}.ckpt" for step in (20, 15, 10)
     ]
+
+
+@pytest.mark.slow
+def test_samples_are_degraded_alike_in_every_division(train: Callable[..., Result]) -> None:
+    degraded = partial(train, degradation=Degradation(RealisticSettings(), 0))
+    alone = degraded("alone")
+    assert_same(degraded("parts", accumulate=2), alone)
+    assert_same(degraded("processes", devices=2), alone)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from arbiscale.config.degradation import RealisticSettings
 from arbiscale.config.named import Named
 from arbiscale.config.section import Section
 
@@ -152,6 +153,8 @@ class DataSettings(Section):
     split: SplitSettings
     augmentation: AugmentationSettings
     factor: int = Field(ge=1, le=64)  # HR crop / LR crop: the fixed training factor
+    degradation: Literal["bicubic", "realistic"] = "bicubic"  # of low-resolution pictures in trainings
+    realistic: RealisticSettings = RealisticSettings()  # its strengths, also of the protocol `realistic`
 
     @model_validator(mode="after")
     def _sizes(self) -> DataSettings:

@@ -13,7 +13,7 @@ from arbiscale.config.section import Section
 
 HeightByWidth = Annotated[str, Field(pattern=r"^[1-9]\d{0,4}x[1-9]\d{0,4}$")]  # in px, e.g. 160x224
 
-ProtocolName = Literal["sample", "crops", "div2k", "benchmark", "faces", "generation"]
+ProtocolName = Literal["sample", "realistic", "crops", "div2k", "benchmark", "faces", "generation"]
 Scale = Annotated[float, Field(ge=1, le=64)]  # output / input
 Temperature = Annotated[float, Field(ge=0, le=1)]
 Fidelity = Annotated[float, Field(ge=0, le=1)]  # 1 = what a branch draws without latent

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 
+import albumentations
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from arbiscale.config.data import AugmentationSettings
-
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network at import
-
-import albumentations
 
 
 class Augmentation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch.nn import functional
 from arbiscale.imaging.coordinates import Size
 
 Kernel = Literal["nearest", "bilinear", "bicubic"]
+Shrink = Callable[[Tensor, Size], Tensor]  # from images to their low-resolution versions of a size
 BASE_KERNEL: Kernel = "bicubic"  # of what a residual decoder draws on
 
 
@@ -26,13 +28,18 @@ def resize(image: Tensor, size: Size, kernel: Kernel = "bicubic") -> Tensor:
     return functional.interpolate(image, size, mode=kernel, antialias=True, align_corners=False)
 
 
+def shrink_to(image: Tensor, size: Size) -> Tensor:
+    """`shrink` to (height, width) pixels."""
+    return resize(image, size).clamp(-1, 1)
+
+
 def shrink(image: Tensor, factor: int) -> Tensor:
     """The low-resolution version of images: (batch, 3, height / factor, width / factor).
 
     Antialiased bicubic, clamped to [-1, 1] as pictures are (not rounded to 8 bits).
     """
     height, width = image.shape[-2:]
-    return resize(image, (height // factor, width // factor)).clamp(-1, 1)
+    return shrink_to(image, (height // factor, width // factor))
 
 
 def condition_image(low_resolution: Tensor, factor: int, kernel: Kernel) -> Tensor:

@@ -9,7 +9,7 @@ from arbiscale.diffusion.process import Process
 from arbiscale.diffusion.sampling import sample
 from arbiscale.imaging.coordinates import Size
 from arbiscale.imaging.draws import Source
-from arbiscale.imaging.resize import Kernel
+from arbiscale.imaging.resize import Kernel, Shrink, shrink_to
 from arbiscale.models.latent_space import ImagePair, LatentSpace, make_pair
 from arbiscale.networks.denoiser import Denoiser
 
@@ -36,9 +36,9 @@ class LatentDiffusion(nn.Module):
         self.factor = factor
         self.condition_upsampling: Kernel = condition_upsampling
 
-    def pair(self, images: Tensor) -> ImagePair:
+    def pair(self, images: Tensor, shrink: Shrink = shrink_to) -> ImagePair:
         """What trainings make of crops (batch, 3, height, width) in [-1, 1]."""
-        return make_pair(self.space, images, self.factor, self.condition_upsampling)
+        return make_pair(self.space, images, self.factor, self.condition_upsampling, shrink)
 
     def condition(self, low_resolution: Tensor) -> Tensor | None:
         """The normalised condition of images (batch, 3, height, width); None for generation."""

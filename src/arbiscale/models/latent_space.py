@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from arbiscale.imaging.coordinates import Region, Size
-from arbiscale.imaging.resize import Kernel, condition_image, shrink
+from arbiscale.imaging.resize import Kernel, Shrink, condition_image, shrink_to
 from arbiscale.networks.autoencoder import Autoencoder
 
 
@@ -110,10 +110,13 @@ class ImagePair:
 
 
 @torch.no_grad()
-def make_pair(space: LatentSpace, images: Tensor, factor: int | None, kernel: Kernel) -> ImagePair:
+def make_pair(
+    space: LatentSpace, images: Tensor, factor: int | None, kernel: Kernel, shrink: Shrink = shrink_to
+) -> ImagePair:
     """Target, low-resolution image and condition of crops; `factor` None for generation."""
     if factor is None:
         return ImagePair(images, None, None)
-    low = shrink(images, factor)
+    height, width = images.shape[-2:]
+    low = shrink(images, (height // factor, width // factor))
     read = low if space.autoencoder.settings.reads_picture else None
     return ImagePair(images, read, space.condition(low, factor, kernel))

@@ -72,7 +72,7 @@ class AlignmentTraining(TrainingModule):
     def encode(self, images: Tensor) -> tuple[ImagePair, Tensor]:
         """Target, low-resolution image and condition of crops, and their normalised latents."""
         with torch.no_grad():
-            return self.model.pair(images), self.model.space.encode(images)
+            return self.model.pair(images, self.shrink), self.model.space.encode(images)
 
     def image_losses(self, pair: ImagePair, latent: Tensor) -> Tensor:
         """The image loss of each sample, shape (batch,), at image size, in a random region of it."""
@@ -94,7 +94,7 @@ class AlignmentTraining(TrainingModule):
 
     def validate(self, images: Tensor) -> Validation:
         """Pictures and quality of a short chain."""
-        return preview(self.model, self.model.pair(images), self.sampling, {})
+        return preview(self.model, self.model.pair(images, self.shrink), self.sampling, {})
 
 
 class TimestepAlignment(AlignmentTraining):

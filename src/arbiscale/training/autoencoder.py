@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from arbiscale.config.autoencoder import AutoencoderSettings
 from arbiscale.imaging.coordinates import Region, Size, crop, random_region
-from arbiscale.imaging.resize import resize, shrink
+from arbiscale.imaging.resize import resize
 from arbiscale.imaging.sheets import comparison
 from arbiscale.losses.grid import grid_loss
 from arbiscale.losses.image import ImageLoss
@@ -61,7 +61,7 @@ class AutoencoderTraining(TrainingModule):
         """
         height, width = images.shape[-2:]
         fine = crop(images, random_region((height, width), side))
-        low = resize(fine, (height // self.factor, width // self.factor)).clamp(-1, 1)
+        low = self.shrink(fine, (height // self.factor, width // self.factor))
         region = self._region(fine)
         target = crop(fine, region)
         drawn, losses = self._drawn((fine.shape[-2], fine.shape[-1]), region, target, None, low)
@@ -102,4 +102,7 @@ class AutoencoderTraining(TrainingModule):
 
     def _low(self, images: Tensor) -> Tensor | None:
         """The low-resolution images, where the decoder reads them."""
-        return shrink(images, self.factor) if self.settings.network.reads_picture else None
+        if not self.settings.network.reads_picture:
+            return None
+        height, width = images.shape[-2:]
+        return self.shrink(images, (height // self.factor, width // self.factor))

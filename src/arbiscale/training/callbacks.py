@@ -75,9 +75,12 @@ class Validations(StepCallback):
     def _validate(self, trainer: Trainer, module: Any) -> Validation:
         """The means over all crops, the same in every process; pictures in the first alone."""
         parts: list[tuple[int, int, Validation]] = []
+        end = 0
         for number, images in enumerate(self.batches):
+            first, end = end, end + len(images)
             if number % trainer.world_size == trainer.global_rank:
                 torch.manual_seed(derive_seed(self.seed, "validation", number))
+                module.samples = [f"validation/{sample}" for sample in range(first, end)]
                 parts.append((number, len(images), module.validate(images.to(module.device))))
         pictures = parts[0][2].images if trainer.global_rank == 0 else {}
         if trainer.world_size > 1:

@@ -54,9 +54,9 @@ class DiffusionTraining(TrainingModule):
         """Moments of the latents' posterior of crops, and behind them the condition.
 
         From (batch, 3, height, width) to (batch, channels, height / f, width / f): what a step learns from,
-        without anything random.
+        without anything random but what befalls the low-resolution image.
         """
-        return self._encode(images, self.model.pair(images))
+        return self._encode(images, self.model.pair(images, self.shrink))
 
     def losses(self, images: Tensor) -> dict[str, Tensor]:
         """Mean error of the prediction."""
@@ -66,7 +66,7 @@ class DiffusionTraining(TrainingModule):
 
     def validate(self, images: Tensor) -> Validation:
         """The loss in each bin of timesteps, every crop in each, and pictures of a short chain."""
-        pair = self.model.pair(images)
+        pair = self.model.pair(images, self.shrink)
         latent, condition = self._draw(self._encode(images, pair))
         places = (torch.arange(len(latent), device=latent.device) + 0.5) / len(latent)
         timesteps, bins = self.model.process.timesteps, min(_BINS, self.model.process.timesteps)

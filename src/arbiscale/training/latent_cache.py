@@ -55,7 +55,7 @@ class EncodedStream(Dataset[Tensor]):
 
 
 def encode_stream(
-    encode: Callable[[Tensor], Tensor],
+    encode: Callable[[Tensor, range], Tensor],
     stream: Dataset[Tensor],
     count: int,
     batch_size: int,
@@ -65,7 +65,7 @@ def encode_stream(
     """Encode the first samples of a stream into shards; those that an earlier process wrote are kept.
 
     Args:
-        encode: from crops (batch, 3, height, width) to what is kept of each.
+        encode: from crops (batch, 3, height, width) and their numbers to what is kept of each.
         stream: sample i is a function of i alone.
         count: of samples.
         batch_size: of the training, so that each sample is encoded beside those that a step sees it with.
@@ -83,8 +83,10 @@ def encode_stream(
             first, end = shard * per_shard, min(count, (shard + 1) * per_shard)
             numbers = range(first // batch_size, -(-end // batch_size))
             encoded = []
-            for images in training_batches(stream, batch_size, numbers, workers):
-                encoded.append(encode(images).float().cpu().numpy())
+            batches = training_batches(stream, batch_size, numbers, workers)
+            for number, images in zip(numbers, batches, strict=True):
+                samples = range(number * batch_size, (number + 1) * batch_size)
+                encoded.append(encode(images, samples).float().cpu().numpy())
                 task.advance(min(len(images), count - task.done))
             with atomic_file(_shard(folder, shard)) as temporary:
                 np.save(temporary, np.concatenate(encoded)[: end - first])

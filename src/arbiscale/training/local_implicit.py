@@ -85,7 +85,7 @@ class LocalImplicitTraining(TrainingModule):
 
     def _pair(self, fine: Tensor, low_size: Size, region: Region) -> Pair:
         size = (fine.shape[-2], fine.shape[-1])
-        low = resize(fine, low_size).clamp(-1, 1)
+        low = self.shrink(fine, low_size)
         base = crop(resize(low, size, BASE_KERNEL), region) if self.model.settings.residual else None
         return Pair(low, size, region, crop(fine, region), base)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,8 +15,11 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from arbiscale.config.training import TrainingSettings
+from arbiscale.data.degradation import Degradation, Sample
 from arbiscale.errors import StateMismatchError, UserError
+from arbiscale.imaging.coordinates import Size
 from arbiscale.imaging.draws import Share, holding
+from arbiscale.imaging.resize import shrink_to
 from arbiscale.losses.reduction import per_sample
 
 
@@ -60,6 +62,8 @@ class TrainingModule(LightningModule):
         self._skipped_in_a_row = 0
         self.strict_loading = False  # frozen networks are no part of the state
         self.shares: list[Share] = []  # of a batch, that this process computes; none = the whole
+        self.degradation: Degradation | None = None  # of low-resolution images beside being small
+        self.samples: Sequence[Sample] = ()  # what the images are of which something is made
         self._terms: dict[str, Tensor] = {}
         self.step_values: dict[str, Tensor | float] = {}  # of the last step, for the curves
 
@@ -82,6 +86,12 @@ class TrainingModule(LightningModule):
     def rate_factor(self, step: int) -> float:
         """The share of the learning rates at an optimizer step."""
         return rate_factor(step, self.training_settings)
+
+    def shrink(self, fine: Tensor, size: Size) -> Tensor:
+        """The low-resolution images (batch, 3, *size) that a training learns from, in [-1, 1]."""
+        return (
+            shrink_to(fine, size) if self.degradation is None else self.degradation(fine, size, self.samples)
+        )
 
     @abstractmethod
     def losses(self, images: Tensor) -> dict[str, Tensor]:
@@ -127,11 +137,14 @@ class TrainingModule(LightningModule):
     def training_step(self, batch: Tensor, batch_index: int) -> Tensor:
         """The loss of a batch, every term logged."""
         part = batch_index % len(self.shares) if self.shares else 0
-        with holding(self.shares[part]) if self.shares else nullcontext():
+        share = self.shares[part] if self.shares else Share(0, len(batch), len(batch))
+        first = self.batch_of(self.global_step) * share.total + share.first
+        self.samples = range(first, first + share.count)
+        with holding(share):
             losses = self.losses(batch)
         before = self._terms if part else {}
-        share = 1 / max(1, len(self.shares))
-        self._terms = {name: before.get(name, 0) + share * each.detach() for name, each in losses.items()}
+        weight = 1 / max(1, len(self.shares))
+        self._terms = {name: before.get(name, 0) + weight * each.detach() for name, each in losses.items()}
         return losses["loss"]
 
     def recorded(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 
 from arbiscale.config.params import Params
+from arbiscale.data.degradation import make_degradation
 from arbiscale.models.folder import DiffusionConfig, ModelConfig, build_latent_diffusion
 from arbiscale.models.latent_diffusion import LatentDiffusion
 from arbiscale.models.latent_space import LatentStatistics
@@ -39,6 +40,12 @@ def untrained_model(params: Params) -> tuple[ModelConfig, LatentDiffusion]:
 
 def untrained_training(params: Params, stage: str) -> TrainingModule:
     """The training of a stage, or of a baseline by its name in `baselines.train`."""
+    module = _training(params, stage)
+    module.degradation = make_degradation(params.data, params.seed)
+    return module
+
+
+def _training(params: Params, stage: str) -> TrainingModule:
     torch.manual_seed(0)
     weights_dir, diffusion = params.runtime.weights_dir, params.diffusion
     if stage == "liif":
