@@ -4,9 +4,14 @@ import re
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
+from arbiscale.config.addresses import parse_archive_address
+from arbiscale.config.evaluate import EvaluateSettings
+from arbiscale.config.named import by_name
 from arbiscale.config.preset import list_presets
 from arbiscale.config.section import flatten, read_yaml
+from tests.documents import block
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -33,3 +38,17 @@ def test_the_methods_parameters_exist() -> None:
 def test_named_presets_exist(document: Path) -> None:
     named = re.findall(r"preset apply ([a-z0-9-]+)", document.read_text())
     assert set(named) <= set(list_presets())
+
+
+def test_the_benchmark_sets_are_what_params_takes() -> None:
+    """Each of the page's sets is a place, and those at an address are pictures of an archive."""
+    values = read_yaml(ROOT / "params.yaml")["evaluate"]
+    shown = YAML(typ="safe").load(block("docs/data.md", "## Benchmark sets", kind="yaml"))["evaluate"]
+    folders = values.pop("folders") | shown.pop("folders")
+    settings = EvaluateSettings.model_validate(values | shown | {"folders": folders})
+    places = by_name(settings.folders.benchmark)
+    found = {name: address for name, place in places.items() if (address := parse_archive_address(place))}
+    assert {*places} - {*found} == {"manga109", "general100"}
+    assert [found[name].folder for name in ("set5", "set14", "b100", "urban100")] == [
+        *("Set5/HR", "Set14/HR", "B100/HR", "Urban100/HR")
+    ]

@@ -131,6 +131,22 @@ def test_check(workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch:
     assert "params.yaml: no such file" in error_line(capsys)
 
 
+def test_check_says_which_benchmark_sets_would_be_fetched(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, place = workspace / "params.yaml", "https://example.org/sets.tar"
+    text = path.read_text().replace("benchmarks: []", f"benchmarks: ['set5={place}#folder=Set5/HR']")
+    text = text.replace("benchmark: []", f"benchmark: [own=sets/own, 'set14={place}#folder=Set14/HR']")
+    path.write_text(text.replace("div2k: ''", f"div2k: {place}"))
+    split = f"data.split.benchmarks: set5: `dvc repro` fetches {place}\n"
+    assert run("check") == 0
+    assert capsys.readouterr().out == f"params.yaml: ok\n{split}"
+    path.write_text(path.read_text().replace("protocols: [sample]", "protocols: [sample, benchmark]", 1))
+    assert run("check") == 0
+    asked = f"evaluate.folders.benchmark: set14: `dvc repro` fetches {place}\n"
+    assert capsys.readouterr().out == f"params.yaml: ok\n{split}{asked}"
+
+
 def test_check_reads_the_copy_that_dvc_runs_in(
     workspace: Path,
     tmp_path_factory: pytest.TempPathFactory,

@@ -233,6 +233,27 @@ def test_counts_are_whole(key: str) -> None:
         ),
         ("evaluate.protocols", ["sample", "sample"], "evaluate.protocols: one is named twice"),
         ("evaluate.folders.benchmark", ["/data"], "evaluate.folders.benchmark.0: must match pattern"),
+        ("evaluate.folders.benchmark", ["a=s3://b/c"], "evaluate.folders.benchmark.0: must be a folder, or "),
+        (
+            "evaluate.folders.div2k",
+            "https://a/b.zip#md5=0",
+            "evaluate.folders.div2k: must be a folder, or look",
+        ),
+        (
+            "evaluate.folders.div2k",
+            "https://a/b.zip#folder=../c",
+            "evaluate.folders.div2k: must be a folder, ",
+        ),
+        (
+            "evaluate.folders.faces",
+            "https://me:pass@a/b.zip",
+            "evaluate.folders.faces: an address must hold no",
+        ),
+        (
+            "data.split.benchmarks",
+            ["a=https://b/c.zip#sha256=0"],
+            "data.split.benchmarks.0: must be a folder",
+        ),
         ("evaluate.extra_models", ["bicubic=a"], "evaluate.extra_models: bicubic: is a name already"),
         ("evaluate.extra_models", ["a=b", "a=c"], "evaluate.extra_models: a: is a name already"),
         ("evaluate.trade_off.steps", [4, 4], "evaluate.trade_off.steps: one is named twice (got [4, 4])"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
@@ -13,13 +14,15 @@ from pandas.testing import assert_frame_equal
 from PIL import Image
 
 from arbiscale.config.evaluate import EvaluateSettings
-from arbiscale.errors import UserError
+from arbiscale.data import downloads, transfer
+from arbiscale.errors import UnavailableError, UserError
 from arbiscale.evaluation.held_out import HeldOutData, HeldOutPhotograph
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.plan import Subject
 from arbiscale.evaluation.scores import Evaluation
 from arbiscale.evaluation.store import Scratch
 from arbiscale.evaluation.suite import evaluate_models
+from tests.data.web_server import serving
 from tests.stand_ins import NO_NETWORKS, MeanDifference, texture
 
 Make = Callable[..., Any]
@@ -113,6 +116,25 @@ def test_what_cannot_be_followed_is_said_and_the_rest_stands(
     assert none.endswith("holds no picture; name one that holds high-resolution pictures")
     assert "gone is not a folder" in gone
     assert evaluation.problems()[:3] == [crops, none, gone]
+
+
+def test_a_set_by_address_is_the_set_by_folder(
+    evaluate: Evaluate, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    for module in (transfer, downloads):
+        monkeypatch.setattr(module, "PAUSE_SECONDS", 0.001)
+    archive = shutil.make_archive(str(tmp_path / "sets"), "zip", Path(folder).parent, Path(folder).name)
+    with serving({"/sets.zip": Path(archive).read_bytes()}) as server:
+        place = f"{server.url}/sets.zip#folder={Path(folder).name}"
+        fetched = evaluate("benchmark", folders=benchmark(f"own={place}"))
+        own = evaluate("benchmark", folders=benchmark(f"own={folder}"))
+        assert_frame_equal(fetched.scores.drop(columns="seconds"), own.scores.drop(columns="seconds"))
+        server.fault = lambda path, nth: 503
+        with pytest.raises(
+            UnavailableError
+        ):  # another time it is there: the table must not lack it until then
+            evaluate("benchmark", folders=benchmark(f"own={server.url}/others.zip"))
 
 
 def test_an_empty_split_with_nothing_else_to_measure_is_an_error(evaluate: Evaluate) -> None:

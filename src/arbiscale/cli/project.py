@@ -30,6 +30,7 @@ def check(
     params = check_params(path)
     print(f"{path}: ok", flush=True)
     _compare_source(params)
+    _name_sets_to_fetch(params)
     if dry_run:
         _expect(params)
 
@@ -62,6 +63,24 @@ def _compare_source(params: Params) -> None:
         return
     if found:
         print(f"data.source: {params.data.source}: {found} since it was read; `dvc repro` reads what is new")
+
+
+def _name_sets_to_fetch(params: Params) -> None:
+    """Say which sets of benchmark pictures a `dvc repro` would fetch."""
+    from arbiscale.config.named import by_name
+    from arbiscale.data.benchmarks import pending
+
+    chosen, folders = params.evaluate.protocols, params.evaluate.folders
+    named = {"data.split.benchmarks": params.data.split.benchmarks}
+    if "benchmark" in chosen:
+        named["evaluate.folders.benchmark"] = folders.benchmark
+    sets = {f"{key}: {name}": at for key, entries in named.items() for name, at in by_name(entries).items()}
+    sets |= {
+        f"evaluate.folders.{each}": getattr(folders, each) for each in ("div2k", "faces") if each in chosen
+    }
+    for key, place in sets.items():
+        if waiting := pending(place, key):
+            print(f"{key}: `dvc repro` fetches {waiting}")
 
 
 def _expect(params: Params) -> None:

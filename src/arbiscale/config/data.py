@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from arbiscale.config.addresses import Address, NamedPlace
 from arbiscale.config.degradation import RealisticSettings
-from arbiscale.config.named import Named
 from arbiscale.config.section import Section
 
 
@@ -44,16 +43,6 @@ PublishedName = Literal[
     "lsun_church_outdoor",
     "lsun_tower",
 ]  # of arbiscale.data.sources.published
-
-
-def _without_password(address: str) -> str:
-    if "@" in urlsplit(address).netloc:  # it would be recorded; and is not repeated here
-        raise ValueError("an address must hold no user and password; put them into ~/.netrc")
-    return address
-
-
-_ADDRESS = r"https?://[^/\s]+/\S*"
-Address = Annotated[str, Field(pattern=f"^{_ADDRESS}$"), AfterValidator(_without_password)]
 
 
 class UrlSettings(Section):
@@ -103,7 +92,7 @@ class SplitSettings(Section):
     validation_fraction: float = Field(ge=0, lt=1)
     scene_pattern: str  # regular expression; the first group of its match in a file's stem is the scene
     near_duplicate_bits: int = Field(ge=0, le=8)  # of 64; fewer differ: one split for both. 0 = off
-    benchmarks: list[Named]  # data set=folder of pictures that nothing is trained on
+    benchmarks: list[NamedPlace]  # data set=place of pictures that nothing is trained on
 
     @field_validator("scene_pattern")
     @classmethod

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from arbiscale.config.addresses import NamedPlace, Place
 from arbiscale.config.named import Named
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.config.section import Section
@@ -46,11 +47,11 @@ class TradeOffSettings(Section):
 
 
 class EvaluateFolders(Section):
-    """Where the high-resolution pictures of protocols lie that do not take the held-out photographs."""
+    """Folders, or addresses of archives, of protocols' pictures other than the held-out photographs."""
 
-    div2k: str
-    faces: str
-    benchmark: list[Named]  # data set=folder
+    div2k: Place
+    faces: Place
+    benchmark: list[NamedPlace]  # data set=place
 
 
 class EvaluateSettings(Section):

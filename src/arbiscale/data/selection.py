@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from arbiscale.config.data import CropSettings, FolderSettings, SplitSettings
 from arbiscale.config.named import by_name
+from arbiscale.data.benchmarks import pictures_folder
 from arbiscale.data.examination import examine
 from arbiscale.data.manifest import NearDuplicates, Photograph, Record, Rejected, Split
 from arbiscale.data.near_duplicates import join_near, near, parse_hashes
@@ -88,8 +89,8 @@ def _without_benchmarks(
     """Benchmark pictures are rejected too, except where their scenes are named for testing."""
     benchmarks = {
         f"{name}/{file}": digest
-        for name, folder in by_name(split.benchmarks).items()
-        for file, digest in _hashes_of(name, folder).items()
+        for name, place in by_name(split.benchmarks).items()
+        for file, digest in _hashes_of(name, place).items()
     }
     asked = [each for each in photographs if scene_of(each, split) not in split.test]
     queries = parse_hashes([each.perceptual_hash for each in asked])
@@ -106,15 +107,16 @@ def _without_benchmarks(
     return kept, sorted([*rejected, *reasons], key=lambda each: each.source)
 
 
-def _hashes_of(name: str, path: str) -> dict[str, str]:
-    """The perceptual hashes of a folder's pictures, by file."""
-    folder = Folder(FolderSettings(path=path), setting=f"data.split.benchmarks: {name}")
+def _hashes_of(name: str, place: str) -> dict[str, str]:
+    """The perceptual hashes of a set's pictures, by file."""
+    key = f"data.split.benchmarks: {name}"
+    folder = Folder(FolderSettings(path=str(pictures_folder(place, key))), setting=key)
     files = [entry.name for entry in folder.list().entries]
 
     def hash_of(file: str) -> str:
         try:
             return examine(folder.read(file))[0].perceptual_hash
         except UserError as error:
-            raise UserError(f"data.split.benchmarks: {name}/{file}: {error}") from None
+            raise UserError(f"{key}/{file}: {error}") from None
 
     return dict(zip(files, in_threads(hash_of, files, folder.parallel), strict=True))

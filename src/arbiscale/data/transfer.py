@@ -24,7 +24,6 @@ PAUSE_SECONDS = 0.5  # before the second attempt; doubled before each further on
 PASSING = (429, 500, 502, 503, 504)
 _CHUNK_BYTES = 2**18
 _TIMEOUT_SECONDS = (10, 60)  # to connect; without a byte arriving
-_MIRROR = "name another address in data.downloads.mirrors"
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,7 @@ class RemoteFile:
     url: str
     size: int | None = None  # bytes; None = not known before
     sha256: str | None = None
+    key: str = "data.downloads.mirrors"  # of params.yaml, where another address can be named
 
 
 def without_secrets(url: str) -> str:
@@ -78,6 +78,7 @@ class Transfer:
     ) -> None:
         self._file, self._session, self._stop = file, session, stop
         self._shown = f"{file.name}: {without_secrets(file.url)}"
+        self._remedy = f"name another address in {file.key}"
         self._target = folder / file.name
         self._partial = _beside(self._target, "part")
         self._journal = _beside(self._target, "parts")
@@ -112,7 +113,9 @@ class Transfer:
         self.size = int(length) if length.isdecimal() else None
         self._ranges = self._ranges and self.size is not None
         if self._file.size is not None and self.size not in (None, self._file.size):
-            raise UserError(f"{self._shown} has {self.size} bytes instead of {self._file.size}; {_MIRROR}")
+            raise UserError(
+                f"{self._shown} has {self.size} bytes instead of {self._file.size}; {self._remedy}"
+            )
         self._restart(self._parts_of_before() if self._ranges else set())
 
     def _parts_of_before(self) -> set[int]:
@@ -179,7 +182,7 @@ class Transfer:
             self._journal.unlink()
             raise UserError(
                 f"{self._shown} delivers another file, twice (its sha256 is {found} "
-                f"instead of {self._file.sha256}); {_MIRROR}"
+                f"instead of {self._file.sha256}); {self._remedy}"
             )
         with named_errors(self._target):
             self._partial.replace(self._target)
@@ -248,7 +251,7 @@ class Transfer:
             if response.status_code in PASSING:
                 raise UnavailableError(f"{self._shown}: does not answer ({status}); run this again later")
             if not response.ok:
-                raise UserError(f"{self._shown}: is refused ({status}); {_MIRROR}")
+                raise UserError(f"{self._shown}: is refused ({status}); {self._remedy}")
             yield response
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from arbiscale.data.benchmarks import pictures_folder
 from arbiscale.data.manifest import Crop, HeldOut, Manifest, Split, read_manifest
 from arbiscale.data.shards import StoredCrops, read_crop
 from arbiscale.errors import UserError
@@ -19,7 +20,6 @@ from arbiscale.imaging.coordinates import Region, Size
 from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
 from arbiscale.imaging.picture_folders import find_pictures
 from arbiscale.imaging.reading import read_image
-from arbiscale.workspace import repository_root
 
 HeldOutSplit = Literal["test", "validation"]
 NAMED = 5  # scenes of a split
@@ -216,22 +216,23 @@ def cut_random_crops(
     return crops
 
 
-def pictures_below(folder: str, key: str) -> list[HeldOutPicture]:
-    """The pictures below a folder, whole, by name; a relative path counts from the repository.
+def pictures_below(place: str, key: str) -> list[HeldOutPicture]:
+    """The pictures below a folder, whole, by name.
 
     Args:
-        folder: searched recursively.
+        place: a folder, searched recursively, or the address of an archive of pictures, which is fetched.
         key: of params.yaml, for errors.
 
     Raises:
         UserError: there is no such folder, or no picture in it.
+        UnavailableError: the address cannot be reached.
     """
-    root = repository_root() / Path(folder).expanduser()
+    root = pictures_folder(place, key)
     if not root.is_dir():
-        raise UserError(f"{key}: {folder} is not a folder; name one that holds high-resolution pictures")
+        raise UserError(f"{key}: {place} is not a folder; name one that holds high-resolution pictures")
     paths = find_pictures(root, PHOTOGRAPH_SUFFIXES).files
     if not paths:
-        raise UserError(f"{key}: {folder} holds no picture; name one that holds high-resolution pictures")
+        raise UserError(f"{key}: {place} holds no picture; name one that holds high-resolution pictures")
     names = [path.relative_to(root).with_suffix("").as_posix() for path in paths]
     return [HeldOutPicture(name, path, name, name) for name, path in zip(names, paths, strict=True)]
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from arbiscale.config.evaluate import EvaluateSettings
 from arbiscale.config.named import by_name
-from arbiscale.errors import UserError
+from arbiscale.errors import UnavailableError, UserError
 from arbiscale.evaluation.comparisons import Album
 from arbiscale.evaluation.generation import (
     PROTOCOL,
@@ -200,9 +200,15 @@ def _crops(data: HeldOutData, settings: EvaluateSettings) -> list[HeldOutPicture
 
 
 def _found(plan: Plan, find: Callable[[], Sequence[HeldOutPicture]]) -> Sequence[HeldOutPicture]:
-    """A data set's pictures; none where it cannot be measured, which the plan then says."""
+    """A data set's pictures; none where it cannot be measured, which the plan then says.
+
+    Raises:
+        UnavailableError: a web server cannot be reached: another time the same evaluation has the set.
+    """
     try:
         return find()
+    except UnavailableError:
+        raise
     except UserError as error:
         if str(error) not in plan.left_out:
             plan.left_out.append(str(error))

@@ -55,7 +55,7 @@ def _remote(address: str) -> RemoteFile:
     if name.startswith(".") or not (is_archive(name) or Path(name).suffix.lower() in PHOTOGRAPH_SUFFIXES):
         shown = without_secrets(url)
         raise UserError(f"data.urls.addresses: {shown}: is neither a picture nor an archive (zip, tar)")
-    return RemoteFile(name, url, None, sha256 or None)
+    return RemoteFile(name, url, None, sha256 or None, "data.urls.addresses")
 
 
 def downloads_folder(settings: DownloadSettings) -> Path:
