@@ -10,6 +10,7 @@ from arbiscale.config.data import DataSettings
 from arbiscale.data.crops import make_crops
 from arbiscale.data.index import open_index
 from arbiscale.data.manifest import CARD, MANIFEST, PAGE, SHEET, read_record
+from arbiscale.data.manifest import CROPS as TABLE
 from arbiscale.data.parallel import process_count
 from arbiscale.data.sources import open_source
 from arbiscale.files import content_hash
@@ -49,8 +50,9 @@ def main(stage: Stage) -> None:
     counts |= {"photographs/near_duplicates": len(manifest.near_duplicates)}
     counts |= {"photographs/read": read}
     stage.run.log_metrics(counts)
-    for name in (MANIFEST, CARD, PAGE):
-        stage.run.log_artifact(CROPS / name)
+    for name in (MANIFEST, TABLE, CARD, PAGE):
+        if (CROPS / name).exists():
+            stage.run.log_artifact(CROPS / name)
     stage.run.log_image("crops", read_image(CROPS / SHEET))
     print(", ".join(f"{count} {name}" for name, count in counts.items()))
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from arbiscale.config.data import DataSettings
 from arbiscale.data.index import open_index
-from arbiscale.data.manifest import RECORD
 from arbiscale.data.parallel import process_count
 from arbiscale.data.scan import scan, summary
 from arbiscale.data.sources import open_source
@@ -24,7 +23,8 @@ def main(stage: Stage) -> None:
         )
     counts = {"added": len(changes.added), "removed": len(changes.removed), "rejected": len(record.rejected)}
     stage.run.log_metrics({"photographs": len(record.photographs), **counts})
-    stage.run.log_artifact(RAW / RECORD)
+    for file in sorted(RAW.iterdir()):
+        stage.run.log_artifact(file)
     print(f"{len(record.photographs)} photographs of {settings.source}: {summary(changes, record.rejected)}")
 
 

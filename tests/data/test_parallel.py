@@ -25,7 +25,7 @@ from arbiscale.models.device import choose_device
 from arbiscale.processors import available_processors
 from tests.data.test_crops import digests
 
-MANY = range(100)
+MANY = range(300)
 
 
 def read(number: int) -> str | Ready:
@@ -46,7 +46,7 @@ def test_few_tasks_start_no_process():
 
 
 def test_an_error_is_raised_as_it_is():
-    names = ["cpu"] * 77 + ["abacus"] + ["cpu"] * 22
+    names = ["cpu"] * 77 + ["abacus"] + ["cpu"] * 222
     with pytest.raises(UserError, match="'abacus': is none of auto, cpu"):
         [*read_and_compute(str, choose_device, names, threads=2, processes=2)]
     assert not multiprocessing.active_children()
@@ -67,7 +67,7 @@ def test_a_killed_parent_leaves_no_process(tmp_path: Path):
         "import os, time\n"
         "from arbiscale.data.parallel import read_and_compute\n"
         "if __name__ == '__main__':\n"
-        "    for _ in read_and_compute(lambda each: each, abs, range(100), threads=1, processes=2):\n"
+        "    for _ in read_and_compute(lambda each: each, abs, range(300), threads=1, processes=2):\n"
         "        print('begun', flush=True)\n"
         "        time.sleep(60)\n"
     )

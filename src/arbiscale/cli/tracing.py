@@ -144,11 +144,11 @@ def _data(data: TracedData | None) -> Iterator[str]:
         return
     facts = []
     if data.manifest:
-        manifest = json.loads(data.manifest)
-        sources = {crop["source"] for crop in manifest["crops"]}
+        from arbiscale.data.manifest import parts_of
+
+        parts = [part for part in parts_of(json.loads(data.manifest)).values() if part.crops]
+        crops, photographs = sum(part.crops for part in parts), sum(part.photographs for part in parts)
         agrees = "" if data.recorded else ": ANOTHER one than the trainings'"
-        facts.append(
-            f"manifest of the run crop{agrees}: {len(manifest['crops'])} crops of {len(sources)} photographs"
-        )
+        facts.append(f"manifest of the run crop{agrees}: {crops} crops of {photographs} photographs")
     here = {True: "the same here", False: "other data are here now", None: "no data are here"}
     yield from _entry("data", f"sha256 {data.data_hash}", *facts, here[data.here])

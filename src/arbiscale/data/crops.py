@@ -24,6 +24,7 @@ from arbiscale.data.selection import select
 from arbiscale.data.sources.source import Source, UnreadableError
 from arbiscale.data.split import HELD_OUT_FIRST, scene_of
 from arbiscale.data.stores import Store, choose_store
+from arbiscale.data.tables import Rows
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_folder
 from arbiscale.imaging.writing import write_image
@@ -74,8 +75,9 @@ def make_crops(
     keeping = choose_store(store, stored, crop, destination)
     former = FormerCrops(destination, keeping) if reuse else None
     with atomic_folder(destination) as folder:
-        manifest = Manifest(crop.size_px, [], [], [], chosen.rejected, {}, chosen.near_duplicates)
-        cutter = _Cutter(source, folder, crop, seed, keeping, former, manifest, processes)
+        rows = Rows(Crop)
+        manifest = Manifest(crop.size_px, [], rows, [], chosen.rejected, {}, chosen.near_duplicates)
+        cutter = _Cutter(source, folder, crop, seed, keeping, former, manifest, rows, processes)
         for name in HELD_OUT_FIRST:
             members = [each for each in chosen.photographs if held[each.name] == name]
             cutter.cut(members, [scene_of(each, split) for each in members], name)
@@ -110,6 +112,7 @@ class _Cutter:
     store: Store
     former: FormerCrops | None
     manifest: Manifest
+    crops: Rows[Crop]  # of the manifest
     processes: int
     read: int = 0
     counting: Lock = field(default_factory=Lock)  # photographs are read in threads
@@ -125,7 +128,7 @@ class _Cutter:
             else partial(_make, self.store, side)
         )
         parts = read_and_compute(
-            self._whole if tested else self._crops,
+            self._whole if tested else self._to_cut,
             make,
             photographs,
             threads=self.source.parallel,
@@ -140,7 +143,7 @@ class _Cutter:
                 continue
             for box, (shard, index) in zip(self._boxes(photograph), writer.add(part), strict=True):
                 crop = Crop(shard, index, photograph.name, photograph.sha256, scene, box, split)
-                self.manifest.crops.append(crop)
+                self.crops.append(crop)
         self.manifest.shards.extend(writer.finish())
 
     def _boxes(self, photograph: Photograph) -> list[Box]:
@@ -148,7 +151,7 @@ class _Cutter:
             photograph.width, photograph.height, self.settings, seed=self.seed, name=photograph.name
         )
 
-    def _crops(self, photograph: Photograph) -> tuple[bytes, list[Box]] | Ready[Any]:
+    def _to_cut(self, photograph: Photograph) -> tuple[bytes, list[Box]] | Ready[Any]:
         """What crops are cut from, or what is left of them."""
         boxes = self._boxes(photograph)
         former = self.former and self.former.crops(photograph, boxes, self.settings.size_px)

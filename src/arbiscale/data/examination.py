@@ -17,7 +17,7 @@ from arbiscale.errors import UserError
 from arbiscale.imaging.reading import as_srgb, read_picture
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Of one file; sizes in pixels, upright."""
 

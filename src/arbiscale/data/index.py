@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS crops (manifest TEXT PRIMARY KEY, code TEXT) WITHOUT 
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Known:
     """A photograph as it was when it was read."""
 

@@ -1,23 +1,31 @@
-"""What is recorded of a source's photographs (`sources.json`) and of a folder of crops (`manifest.json`)."""
+"""What is recorded of a source's photographs (`sources.json`) and of a folder of crops (`manifest.json`).
+
+A long list in one of them lies beside it, as Parquet.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from arbiscale.errors import UserError
-from arbiscale.files import write_json
+from arbiscale.data.tables import Rows
+from arbiscale.errors import UserError, first_line
+from arbiscale.files import sha256_of, write_json
 
-RECORD = "sources.json"
+RECORD, PHOTOGRAPHS = "sources.json", "photographs.parquet"
+LONGEST_LIST = 20_000  # in JSON, which people can read
 
 Split = Literal["train", "validation", "test"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Photograph:
     """One original file, where its source has it."""
 
@@ -56,12 +64,14 @@ class Rejected:
 class Record:
     """All photographs of a source in the order of their names, and what cannot be read of it."""
 
-    photographs: list[Photograph]
+    photographs: Sequence[Photograph]
     rejected: list[Rejected]
 
     def write(self, folder: Path) -> None:
-        """Write `sources.json`."""
-        write_json(folder / RECORD, dataclasses.asdict(self))
+        """Write `sources.json`, and `photographs.parquet` where there are many."""
+        photographs = _packed(folder / PHOTOGRAPHS, self.photographs, Photograph)
+        rejected = [dataclasses.asdict(each) for each in self.rejected]
+        write_json(folder / RECORD, {"photographs": photographs, "rejected": rejected})
 
 
 def read_record(folder: Path) -> Record:
@@ -70,10 +80,10 @@ def read_record(folder: Path) -> Record:
     Raises:
         UserError: there is none, or it is not one.
     """
-    return _read(folder / RECORD, Record, "download")
+    return _read(folder / RECORD, Record, "download", "photographs", Photograph)
 
 
-MANIFEST = "manifest.json"
+MANIFEST, CROPS = "manifest.json", "crops.parquet"
 CARD, PAGE, SHEET = "card.json", "card.html", "preview.png"  # of crops, to look at
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom lie outside
@@ -93,7 +103,7 @@ class Shard:
     index_sha256: str | None = None  # of the file beside an archive
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Crop:
     """One crop and where it was cut."""
 
@@ -137,15 +147,22 @@ class Manifest:
 
     crop_px: int  # side of every crop
     shards: list[Shard]
-    crops: list[Crop]
+    crops: Sequence[Crop]
     photographs: list[HeldOut]
     rejected: list[Rejected]
     credits: dict[str, str]  # source -> whom to name wherever it is shown, where that is known
     near_duplicates: list[NearDuplicates] = field(default_factory=list)
 
     def write(self, folder: Path) -> None:
-        """Write `manifest.json`."""
-        write_json(folder / MANIFEST, dataclasses.asdict(self))
+        """Write `manifest.json`, and `crops.parquet` where there are many."""
+        few = dataclasses.asdict(dataclasses.replace(self, crops=[]))
+        crops = _packed(folder / CROPS, self.crops, Crop)
+        parts = _parts(
+            ((each.split, each.source) for each in self.crops),
+            ((each.split, each.source) for each in self.photographs),
+        )
+        named = {split: dataclasses.asdict(part) for split, part in parts.items()}
+        write_json(folder / MANIFEST, few | {"crops": crops, "parts": named})
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -154,18 +171,68 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         UserError: there is none, or it is not one.
     """
-    return _read(folder / MANIFEST, Manifest, "crop")
+    return _read(folder / MANIFEST, Manifest, "crop", "crops", Crop)
+
+
+NAMED = 12  # photographs of a split
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a split holds: how many crops, of how many photographs, and the first of their names."""
+
+    crops: int
+    photographs: int
+    names: list[str]
+
+
+def parts_of(manifest: Mapping[str, Any]) -> dict[str, Part]:
+    """The splits of a manifest, from its JSON alone."""
+    if "parts" in manifest:
+        return {split: Part(**part) for split, part in manifest["parts"].items()}
+    crops = ((each["split"], each["source"]) for each in manifest["crops"])  # written before there were parts
+    return _parts(crops, ((each["split"], each["source"]) for each in manifest.get("photographs", ())))
+
+
+def _parts(crops: Iterable[tuple[str, str]], held: Iterable[tuple[str, str]]) -> dict[str, Part]:
+    """Of the (split, photograph) of every crop, and of every photograph that is held out whole."""
+    counts: Counter[str] = Counter()
+    names: dict[str, set[str]] = {}
+    for split, name in crops:
+        counts[split] += 1
+        names.setdefault(split, set()).add(name)
+    for split, name in held:
+        names.setdefault(split, set()).add(name)
+    return {split: Part(counts[split], len(own), sorted(own)[:NAMED]) for split, own in names.items()}
 
 
 Read = TypeVar("Read")
 
 
-def _read(path: Path, kind: type[Read], stage: str) -> Read:
-    """The JSON file that a stage has written of a dataclass."""
+def _packed(path: Path, rows: Sequence[Any], kind: type[Any]) -> list[dict[str, Any]] | dict[str, Any]:
+    """A list as it stands in JSON: itself, or the name and hash of the file that has it."""
+    if len(rows) <= LONGEST_LIST:
+        return [dataclasses.asdict(each) for each in rows]
+    table = rows if isinstance(rows, Rows) else Rows(kind, rows)
+    table.write(path)
+    return {"file": path.name, "count": len(table), "sha256": sha256_of(path)}
+
+
+def _read(path: Path, kind: type[Read], stage: str, key: str, row: type[Any]) -> Read:
+    """The JSON file that a stage has written of a dataclass, with the long list of these rows."""
+    beside = None
     try:
-        return TypeAdapter(kind).validate_json(path.read_bytes())
+        values = json.loads(path.read_bytes())
+        packed = values.get(key)
+        beside = path.parent / packed["file"] if isinstance(packed, dict) else None
+        rows = Rows.read(beside, row) if beside else None
+        if rows is not None:
+            values[key] = []
+        read = TypeAdapter(kind).validate_python(values)
+        return read if rows is None else dataclasses.replace(read, **{key: rows})  # type: ignore[type-var]
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run `dvc repro {stage}`") from None
-    except (OSError, ValidationError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        missing = path if beside is None else beside
+        raise UserError(f"{missing}: no such file; run `dvc repro {stage}`") from None
+    except (OSError, ValueError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else first_line(error)
         raise UserError(f"{path}: cannot be read ({reason}); run `dvc repro -f -s {stage}`") from None

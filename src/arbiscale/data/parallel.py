@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -16,8 +17,8 @@ from arbiscale.data.workers import worker_context
 from arbiscale.errors import UserError
 from arbiscale.processors import available_processors
 
-_AHEAD = 2  # tasks that wait in memory, for each that is computed
-_FEW = 64  # tasks that threads have done before a process has begun
+_AHEAD, _SLACK = 2, 16  # tasks that wait in memory: for each that is computed, and for small ones
+_FEW = 256  # tasks that threads have mostly done before a process has begun
 
 Task = TypeVar("Task")
 Data = TypeVar("Data")
@@ -69,7 +70,7 @@ def read_and_compute(
             return done
 
         try:
-            yield from _in_order(begin, in_threads(read, tasks, threads), processes * _AHEAD)
+            yield from _in_order(begin, in_threads(read, tasks, threads), processes)
         except BrokenProcessPool:
             raise UserError(
                 f"one of {processes} processes that read photographs was killed, perhaps for lack of memory; "
@@ -83,19 +84,21 @@ def in_threads(work: Callable[[Task], Result], tasks: Iterable[Task], threads: i
     """Results in the order of the tasks; few are computed ahead, so that memory does not grow."""
     pool = ThreadPoolExecutor(threads)
     try:
-        yield from _in_order(lambda task: pool.submit(work, task), tasks, threads * _AHEAD)
+        yield from _in_order(lambda task: pool.submit(work, task), tasks, threads)
     finally:  # after a failure or Ctrl-C, begin nothing more
         pool.shutdown(cancel_futures=True)
 
 
-def _in_order(begin: Callable[[Task], Future[Result]], tasks: Iterable[Task], ahead: int) -> Iterator[Result]:
-    waiting: list[Future[Result]] = []
+def _in_order(
+    begin: Callable[[Task], Future[Result]], tasks: Iterable[Task], workers: int
+) -> Iterator[Result]:
+    waiting: deque[Future[Result]] = deque()
     for task in tasks:
         waiting.append(begin(task))
-        if len(waiting) > ahead:
-            yield waiting.pop(0).result()
+        if len(waiting) > workers * _AHEAD + _SLACK:
+            yield waiting.popleft().result()
     while waiting:
-        yield waiting.pop(0).result()
+        yield waiting.popleft().result()
 
 
 def _computed(compute: Callable[[Data], Result], data: Data | Ready[Result]) -> Result:

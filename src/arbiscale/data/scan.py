@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from arbiscale.data.index import Index, Known
 from arbiscale.data.manifest import Photograph, Record, Rejected
 from arbiscale.data.parallel import Ready, read_and_compute
 from arbiscale.data.sources.source import Entry, Listing, Source, UnreadableError
+from arbiscale.data.tables import Rows
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_folder
 from arbiscale.progress import progress
@@ -98,6 +99,8 @@ def summary(found: Changes, rejected: Iterable[Rejected]) -> str:
     return f"{found}, {len(reasons)} rejected ({'; '.join(reasons[:_SHOWN])}{more})"
 
 
+_DESCRIBED = [field.name for field in fields(Entry) if field.name != "stamp"]
+_MEASURED = [field.name for field in fields(Facts)]
 _Outcome = tuple[Facts | None, str, tuple[str, ...]]  # facts, or why it is rejected; what is odd
 
 
@@ -117,12 +120,13 @@ def _examine(data: bytes) -> _Outcome:
 
 
 def _record(listing: Listing, known: Mapping[str, Known]) -> Record:
-    photographs, rejected = [], [*listing.rejected]
+    photographs, rejected = Rows(Photograph), [*listing.rejected]
     for entry in listing.entries:
         each = known[entry.name]
         if each.facts is None:
             rejected.append(Rejected(entry.name, each.reason))
             continue
-        described = {key: value for key, value in vars(entry).items() if key != "stamp"}
-        photographs.append(Photograph(**vars(each.facts), **described))
+        described = {key: getattr(entry, key) for key in _DESCRIBED}
+        measured = {key: getattr(each.facts, key) for key in _MEASURED}
+        photographs.append(Photograph(**measured, **described))
     return Record(photographs, sorted(rejected, key=lambda each: each.source))

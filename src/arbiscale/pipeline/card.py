@@ -12,6 +12,7 @@ import numpy as np
 from safetensors import safe_open
 
 from arbiscale.config.section import read_yaml
+from arbiscale.data.manifest import Part, parts_of
 from arbiscale.evaluation.intervals import bootstrap_interval
 from arbiscale.evaluation.super_resolution import BASELINE
 from arbiscale.models.folder import CONFIG
@@ -26,7 +27,6 @@ from arbiscale.tracking.versions import Version, find_version
 LONGEST = 5000  # characters that MLflow keeps
 _METRICS = ("psnr", "lpips", "consistency", "self_ssim")
 _UNTRAINED = ("download", "crop", "evaluate", "register")
-_NAMED = 12  # photographs that are named
 _LIMITS = {
     "super_resolution": (
         "It learned from clean photographs that were shrunk by the bicubic kernel: JPEG damage, noise and "
@@ -138,17 +138,14 @@ def _data(data: TracedData | None) -> Iterator[str]:
         yield "Not recorded in this store."
         return
     manifest = json.loads(data.manifest)
-    splits: dict[str, set[str]] = {}
-    for each in (*manifest["crops"], *manifest["photographs"]):
-        splits.setdefault(each["split"], set()).add(each["source"])
-    crops = sum(crop["split"] == "train" for crop in manifest["crops"])
-    yield f"{crops} crops of {len(splits.get('train', ()))} photographs, sha256 {data.data_hash}."
-    for split, sources in sorted(splits.items(), key=lambda each: each[0] != "train"):
-        named = [
-            f"{name} ({manifest['credits'].get(name, 'licence not recorded')})" for name in sorted(sources)
-        ]
-        rest = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
-        yield f"- {split}: {', '.join(named[:_NAMED])}{rest}"
+    parts = parts_of(manifest)
+    train = parts.get("train", Part(0, 0, []))
+    yield f"{train.crops} crops of {train.photographs} photographs, sha256 {data.data_hash}."
+    for split, part in sorted(parts.items(), key=lambda each: each[0] != "train"):
+        named = [f"{name} ({manifest['credits'].get(name, 'licence not recorded')})" for name in part.names]
+        more = part.photographs - len(named)
+        rest = f" and {more} more" if more else ""
+        yield f"- {split}: {', '.join(named)}{rest}"
 
 
 def _training(runs: list[TracedRun]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
 CORES = os.cpu_count() or 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A photograph as a source lists it, before anything of it is read."""
 
