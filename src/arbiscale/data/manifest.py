@@ -15,7 +15,6 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from arbiscale.data.tables import Rows
 from arbiscale.errors import UserError, first_line
 from arbiscale.files import sha256_of, write_json
 
@@ -213,6 +212,8 @@ def _packed(path: Path, rows: Sequence[Any], kind: type[Any]) -> list[dict[str, 
     """A list as it stands in JSON: itself, or the name and hash of the file that has it."""
     if len(rows) <= LONGEST_LIST:
         return [dataclasses.asdict(each) for each in rows]
+    from arbiscale.data.tables import Rows  # late: listing takes no pyarrow
+
     table = rows if isinstance(rows, Rows) else Rows(kind, rows)
     table.write(path)
     return {"file": path.name, "count": len(table), "sha256": sha256_of(path)}
@@ -224,12 +225,14 @@ def _read(path: Path, kind: type[Read], stage: str, key: str, row: type[Any]) ->
     try:
         values = json.loads(path.read_bytes())
         packed = values.get(key)
-        beside = path.parent / packed["file"] if isinstance(packed, dict) else None
-        rows = Rows.read(beside, row) if beside else None
-        if rows is not None:
-            values[key] = []
-        read = TypeAdapter(kind).validate_python(values)
-        return read if rows is None else dataclasses.replace(read, **{key: rows})  # type: ignore[type-var]
+        if not isinstance(packed, dict):
+            return TypeAdapter(kind).validate_python(values)
+        from arbiscale.data.tables import Rows
+
+        beside = path.parent / packed["file"]
+        rows = Rows.read(beside, row)
+        read = TypeAdapter(kind).validate_python(values | {key: []})
+        return dataclasses.replace(read, **{key: rows})  # type: ignore[type-var]
     except FileNotFoundError:
         missing = path if beside is None else beside
         raise UserError(f"{missing}: no such file; run `dvc repro {stage}`") from None
