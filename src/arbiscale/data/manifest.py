@@ -224,7 +224,7 @@ def _read(path: Path, kind: type[Read], stage: str, key: str, row: type[Any]) ->
     beside = None
     try:
         values = json.loads(path.read_bytes())
-        packed = values.get(key)
+        packed = values.get(key) if isinstance(values, dict) else None
         if not isinstance(packed, dict):
             return TypeAdapter(kind).validate_python(values)
         from arbiscale.data.tables import Rows
@@ -236,6 +236,6 @@ def _read(path: Path, kind: type[Read], stage: str, key: str, row: type[Any]) ->
     except FileNotFoundError:
         missing = path if beside is None else beside
         raise UserError(f"{missing}: no such file; run `dvc repro {stage}`") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else first_line(error)
         raise UserError(f"{path}: cannot be read ({reason}); run `dvc repro -f -s {stage}`") from None
