@@ -70,7 +70,7 @@ def heads(output_px: int, device: torch.device, runs: int) -> Iterator[Figure]:
 def prepare(settings: HeadSettings, size: Size, device: torch.device) -> Callable[[], Tensor]:
     """Decoding with random weights, ready to be called.
 
-    Not called yet: the memory of a first call is kept by the allocator, and would not count in a second one's.
+    Not called yet: the allocator keeps the memory of a first call, which would not count in a second one.
     """
     torch.manual_seed(0)
     features = torch.randn(1, FEATURES, LATENT_PX, LATENT_PX).to(device)

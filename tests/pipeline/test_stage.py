@@ -14,6 +14,8 @@ from arbiscale.config.align import AlignSettings
 from arbiscale.config.section import Section, look_up, read_yaml
 from arbiscale.errors import UserError
 from arbiscale.files import content_hash
+from arbiscale.pipeline import resume
+from arbiscale.pipeline.curves import write_curves
 from arbiscale.pipeline.fingerprint import stage_inputs
 from arbiscale.pipeline.stage import Stage, run_stage
 from arbiscale.tracking.store import Store, open_store
@@ -213,6 +215,31 @@ def test_a_crash_shows_itself_and_can_be_continued(workspace: Path) -> None:
     run_stage("toy", body)
     assert runs(open_store()) == [(seen[0], "FINISHED")]
     assert seen[0] == seen[1]
+
+
+def test_curves_outlive_a_kill_right_before_the_end(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run has ended in the store, the state is still there: what goes on from it repeats no step."""
+
+    def train(stage: Stage) -> None:
+        (stage.scratch / "attempts").open("a").write("x")
+        if (stage.scratch / "attempts").read_text() == "x":
+            stage.run.log_metrics({"train/loss": 3.0}, step=0)
+        write_curves(stage.run.journal, workspace / "toy.tsv")
+
+    def killed(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(resume, "_remove", killed)
+        with pytest.raises(KeyboardInterrupt):
+            execute(train)
+    ((run_id, status),) = runs(open_store())
+    assert status == "FINISHED"
+    (workspace / "toy.tsv").unlink()  # as DVC does
+    assert execute(train) == 0
+    assert (workspace / "toy.tsv").read_text() == "step\ttrain/loss\n0\t3.0\n"
+    assert runs(open_store()) == [(run_id, "FINISHED")]
+    assert [*(workspace / ".journal").iterdir()] == []
 
 
 def test_what_was_measured_is_part_of_the_state(workspace: Path) -> None:

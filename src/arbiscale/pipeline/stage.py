@@ -34,7 +34,7 @@ from arbiscale.tracking.environment import (
     machine_state,
     process_state,
 )
-from arbiscale.tracking.journal import Journal
+from arbiscale.tracking.journal import Journal, remove_delivered
 from arbiscale.tracking.registry import CARD_TAG
 from arbiscale.tracking.store import StageRun, Store, open_store
 from arbiscale.training.processes import process_count, process_rank
@@ -179,7 +179,9 @@ def _execute(
             tags["resumed_with_other"] = changes
         parameters = inputs.flat_parameters()
         former = state.note.get("run_id")
-        with store.run(name, tags=tags, params=parameters, resume_id=former, name=title) as run:
+        with store.run(
+            name, tags=tags, params=parameters, resume_id=former, name=title, keep_journal=True
+        ) as run:
             if not run.resumed:
                 _describe(run, name, inputs, tags, note(changed, commit))
             state.write_note(run_id=run.id, parameters=parameters, made_with=made_with)
@@ -195,6 +197,7 @@ def _execute(
             finally:
                 check_signals()
             _write_record(stage, upstream_ids, tags, time.monotonic() - begun)
+    remove_delivered(run.id)  # not before the state is gone: whatever goes on from that needs the curves
 
 
 def _describe(run: StageRun, name: str, inputs: StageInputs, tags: dict[str, str], text: str) -> None:

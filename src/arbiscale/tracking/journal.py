@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from arbiscale.files import atomic_file, named_errors
 from arbiscale.workspace import repository_root
@@ -192,6 +192,13 @@ def remove(journal: Journal) -> None:
     """Remove a journal that this process has locked; the lock goes last."""
     shutil.rmtree(journal.folder)
     Path(f"{journal.folder}.lock").unlink(missing_ok=True)
+
+
+def remove_delivered(run_id: str) -> None:
+    """Remove the journal of a finished run, where the store has all of it; what else uses it keeps it."""
+    with suppress(Timeout), open_journal(run_id, timeout=0) as journal:
+        if journal.status == "FINISHED" and not any(True for _ in journal.unsent()):
+            remove(journal)
 
 
 def run_ids() -> list[str]:

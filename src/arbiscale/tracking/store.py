@@ -156,11 +156,13 @@ class Store:
         params: Mapping[str, Any],
         resume_id: str | None = None,
         name: str = "",
+        keep_journal: bool = False,
     ) -> Iterator[StageRun]:
         """A run that ends FINISHED, KILLED on KeyboardInterrupt, or FAILED with the error as a tag.
 
         `resume_id`, of an interrupted process, is continued where this store has it; where it has not, a new
-        run gets all that was recorded. Where it is not named, it is called as its stage.
+        run gets all that was recorded. Where it is not named, it is called as its stage. With `keep_journal`
+        the journal stays for a process that may go on; `remove_delivered` removes it.
 
         Raises:
             UserError: at the start, as `create_run`. Later the store may come and go.
@@ -198,7 +200,7 @@ class Store:
                     run.set_tags({"accelerator": device})
                 run.log_text(installed_packages(), "packages.txt", "environment")
                 journal.append("end", status=status)
-                if delivery.close() and status == "FINISHED":
+                if delivery.close() and status == "FINISHED" and not keep_journal:
                     remove(journal)
 
     def sync(self, keep: Collection[str] = ()) -> list[str]:
