@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import get_args
 
 from arbiscale.config.baselines import BaselineName, BaselinesSettings
+from arbiscale.config.data import DataSettings
 from arbiscale.config.evaluate import EvaluateSettings
 from arbiscale.config.named import by_name
+from arbiscale.data.degradation import Degradation
 from arbiscale.evaluation.held_out import read_held_out_data
 from arbiscale.evaluation.networks import load_metric_networks
 from arbiscale.evaluation.peers import identity_of, load_row
@@ -57,7 +59,8 @@ def main(stage: Stage) -> None:
     print_warnings(networks.unavailable)
     run.set_tags(dict.fromkeys(networks.left_out, "missing") | data.splits)
 
-    subject = Subject(models, data, settings, stage.seed, networks, extra, workers)
+    degradation = Degradation(stage.settings("data", DataSettings).realistic, stage.seed)
+    subject = Subject(models, data, settings, stage.seed, networks, extra, workers, degradation)
     identities = {name: identity_of(each) for name, each in extra.items()}
     made_of = {"code": stage.inputs.code, "extra": identities, "device": device.type}
     scratch = Scratch(stage.scratch / sha256_of_json(made_of)[:16], crew.rank)

@@ -147,6 +147,35 @@ def test_check_says_which_benchmark_sets_would_be_fetched(
     assert capsys.readouterr().out == f"params.yaml: ok\n{split}{asked}"
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "used"),
+    [
+        ("degradation: bicubic ", "degradation: realistic ", "trainings"),
+        (
+            "protocols: [sample]\n  perceptual",
+            "protocols: [realistic]\n  perceptual",
+            "evaluate.protocols alone",
+        ),
+    ],
+)
+def test_check_says_how_pictures_are_degraded(
+    workspace: Path, capsys: pytest.CaptureFixture[str], before: str, after: str, used: str
+) -> None:
+    path = workspace / "params.yaml"
+    assert before in path.read_text()
+    path.write_text(path.read_text().replace(before, after).replace("rounds: 2", "rounds: 3"))
+    assert run("check") == 0
+    _, said = capsys.readouterr().out.splitlines()
+    assert said.startswith("data.realistic: 3 x [50% another size (0.7 to 2 of the low resolution), 60% blur")
+    assert said.endswith(f"; of {used}")
+
+
+def test_check_draws_what_there_is(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("check", "--degraded", "sheet.png") == 2
+    assert "data/crops" in capsys.readouterr().err
+    assert not (workspace / "sheet.png").exists()
+
+
 def test_check_reads_the_copy_that_dvc_runs_in(
     workspace: Path,
     tmp_path_factory: pytest.TempPathFactory,

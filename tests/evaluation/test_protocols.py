@@ -13,11 +13,14 @@ from pandas.testing import assert_frame_equal
 from skimage.color import rgb2ycbcr
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from arbiscale.config.degradation import RealisticSettings
+from arbiscale.data.degradation import Degradation
 from arbiscale.evaluation.held_out import HeldOutPhotograph, HeldOutPicture, cut_random_crops, pictures_below
 from arbiscale.evaluation.pairs import Pairs, Preparation, resized
 from arbiscale.evaluation.pictures import Truth, as_shown
-from arbiscale.evaluation.protocols import BENCHMARK, CROPS, DIV2K, FACES, SAMPLE, Protocol
+from arbiscale.evaluation.protocols import BENCHMARK, CROPS, DIV2K, FACES, REALISTIC, SAMPLE, Protocol
 from arbiscale.imaging.coordinates import Size
+from arbiscale.imaging.pixels import to_tensor
 from arbiscale.inference.loading import load_model
 from arbiscale.inference.model import Model
 from arbiscale.interop import import_local_implicit
@@ -55,6 +58,32 @@ def test_bicubic_reproduces_the_literature(
         truth = Truth(as_shown(pairs.truth), NO_NETWORKS, channels="y", shave_px=scale)
         found += truth.compare(as_shown(drawn))["psnr"].tolist()
     assert sum(found) / len(found) == pytest.approx(expected, abs=tolerance)
+
+
+def test_realistic_low_resolutions_are_functions_of_seed_and_picture() -> None:
+    degradation = Degradation(RealisticSettings(), 5)
+    pictures = [still(name, texture(64, seed)) for seed, name in enumerate("ab")]
+    (first, second), (alone,), (clean, _) = (
+        [preparation[number].pairs for number in range(len(preparation))]
+        for preparation in (
+            Preparation(REALISTIC, pictures, [2.0, 4.0], degradation),
+            Preparation(REALISTIC, pictures[1:], [4.0], degradation),
+            Preparation(SAMPLE, pictures, [2.0, 4.0], degradation),
+        )
+    )
+    assert torch.equal(second[4.0][1], alone[4.0][1])
+    for scale, side in ((2.0, 32), (4.0, 16)):
+        assert torch.equal(first[scale][0], clean[scale][0])
+        assert first[scale][1].shape == clean[scale][1].shape == (3, side, side)
+        assert not torch.equal(first[scale][1], clean[scale][1])
+    expected = degradation(to_tensor(texture(64, 0)), (16, 16), ["a"])[0]
+    assert torch.equal(first[4.0][1].float(), ((expected + 1) * 127.5).round())
+    assert [*REALISTIC.groups("", [2.7, 4])] == ["realistic/x2.7", "realistic/x4"]
+
+
+def test_a_realistic_protocol_needs_its_chain() -> None:
+    with pytest.raises(ValueError, match="realistic: has no degradation"):
+        Preparation(REALISTIC, [picture(8, 8)], [2.0])
 
 
 @pytest.fixture(scope="session")

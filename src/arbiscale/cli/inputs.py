@@ -15,12 +15,14 @@ def inputs(
 ) -> None:
     """Write what evaluate.protocols upscale, for another program (`folder:` in evaluate.extra_models)."""
     from arbiscale.config.params import check_params
+    from arbiscale.data.degradation import Degradation
     from arbiscale.evaluation.held_out import read_held_out_data
     from arbiscale.evaluation.inputs import write_inputs
 
     path = params_path()
     params = check_params(path)
     data = read_held_out_data(path.parent / "data/crops", params.evaluate.split)
-    for problem in write_inputs(data, params.evaluate, params.seed, folder):
+    degradation = Degradation(params.data.realistic, params.seed)
+    for problem in write_inputs(data, params.evaluate, params.seed, folder, degradation):
         print(problem)
     print(f"written: {folder}")

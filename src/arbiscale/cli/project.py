@@ -22,17 +22,45 @@ def check(
             help="Also take real steps of every stage at full size; says memory, disk and time to expect.",
         ),
     ] = False,
+    degraded: Annotated[
+        Path | None,
+        typer.Option(
+            "--degraded",
+            metavar="FILE.png",
+            help="Also draw low-resolution pictures of some crops, clean and as data.realistic makes them.",
+        ),
+    ] = None,
 ) -> None:
-    """Validate the whole of params.yaml, as every stage does, and say how the photographs have changed."""
+    """Validate the whole of params.yaml, as every stage does, and say how the photographs have changed.
+
+    Where low-resolution pictures are degraded, say how.
+    """
     from arbiscale.config.params import check_params
 
     path = params_path()
     params = check_params(path)
     print(f"{path}: ok", flush=True)
+    if params.data.degradation == "realistic" or "realistic" in params.evaluate.protocols:
+        used = "trainings" if params.data.degradation == "realistic" else "evaluate.protocols alone"
+        print(f"data.realistic: {params.data.realistic}; of {used}")
+    if degraded:
+        _show_degraded(params, degraded)
     _compare_source(params)
     _name_sets_to_fetch(params)
     if dry_run:
         _expect(params)
+
+
+def _show_degraded(params: Params, file: Path) -> None:
+    """Draw the sheet; data/crops must be there."""
+    from arbiscale.data.degradation import Degradation
+    from arbiscale.data.degraded_sheet import draw_degraded
+    from arbiscale.imaging.writing import write_image
+
+    degradation = Degradation(params.data.realistic, params.seed)
+    sheet = draw_degraded(params_path().parent / "data/crops", params.data.factor, degradation)
+    write_image(file, sheet)
+    print(f"written: {file}")
 
 
 def _compare_source(params: Params) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from arbiscale.config.evaluate import EvaluateSettings
+from arbiscale.data.degradation import Degradation
 from arbiscale.evaluation.held_out import HeldOutData
 from arbiscale.evaluation.pairs import Preparation
 from arbiscale.evaluation.plan import data_sets
@@ -15,7 +16,13 @@ from arbiscale.imaging.writing import write_image
 from arbiscale.progress import LongTask
 
 
-def write_inputs(data: HeldOutData, settings: EvaluateSettings, seed: int, folder: Path) -> Iterator[str]:
+def write_inputs(
+    data: HeldOutData,
+    settings: EvaluateSettings,
+    seed: int,
+    folder: Path,
+    degradation: Degradation | None = None,
+) -> Iterator[str]:
     """Write every low resolution of the chosen protocols as `GROUP/NAME.png`.
 
     A row `folder:` reads what was made of them under the same names.
@@ -25,6 +32,7 @@ def write_inputs(data: HeldOutData, settings: EvaluateSettings, seed: int, folde
         settings: protocols, scales, folders.
         seed: of crops.
         folder: gains the pictures.
+        degradation: of the protocol `realistic`.
 
     Yields:
         One line for every picture that is left out.
@@ -37,7 +45,7 @@ def write_inputs(data: HeldOutData, settings: EvaluateSettings, seed: int, folde
             continue
         protocol, pictures = PROTOCOLS[name], find()
         groups = protocol.groups(dataset, protocol.scales or settings.scales)
-        preparation = Preparation(protocol, pictures, [*groups.values()])
+        preparation = Preparation(protocol, pictures, [*groups.values()], degradation)
         with LongTask(name, len(pictures), "pictures") as task:
             for number, picture in enumerate(pictures):
                 prepared = preparation[number]

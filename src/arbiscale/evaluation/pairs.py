@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from arbiscale.data.degradation import Degradation
 from arbiscale.data.workers import worker_context
 from arbiscale.errors import UserError
 from arbiscale.evaluation.held_out import HeldOutPicture
@@ -67,12 +68,19 @@ class Prepared:
 
 
 class Preparation(Dataset[Prepared]):
-    """Makes a data set's pairs by a protocol."""
+    """Makes a data set's pairs by a protocol; `degradation`: of its low resolutions, where it has any."""
 
     def __init__(
-        self, protocol: Protocol, pictures: Sequence[HeldOutPicture], scales: Sequence[float]
+        self,
+        protocol: Protocol,
+        pictures: Sequence[HeldOutPicture],
+        scales: Sequence[float],
+        degradation: Degradation | None = None,
     ) -> None:
         self.protocol, self.pictures, self.scales = protocol, pictures, scales
+        if protocol.degraded and degradation is None:
+            raise ValueError(f"{protocol.name}: has no degradation")
+        self._degradation = degradation if protocol.degraded else None
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -98,9 +106,15 @@ class Preparation(Dataset[Prepared]):
             source = whole[..., : sizes.truth[0], : sizes.truth[1]]
             if protocol.truth == "resize":
                 source = _middle_square(whole)
-            truth, low = (eight_bits(resized(protocol, source, size)) for size in (sizes.truth, sizes.low))
-            made.pairs[scale] = truth[0], low[0]
+            truth = resized(protocol, source, sizes.truth)
+            low = self._low(source, sizes.low, picture)
+            made.pairs[scale] = eight_bits(truth)[0], eight_bits(low)[0]
         return made
+
+    def _low(self, source: Tensor, size: Size, picture: HeldOutPicture) -> Tensor:
+        if self._degradation is None:
+            return resized(self.protocol, source, size)
+        return self._degradation(source, size, [picture.name])
 
     def load(self, numbers: Sequence[int], workers: int) -> Iterator[Prepared]:
         """Some pictures in this order; `workers`: processes that prepare them ahead, 0 = none."""

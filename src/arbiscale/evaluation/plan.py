@@ -8,6 +8,7 @@ from functools import partial
 
 from arbiscale.config.evaluate import EvaluateSettings
 from arbiscale.config.named import by_name
+from arbiscale.data.degradation import Degradation
 from arbiscale.errors import UnavailableError, UserError
 from arbiscale.evaluation.comparisons import Album
 from arbiscale.evaluation.generation import (
@@ -28,7 +29,7 @@ from arbiscale.evaluation.held_out import (
 from arbiscale.evaluation.nearest import TrainingCrops
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.peers import Peer
-from arbiscale.evaluation.protocols import BENCHMARK, CROP_PX, CROPS, PROTOCOLS, SAMPLE
+from arbiscale.evaluation.protocols import BENCHMARK, CROP_PX, CROPS, PROTOCOLS, REALISTIC, SAMPLE
 from arbiscale.evaluation.references import References
 from arbiscale.evaluation.rows import Upscalers
 from arbiscale.evaluation.sets import Features, comparable_sizes, limits
@@ -53,6 +54,7 @@ class Subject:
         networks: behind metrics; columns of those unavailable are empty.
         extra: further models and peers, by the names of their rows; those of another task are left out.
         workers: processes that prepare pictures ahead; 0 = none. Results are the same.
+        degradation: of the low resolutions of the protocol `realistic`.
     """
 
     models: Mapping[str, Model]
@@ -62,6 +64,7 @@ class Subject:
     networks: MetricNetworks
     extra: Mapping[str, Model | Peer] = field(default_factory=dict)
     workers: int = 0
+    degradation: Degradation | None = None
 
     @property
     def task(self) -> str:
@@ -139,7 +142,7 @@ def _add_super_resolution(plan: Plan, subject: Subject, album: Album) -> None:
             plan.works.append(
                 SuperResolution(
                     PROTOCOLS[protocol], dataset, pictures, scales, upscalers, subject.networks, album,
-                    subject.workers, subject.peers,
+                    subject.workers, subject.peers, subject.degradation,
                 )
             )  # fmt: skip
     if not settings.trade_off.scales:
@@ -159,6 +162,7 @@ def data_sets(
     """Every protocol's data sets: the protocol, what the set is called besides it, and its pictures."""
     folders, count = settings.folders, settings.crops_per_photograph
     yield SAMPLE.name, "", partial(_crops, data, settings)
+    yield REALISTIC.name, "", partial(_crops, data, settings)
     yield CROPS.name, "", partial(cut_random_crops, data.photographs, CROP_PX, count, seed)
     for protocol in ("div2k", "faces"):
         folder = getattr(folders, protocol)

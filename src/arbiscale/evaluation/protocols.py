@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from arbiscale.imaging.coordinates import Size
@@ -35,6 +35,7 @@ class Protocol:
         truth: `crop` = the image's top left part of that size; `resize` = the image, shrunk to it.
         one_size: whether all pictures of a scale have one size, so that latents can be exchanged.
         extended: whether there is a Lanczos row and the colour shift.
+        degraded: whether the low resolution is blurred, noisy and compressed (`data.realistic`).
     """
 
     name: str
@@ -46,6 +47,7 @@ class Protocol:
     truth: Literal["crop", "resize"]
     one_size: bool
     extended: bool
+    degraded: bool = False
 
     def place(self, dataset: str) -> str:
         """What one of its data sets is called; empty = it has one only."""
@@ -98,6 +100,7 @@ SAMPLE = Protocol(
     one_size=True,
     extended=False,
 )
+REALISTIC = replace(SAMPLE, name="realistic", degraded=True)
 CROPS = Protocol(
     name="crops",
     scales=(4, 8, 12, 17),  # arXiv 2403.10255, DIV2K within and beyond the trained scale
@@ -142,4 +145,4 @@ FACES = Protocol(
     one_size=True,
     extended=True,
 )
-PROTOCOLS = {each.name: each for each in (SAMPLE, CROPS, DIV2K, BENCHMARK, FACES)}
+PROTOCOLS = {each.name: each for each in (SAMPLE, REALISTIC, CROPS, DIV2K, BENCHMARK, FACES)}

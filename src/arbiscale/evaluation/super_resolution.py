@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from arbiscale.data.degradation import Degradation
 from arbiscale.errors import UserError
 from arbiscale.evaluation.comparisons import (
     EXTREME_PX,
@@ -54,6 +55,7 @@ class SuperResolution(PictureWork):
         album: gets pictures to look at.
         workers: processes that prepare pictures ahead; 0 = none. Results are the same.
         peers: what draws further rows, by their names.
+        degradation: of the low resolutions, by a protocol that has any.
     """
 
     protocol: Protocol
@@ -65,6 +67,7 @@ class SuperResolution(PictureWork):
     album: Album
     workers: int = 0
     peers: Mapping[str, Peer] = field(default_factory=dict)
+    degradation: Degradation | None = None
 
     @property
     def place(self) -> str:
@@ -141,7 +144,7 @@ class SuperResolution(PictureWork):
 
     @property
     def _preparation(self) -> Preparation:
-        return Preparation(self.protocol, self.pictures, self.scales)
+        return Preparation(self.protocol, self.pictures, self.scales, self.degradation)
 
     def _latent(self, preparation: Preparation, number: int, scale: float) -> Tensor | None:
         """The last model's latent of a picture."""

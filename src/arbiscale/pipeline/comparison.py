@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from arbiscale.config.data import DataSettings
 from arbiscale.config.evaluate import EvaluateSettings
 from arbiscale.config.named import by_name
 from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.config.section import flatten, load_section, look_up, read_yaml
+from arbiscale.data.degradation import Degradation
 from arbiscale.errors import UserError
 from arbiscale.evaluation.held_out import read_held_out_data
 from arbiscale.evaluation.networks import load_metric_networks
@@ -33,6 +35,7 @@ from arbiscale.tracking.versions import Version, download_model
 from arbiscale.workspace import repository_root
 
 _CROPS = Path("data/crops")
+_DEGRADATION = "data.realistic."
 _HOW_MODELS_DRAW = ("sampling", "temperature", "fidelity", "extra_models", "trade_off", "diversity_seeds")
 
 
@@ -75,13 +78,20 @@ def read_evaluation(store: Store, run_id: str, row: str) -> Evaluated | None:
 
 def identity(parameters: Mapping[str, str], data_hash: str) -> dict[str, str]:
     """What an evaluation was of and how, as `Evaluated` has it."""
-    return {key: value for key, value in parameters.items() if _decides(key)} | {"data": data_hash}
+    degraded = "realistic" in parameters.get("evaluate.protocols", "")
+    return {
+        key: value
+        for key, value in parameters.items()
+        if _decides(key) and (degraded or not key.startswith(_DEGRADATION))
+    } | {"data": data_hash}
 
 
 def _decides(key: str) -> bool:
     """Whether a parameter decides what is measured, beside how each model draws."""
     section, _, name = key.partition(".")
-    return key == "seed" or (section == "evaluate" and name.partition(".")[0] not in _HOW_MODELS_DRAW)
+    if section == "evaluate":
+        return name.partition(".")[0] not in _HOW_MODELS_DRAW
+    return key == "seed" or key.startswith(_DEGRADATION)
 
 
 def scores_of(
@@ -150,6 +160,7 @@ def evaluate_versions(store: Store, versions: Sequence[Version], row: str = BASE
     runtime = load_section(params, "runtime", RuntimeSettings)
     settings = load_section(params, "evaluate", EvaluateSettings)
     seed = int(look_up(read_yaml(params), "seed", params))
+    degradation = Degradation(load_section(params, "data", DataSettings).realistic, seed)
     data = read_held_out_data(crops)
     use_threads(runtime.threads)
     models = {
@@ -164,7 +175,7 @@ def evaluate_versions(store: Store, versions: Sequence[Version], row: str = BASE
         extra[row] = load_row(at, str(models[last].device))
     without = settings.model_copy(update={"trade_off": without_curves})
     with tempfile.TemporaryDirectory() as scratch:
-        subject = Subject({last: models[last]}, data, without, seed, networks, extra)
+        subject = Subject({last: models[last]}, data, without, seed, networks, extra, degradation=degradation)
         evaluation = evaluate_models(subject, Scratch(Path(scratch)))
     values = flatten(read_yaml(params))
     tags = {"data_hash": sha256_of_json({str(_CROPS): content_hash(crops)}), "compared": ", ".join(models)}
