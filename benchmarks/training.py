@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
 
 from arbiscale.config.params import Params
+from arbiscale.data.degradation import Degradation, make_degradation
 from arbiscale.training.diffusion import DiffusionTraining
 from arbiscale.training.fit import choose_precision
 from arbiscale.training.untrained import STAGES, untrained_training
@@ -22,6 +25,34 @@ def training_steps(params: Params, device: torch.device, runs: int) -> Iterator[
         title = f"training step, {stage}"
         yield Figure(title, "s", median_seconds(ready(), runs, device))
         yield Figure(title, "peak memory above the loaded networks, MiB", peak_mib(ready, device))
+        if degradation := make_degradation(params.data, params.seed):
+            share = processor_seconds(degrade(params, stage, degradation), runs) / processor_seconds(
+                ready(), runs
+            )
+            yield Figure(title, "share of degrading low-resolution images, processor time", share)
+
+
+def degrade(params: Params, stage: str, degradation: Degradation) -> Callable[[], None]:
+    """What a step of a stage does to make its low-resolution images."""
+    side_px = params.data.augmentation.crop_px
+    low_px = side_px // params.data.factor
+    count = untrained_training(params, stage).training_settings.batch_size
+    images = torch.rand(count, 3, side_px, side_px) * 2 - 1
+    samples = itertools.count()  # others in every run, as probabilities and strengths decide the time
+
+    def run() -> None:
+        degradation(images, (low_px, low_px), [*itertools.islice(samples, count)])
+
+    return run
+
+
+def processor_seconds(function: Callable[[], object], runs: int) -> float:
+    """Mean time of this process alone in several calls, after one that does not count."""
+    function()
+    begun = time.process_time()
+    for _ in range(runs):
+        function()
+    return (time.process_time() - begun) / runs
 
 
 def prepare(params: Params, stage: str, device: torch.device) -> Callable[[], None]:
@@ -32,6 +63,7 @@ def prepare(params: Params, stage: str, device: torch.device) -> Callable[[], No
     optimizer = module.configure_optimizers()["optimizer"]
     assert isinstance(optimizer, torch.optim.Optimizer)
     side_px = params.data.augmentation.crop_px
+    module.samples = range(module.training_settings.batch_size)
     images = torch.rand(module.training_settings.batch_size, 3, side_px, side_px, device=device) * 2 - 1
     if isinstance(module, DiffusionTraining) and module.encoded:
         images = module.encode(images)

@@ -63,6 +63,15 @@ def test_cached_latents_take_disk(params: Params) -> None:
     assert many - few >= 2 * 1000 * latent_bytes
 
 
+def test_degraded_pictures_are_part_of_the_cost(params: Params) -> None:
+    """They are made in the steps, and once where latents are cached."""
+    data = params.data.model_copy(update={"degradation": "realistic"})
+    for views in (0, 1):
+        diffusion = params.diffusion.model_copy(update={"cache_latents": views})
+        degraded = params.model_copy(update={"data": data, "diffusion": diffusion})
+        assert training_cost(degraded, "diffusion", Counts()).unit_seconds > 0
+
+
 def test_the_evaluation_is_counted_by_its_pictures(params: Params) -> None:
     cost = evaluation_cost(params, Counts(test_photographs=5))
     assert cost.units == 5 * params.evaluate.crops_per_photograph

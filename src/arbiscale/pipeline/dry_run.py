@@ -198,6 +198,7 @@ def _encode_one(module: DiffusionTraining, crop: Tensor, device: torch.device) -
     """What the cache keeps of a crop, and how long encoding it takes in a batch."""
     module.to(device)
     images = crop.expand(module.training_settings.batch_size, -1, -1, -1).to(device)
+    module.samples = range(len(images))
     module.encode(images)
     begun = now_seconds(device)
     encoded = module.encode(images)
