@@ -11,7 +11,7 @@ from arbiscale.data.crops import make_crops
 from arbiscale.data.index import open_index
 from arbiscale.data.manifest import CARD, MANIFEST, PAGE, SHEET, read_record
 from arbiscale.data.manifest import CROPS as TABLE
-from arbiscale.data.parallel import process_count
+from arbiscale.data.parallel import Engine
 from arbiscale.data.sources import open_source
 from arbiscale.files import content_hash
 from arbiscale.imaging.reading import read_image
@@ -34,7 +34,7 @@ def main(stage: Stage) -> None:
             split=settings.split,
             seed=stage.seed,
             store=settings.store,
-            processes=process_count(stage.runtime.workers),
+            engine=Engine.of(stage.runtime),
             reuse=made.is_file() and index.cut_by(content_hash(made), stage.inputs.code),
         )
         index.note_crops(content_hash(made), stage.inputs.code)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from arbiscale.config.data import DataSettings
 from arbiscale.data.index import open_index
-from arbiscale.data.parallel import process_count
+from arbiscale.data.parallel import Engine
 from arbiscale.data.scan import scan, summary
 from arbiscale.data.sources import open_source
 from arbiscale.pipeline.stage import Stage, run_stage
@@ -18,9 +18,7 @@ def main(stage: Stage) -> None:
     """Fill data/raw with the record of the chosen source."""
     settings = stage.settings("data", DataSettings)
     with open_index() as index:
-        record, changes = scan(
-            open_source(settings), RAW, index, stage.inputs.code, process_count(stage.runtime.workers)
-        )
+        record, changes = scan(open_source(settings), RAW, index, stage.inputs.code, Engine.of(stage.runtime))
     counts = {"added": len(changes.added), "removed": len(changes.removed), "rejected": len(record.rejected)}
     stage.run.log_metrics({"photographs": len(record.photographs), **counts})
     for file in sorted(RAW.iterdir()):

@@ -31,6 +31,7 @@ EXTRAS = {  # of pyproject.toml, with the modules that their packages bring
     "s3": ["boto3", "botocore", "dvc_s3"],
     "film": ["imageio_ffmpeg"],
     "peers": ["spandrel"],
+    "ray": ["ray"],
     "serve": ["fastapi", "prometheus_client", "starlette", "uvicorn"],
 }
 

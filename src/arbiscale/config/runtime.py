@@ -20,6 +20,7 @@ class RuntimeSettings(Section):
     # Processes that load data (None: by processors beside an accelerator, else none), and that read and cut
     # photographs (None: one a processor).
     workers: int | None = Field(ge=0, le=256)
+    ray_address: str = ""  # of a cluster that measures and cuts them; empty = processes here
     deterministic: Literal["auto", "always", "never"]  # auto: on a CPU
     log_every_steps: int = Field(ge=1)
     validate_every_steps: int = Field(ge=1)

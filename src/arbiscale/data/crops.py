@@ -18,7 +18,7 @@ from arbiscale.data.card import write_card
 from arbiscale.data.examination import decode
 from arbiscale.data.former_crops import FormerCrops, Whole, whole
 from arbiscale.data.manifest import SHEET, Box, Crop, HeldOut, Manifest, Photograph, Record, Rejected, Split
-from arbiscale.data.parallel import Ready, read_and_compute
+from arbiscale.data.parallel import ALONE, Engine, Ready, read_and_compute
 from arbiscale.data.preview import draw_preview
 from arbiscale.data.selection import select
 from arbiscale.data.sources.source import Source, UnreadableError
@@ -42,7 +42,7 @@ def make_crops(
     split: SplitSettings,
     seed: int,
     store: StoreName = "pixels",
-    processes: int = 1,
+    engine: Engine = ALONE,
     reuse: bool = False,
 ) -> tuple[Manifest, int]:
     """Fill `destination` with crops for training and validation and whole photographs for testing.
@@ -59,7 +59,7 @@ def make_crops(
         split: which scenes are held out.
         seed: of the placing.
         store: how crops are kept; see `arbiscale.data.stores`.
-        processes: that decode and cut; see `arbiscale.data.parallel`.
+        engine: that decodes and cuts; see `arbiscale.data.parallel`.
         reuse: what lies in `destination` is of the same code: what it has of a photograph is not cut again.
 
     Returns:
@@ -77,7 +77,7 @@ def make_crops(
     with atomic_folder(destination) as folder:
         rows = Rows(Crop)
         manifest = Manifest(crop.size_px, [], rows, [], chosen.rejected, {}, chosen.near_duplicates)
-        cutter = _Cutter(source, folder, crop, seed, keeping, former, manifest, rows, processes)
+        cutter = _Cutter(source, folder, crop, seed, keeping, former, manifest, rows, engine)
         for name in HELD_OUT_FIRST:
             members = [each for each in chosen.photographs if held[each.name] == name]
             cutter.cut(members, [scene_of(each, split) for each in members], name)
@@ -113,7 +113,7 @@ class _Cutter:
     former: FormerCrops | None
     manifest: Manifest
     crops: Rows[Crop]  # of the manifest
-    processes: int
+    engine: Engine
     read: int = 0
     counting: Lock = field(default_factory=Lock)  # photographs are read in threads
 
@@ -132,7 +132,7 @@ class _Cutter:
             make,
             photographs,
             threads=self.source.parallel,
-            processes=self.processes,
+            engine=self.engine,
         )
         made = zip(photographs, scenes, parts, strict=True)
         for photograph, scene, part in progress(made, total=len(photographs), doing=f"Cutting ({split})"):

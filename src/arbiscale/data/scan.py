@@ -10,7 +10,7 @@ from pathlib import Path
 from arbiscale.data.examination import Facts, examine
 from arbiscale.data.index import Index, Known
 from arbiscale.data.manifest import Photograph, Record, Rejected
-from arbiscale.data.parallel import Ready, read_and_compute
+from arbiscale.data.parallel import ALONE, Engine, Ready, read_and_compute
 from arbiscale.data.sources.source import Entry, Listing, Source, UnreadableError
 from arbiscale.data.tables import Rows
 from arbiscale.errors import UserError
@@ -47,7 +47,7 @@ def changes(listing: Listing, known: Mapping[str, Known]) -> Changes:
 
 
 def scan(
-    source: Source, destination: Path, index: Index, code: str, processes: int = 1
+    source: Source, destination: Path, index: Index, code: str, engine: Engine = ALONE
 ) -> tuple[Record, Changes]:
     """Fill `destination` with the record of a source.
 
@@ -58,7 +58,7 @@ def scan(
         destination: gets `sources.json`.
         index: of what was read before; gets what is read now.
         code: a hash of the code that reads; what other code read is read again.
-        processes: that decode and measure; see `arbiscale.data.parallel`.
+        engine: that decodes and measures; see `arbiscale.data.parallel`.
 
     Raises:
         UserError: the source is missing, empty or refuses; `destination` is then as it was.
@@ -74,9 +74,7 @@ def scan(
         return entry.name in known and known[entry.name].is_of(entry) and known[entry.name].code == code
 
     new = [entry for entry in listing.entries if not is_read(entry)]
-    outcomes = read_and_compute(
-        partial(_read, source), _examine, new, threads=source.parallel, processes=processes
-    )
+    outcomes = read_and_compute(partial(_read, source), _examine, new, threads=source.parallel, engine=engine)
     examined = progress(zip(new, outcomes, strict=True), total=len(new), doing="Reading")
     for entry, (facts, reason, problems) in examined:
         for problem in problems:
