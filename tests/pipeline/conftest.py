@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,37 +76,68 @@ class Project:
 
 
 @pytest.fixture(scope="session")
-def smoke(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The project before its first run."""
-    folder = tmp_path_factory.mktemp("project")
-    for name in FILES:
-        if (REPOSITORY / name).is_dir():
-            shutil.copytree(REPOSITORY / name, folder / name, ignore=PRODUCTS)
-        else:
-            shutil.copy(REPOSITORY / name, folder / name)
-    (folder / KEPT).parent.mkdir(parents=True)
-    shutil.copy(REPOSITORY / KEPT, folder / KEPT)
-    (folder / "presets").mkdir()
-    (folder / "presets/interruptible.yaml").write_text(INTERRUPTIBLE)
-    alien = ("MLFLOW_", "DVC_", "GIT_", "ARBISCALE_", "PYTHONPATH")
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(alien)} | {
+def metric_network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of AlexNet's features with random weights: LPIPS runs on any machine, and means nothing."""
+    folder = tmp_path_factory.mktemp("weights")
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(0, 64, 3, 11), (3, 192, 64, 5), (6, 384, 192, 3), (8, 256, 384, 3), (10, 256, 256, 3)]
+    state = {}
+    for layer, out_channels, in_channels, side in shapes:
+        kernels = torch.randn((out_channels, in_channels, side, side), generator=generator)
+        state |= {
+            f"features.{layer}.weight": 0.05 * kernels,
+            f"features.{layer}.bias": torch.zeros(out_channels),
+        }
+    torch.save(state, folder / "alexnet_features.pt")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_project(metric_network: Path) -> Callable[..., Project]:
+    """Makes projects in a folder, of which further presets are applied; nothing has run in them."""
+
+    def make(folder: Path, *presets: str) -> Project:
+        made = Project(folder, environment_of(folder, metric_network))
+        for name in FILES:
+            if (REPOSITORY / name).is_dir():
+                shutil.copytree(REPOSITORY / name, folder / name, ignore=PRODUCTS)
+            else:
+                shutil.copy(REPOSITORY / name, folder / name)
+        (folder / KEPT).parent.mkdir(parents=True)
+        shutil.copy(REPOSITORY / KEPT, folder / KEPT)
+        (folder / "presets").mkdir()
+        (folder / "presets/interruptible.yaml").write_text(INTERRUPTIBLE)
+        for preset in ("smoke", *presets):
+            made.run("arbiscale", "preset", "apply", preset)
+        made.run("git", "init", "-q")
+        made.run("git", "config", "user.name", "test")
+        made.run("git", "config", "user.email", "test@localhost")
+        made.run("git", "add", "-A")
+        made.run("git", "commit", "-qm", "project")
+        return made
+
+    return make
+
+
+def environment_of(folder: Path, weights: Path) -> dict[str, str]:
+    """The variables for commands in a project: its own code, and nothing of the tester's settings."""
+    alien = ("MLFLOW_", "DVC_", "GIT_", "AWS_", "ARBISCALE_", "PYTHONPATH")
+    own = {key: value for key, value in os.environ.items() if not key.startswith(alien)}
+    return own | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "DVC_NO_ANALYTICS": "1",
         "PYTHONPATH": str(folder / "src"),
         "OMP_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",  # what a killed process has said is not lost
         "CUDA_VISIBLE_DEVICES": "",  # bits are promised for the CPU
-        "ARBISCALE_WEIGHTS_DIR": str(_random_metric_network(tmp_path_factory.mktemp("weights"))),
+        "ARBISCALE_WEIGHTS_DIR": str(weights),
     }
-    made = Project(folder, environment)
-    made.run("arbiscale", "preset", "apply", "smoke")
-    made.run("arbiscale", "preset", "apply", "interruptible")
-    made.run("git", "init", "-q")
-    made.run("git", "config", "user.name", "test")
-    made.run("git", "config", "user.email", "test@localhost")
-    made.run("git", "add", "-A")
-    made.run("git", "commit", "-qm", "project")
-    return made
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory, make_project: Callable[..., Project]) -> Project:
+    """The project before its first run."""
+    return make_project(tmp_path_factory.mktemp("project"), "interruptible")
 
 
 @pytest.fixture(scope="session")
@@ -138,18 +170,3 @@ def baselines(smoke: Project, first_run: str) -> str:
     return smoke.run(
         "dvc", "exp", "run", "--temp", "--name", "baselines", "-S", "baselines.train=[liif,linf]"
     )
-
-
-def _random_metric_network(folder: Path) -> Path:
-    """AlexNet's features with random weights: LPIPS then runs, on any machine, and means nothing."""
-    generator = torch.Generator().manual_seed(0)
-    shapes = [(0, 64, 3, 11), (3, 192, 64, 5), (6, 384, 192, 3), (8, 256, 384, 3), (10, 256, 256, 3)]
-    state = {}
-    for layer, out_channels, in_channels, side in shapes:
-        kernels = torch.randn((out_channels, in_channels, side, side), generator=generator)
-        state |= {
-            f"features.{layer}.weight": 0.05 * kernels,
-            f"features.{layer}.bias": torch.zeros(out_channels),
-        }
-    torch.save(state, folder / "alexnet_features.pt")
-    return folder
