@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -62,8 +63,7 @@ def make_project(project: Path, photographs: Path, store: str) -> None:
     values = yaml.load(path)
     data = values["data"]
     data["source"], data["folder"]["path"] = "folder", str(photographs.resolve())
-    if "store" in data:
-        data["store"] = store
+    data["store"] = store
     data["crop"] |= {"mode": "centre", "size_px": SIDE_PX, "per_photograph": 1}
     data["split"] |= {"test": [], "validation": [], "test_fraction": 0.0005, "validation_fraction": 0.001}
     data["augmentation"] |= {"crop_px": SIDE_PX, "zoom_out": 1.0}
@@ -73,27 +73,45 @@ def make_project(project: Path, photographs: Path, store: str) -> None:
     yaml.dump(values, path)
 
 
-def run(command: Sequence[str], project: Path) -> tuple[float, float]:
-    """Wall time in seconds and peak memory in MiB of a command of DVC and its processes."""
+@dataclass(frozen=True)
+class Cost:
+    """Of a command and all its processes: wall and processor time, and the most memory at once."""
+
+    seconds: float
+    processor_seconds: float
+    peak_mib: float
+
+    def figures(self, name: str) -> Iterator[Figure]:
+        yield Figure(name, "s", self.seconds)
+        yield Figure(name, "processor s", self.processor_seconds)
+        yield Figure(name, "peak memory, MiB", self.peak_mib)
+
+
+def run(command: Sequence[str], project: Path) -> Cost:
+    """What a command of DVC costs, as sampled while it runs."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     begun, peak = time.perf_counter(), 0.0
+    processor: dict[int, float] = {}
     with (project / "output.log").open("ab") as log:
         process = psutil.Popen(
             [sys.executable, "-m", "dvc", *command], cwd=project, env=environment, stdout=log, stderr=log
         )
         while process.poll() is None:
-            peak = max(peak, _memory_mib(process))
+            peak = max(peak, _look(process, processor))
             time.sleep(SAMPLE_SECONDS)
     if process.returncode:
         sys.exit(f"error: dvc {' '.join(command)} failed; see {project / 'output.log'}")
-    return time.perf_counter() - begun, peak
+    return Cost(time.perf_counter() - begun, sum(processor.values()), peak)
 
 
-def _memory_mib(process: psutil.Process) -> float:
+def _look(process: psutil.Process, processor: dict[int, float]) -> float:
+    """The memory of a process and those it started, in MiB; notes each one's processor time so far."""
     total = 0
     try:
         for each in (process, *process.children(recursive=True)):
             total += each.memory_full_info().pss
+            spent = each.cpu_times()
+            processor[each.pid] = spent.user + spent.system
     except psutil.Error:  # one of them has just ended
         pass
     return total / 2**20
@@ -102,18 +120,15 @@ def _memory_mib(process: psutil.Process) -> float:
 def stages(project: Path, count: int) -> Iterator[Figure]:
     """Every stage of the data, then what comparing costs where nothing has changed."""
     for stage in ("list", "download", "crop"):
-        seconds, peak = run(["repro", "--single-item", stage], project)
-        yield Figure(stage, "s", seconds)
-        yield Figure(stage, "photographs a second", count / seconds)
-        yield Figure(stage, "peak memory, MiB", peak)
+        cost = run(["repro", "--single-item", stage], project)
+        yield from cost.figures(stage)
+        yield Figure(stage, "photographs a second", count / cost.seconds)
     for name, command in {
         "status": ["status"],
         "status again": ["status"],
         "nothing changed": ["repro", "crop"],
     }.items():
-        seconds, peak = run(command, project)
-        yield Figure(f"dvc {command[0]}, {name}", "s", seconds)
-        yield Figure(f"dvc {command[0]}, {name}", "peak memory, MiB", peak)
+        yield from run(command, project).figures(f"dvc {command[0]}, {name}")
     crops = project / "data/crops"
     files = [path for path in crops.rglob("*") if path.is_file()]
     yield Figure("data/crops", "files", len(files))
