@@ -16,7 +16,7 @@ from arbiscale.data.dataset import CropDataset, training_batches
 from arbiscale.data.manifest import Manifest, Photograph
 from arbiscale.data.shards import read_crop
 from arbiscale.data.sources.folder import Folder
-from arbiscale.data.stores import PHOTOGRAPHS, PIXELS, choose_store
+from arbiscale.data.stores import PHOTOGRAPHS, PIXELS, PhotographStore, choose_store
 from arbiscale.errors import UserError
 from tests.conftest import photograph
 from tests.data.test_crops import digests
@@ -82,6 +82,19 @@ def test_photographs_that_did_not_change_are_not_read_again(
     cut("pixels", store="pixels")
     assert digests(tmp_path / "crops") == digests(tmp_path / "pixels")
     assert sorted({*read}) == ["a.png", "b.png", "c.png", "d.png", "e.png", "f.png"]
+
+
+def test_a_file_that_is_kept_as_it_is_is_not_decoded(
+    cut: Callable[..., Manifest], own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    Image.fromarray(photograph(64, 80, 9)).save(own / "f.bmp")
+    decoded = []
+    original = PhotographStore.make
+    monkeypatch.setattr(
+        PhotographStore, "make", lambda self, data, *rest: decoded.append(data) or original(self, data, *rest)
+    )
+    cut(store="photographs")
+    assert decoded == [(own / "f.bmp").read_bytes()]
 
 
 def listed(size: int, side_px: int = 100, count: int = 10) -> list[Photograph]:

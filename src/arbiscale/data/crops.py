@@ -155,7 +155,11 @@ class _Cutter:
         """What crops are cut from, or what is left of them."""
         boxes = self._boxes(photograph)
         former = self.former and self.former.crops(photograph, boxes, self.settings.size_px)
-        return Ready(former) if former else (self._read(photograph), boxes)
+        if former:
+            return Ready(former)
+        data = self._read(photograph)
+        kept = self.store.as_it_is(data, boxes, self.settings.size_px)
+        return Ready(kept) if kept else (data, boxes)
 
     def _whole(self, photograph: Photograph) -> tuple[bytes, list[Box]] | Ready[Whole]:
         """What a test photograph is made of, or what is left of it."""

@@ -49,6 +49,9 @@ class Store(Protocol):
     def make(self, data: bytes, boxes: Sequence[Box], side_px: int) -> Any:
         """What is kept of a photograph's file."""
 
+    def as_it_is(self, data: bytes, boxes: Sequence[Box], side_px: int) -> Any:
+        """What `make` would give, where nothing needs to be computed for it; else None."""
+
     def writer(self, folder: Path, split: Split) -> Writer:
         """For what `make` gives."""
 
@@ -70,6 +73,9 @@ class PixelStore(Store):
         """The crops."""
         pixels = decode(data)[0]
         return [cut(pixels, box, side_px) for box in boxes]
+
+    def as_it_is(self, data: bytes, boxes: Sequence[Box], side_px: int) -> None:
+        """Nothing: every photograph is decoded."""
 
     def writer(self, folder: Path, split: Split) -> PixelWriter:
         """Of arrays."""
@@ -93,10 +99,19 @@ class PhotographStore(Store):
 
     def make(self, data: bytes, boxes: Sequence[Box], side_px: int) -> Kept:
         """The file as it is, as PNG where it is of another format; of a shrunk crop, the crop alone."""
-        if any(right - left != side_px for left, _, right, _ in boxes):
-            (box,) = boxes
-            return Kept(as_png(cut(decode(data)[0], box, side_px)), [(0, 0, side_px, side_px)])
-        return Kept(data if recognise(data[:32]) in SUFFIXES else as_png(decode(data)[0]), boxes)
+        kept = self.as_it_is(data, boxes, side_px)
+        if kept is not None:
+            return kept
+        pixels = decode(data)[0]
+        if not _shrunk(boxes, side_px):
+            return Kept(as_png(pixels), boxes)
+        (box,) = boxes
+        return Kept(as_png(cut(pixels, box, side_px)), [(0, 0, side_px, side_px)])
+
+    def as_it_is(self, data: bytes, boxes: Sequence[Box], side_px: int) -> Kept | None:
+        """The file, where it is of a known format and no crop is shrunk."""
+        known = recognise(data[:32]) in SUFFIXES
+        return Kept(data, boxes) if known and not _shrunk(boxes, side_px) else None
 
     def writer(self, folder: Path, split: Split) -> PhotographWriter:
         """Of archives."""
@@ -107,6 +122,10 @@ class PhotographStore(Store):
         shard = shards[places[0][0]]
         assert isinstance(shard, PhotographShard)
         return shard.kept([number for _, number in places])
+
+
+def _shrunk(boxes: Sequence[Box], side_px: int) -> bool:
+    return any(right - left != side_px for left, _, right, _ in boxes)
 
 
 def as_png(pixels: NDArray[np.uint8]) -> bytes:
