@@ -108,6 +108,7 @@ ADDED_LATER = {
     "evaluate.sampling.sampler": "ddim",
     "evaluate.split": "test",
     "register.gate.against": "bicubic",
+    "register.gate.first_regression": [],
     "data.degradation": "bicubic",
     **{f"data.realistic.{key}": value for key, value in flatten(VALUES["data"]["realistic"]).items()},
 }

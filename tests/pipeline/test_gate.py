@@ -1,16 +1,19 @@
 """What the gate lets through."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from arbiscale.config.preset import find_preset, list_presets, preview_preset
 from arbiscale.config.register import GateSettings
 from arbiscale.errors import UserError
 from arbiscale.pipeline.gate import Decision, decide, table
 
+PARAMS = Path(__file__).parents[2] / "params.yaml"
 GATE = GateSettings(protocols=["sample"], gain=["psnr=0.1", "lpips=0"], regression=["psnr=0.2", "ssim=0.01"])
 
 
@@ -77,6 +80,28 @@ def test_lower_is_better_where_it_is_and_one_is_where_it_is() -> None:
     assert not judged(scores(lpips=0.4, grid_energy=1.0), gate, before).holds
     assert not judged(scores(lpips=0.2, grid_energy=0.6), gate, before).holds
     assert judged(scores(lpips=0.2, grid_energy=1 / 1.3), gate, before).holds
+
+
+@pytest.mark.parametrize("name", sorted(list_presets()))
+@pytest.mark.parametrize("first", [False, True], ids=["champion", "first"])
+def test_no_preset_lets_a_visible_grid_through(name: str, first: bool) -> None:
+    """3.0 is what alignment had without a loss against it (docs/RESULTS.md), about 1 what it has with one."""
+    gate = preview_preset(PARAMS, find_preset(name)).register_.gate
+    gate = gate.of_first if first else gate
+    best = {"psnr": 40.0, "ssim": 0.9, "lpips": 0.1, "consistency": 50.0, "self_ssim": 0.99}
+    before = scores(consistency=45.0, self_ssim=0.98, grid_energy=1.0)
+    before["group"] = f"{gate.protocols[0]}/x2" if gate.protocols[0] != "sample" else before["group"]
+    better = before.assign(**best)
+    assert decide(before, better, gate).holds
+    assert not decide(before, better.assign(grid_energy=3.0), gate).holds
+    if not first:
+        assert not decide(before, better.assign(grid_energy=1.3), gate).holds
+
+
+def test_a_first_champion_has_bounds_of_its_own() -> None:
+    gate = GATE.model_copy(update={"first_regression": ["ssim=0.1", "lpips=0.2"]})
+    assert gate.of_first.regression == ["psnr=0.2", "ssim=0.1", "lpips=0.2"]
+    assert (gate.regression, gate.of_first.gain) == (GATE.regression, GATE.gain)
 
 
 def test_pictures_without_a_value_do_not_pass() -> None:

@@ -154,6 +154,7 @@ def train_through_an_outage(story: Story) -> None:
     assert process.returncode == 0, output
     assert "takes no records now" in output
     assert "Traceback" not in output
+    assert "artifacts:" not in output  # MLflow's bar
 
 
 def newest_step(story: Story) -> int:
@@ -203,7 +204,8 @@ def serve_and_move(story: Story, photograph: Path) -> Path:
         assert (after != between).any()
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=60)
+    assert "artifacts:" not in output  # MLflow's bar
     saved = story.project.folder / "saved.png"
     saved.write_bytes(data)
     return saved

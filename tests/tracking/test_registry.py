@@ -7,6 +7,7 @@ from arbiscale.config.section import read_yaml
 from arbiscale.errors import UserError
 from arbiscale.files import content_hash
 from arbiscale.inference import serving
+from arbiscale.tracking import registry
 from arbiscale.tracking.registry import (
     CODE_TAG,
     HASH_TAG,
@@ -114,6 +115,24 @@ def test_an_empty_store_gets_the_version_again(store: Store, folder: Path) -> No
     assert store.client.get_model_version("m", "1").tags["restored"] == "true"
     assert challenge(store, folder, "m", serving) == (1, False)
     assert content_hash(resolve("models:/m@challenger")[0]) == content_hash(folder)
+
+
+def test_other_code_is_another_version(
+    store: Store, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version ships its code: weights alone do not tell what it draws."""
+    package = tmp_path / "package"
+    for room in (*registry.SERVED_ROOMS, "cli"):
+        (package / room).mkdir(parents=True)
+        (package / room / "module.py").write_text("")
+    before = served_code(package)
+    (package / "cli/module.py").write_text("# which draws nothing")
+    assert served_code(package) == before
+    monkeypatch.setattr(registry, "served_code", lambda: served_code(package))
+    assert challenge(store, folder, "m", serving) == (1, True)
+    (package / "inference/module.py").write_text("# a fix")
+    assert challenge(store, folder, "m", serving) == (2, True)
+    assert challenge(store, folder, "m", serving) == (2, False)
 
 
 @pytest.fixture

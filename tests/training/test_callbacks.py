@@ -84,6 +84,20 @@ def test_validation_of_the_averaged_weights(drawer: Drawer, recorder: Any) -> No
     assert drawer.network.weight.item() == 5
 
 
+def test_pictures_begin_before_the_first_step(drawer: Drawer, recorder: Any) -> None:
+    """MLflow's charts open at step 0, and say there that no picture was logged."""
+    validations = Validations(
+        [torch.zeros(1, 3, 4, 4)] * 2, WeightAveraging(drawer, 0.5), recorder, 4, seed=0
+    )
+    drawer.train()
+    for step in (0, 4):  # begun, and resumed
+        validations.on_train_start(at_step(step), drawer)
+    assert recorder.images == [(0, "validation/picture", (4, 6, 3))]
+    assert recorder.metrics == []
+    assert drawer.modes == [(False, False)]
+    assert drawer.training
+
+
 def test_validation_is_the_mean_over_all_crops(drawer: Drawer, recorder: Any) -> None:
     averaging = WeightAveraging(drawer, 0.5)
     batches = [torch.zeros(12, 3, 4, 4), torch.zeros(12, 3, 4, 4), torch.zeros(1, 3, 4, 4)]

@@ -51,11 +51,12 @@ def _judge(
     from arbiscale.pipeline.comparison import scores_of
     from arbiscale.pipeline.gate import decide, table
 
-    against = settings.gate.against
+    gate = settings.gate if before else settings.gate.of_first
+    against = gate.against
     names = (f"version {before.number}" if before else against, f"version {candidate.number}")
     try:
         old, new, source = scores_of(store, before, candidate, against)
-        decision = decide(old, new, settings.gate)
+        decision = decide(old, new, gate)
     except UserError as error:
         if not forced:
             raise
@@ -63,8 +64,8 @@ def _judge(
         return False, f"not compared ({error})", {"compared": str(error)}
     print(f"{candidate.name}: {names[1]} against {names[0]}, {source}")
     print(table(decision, *names))
-    gate = settings.gate.model_dump()
-    return decision.holds, decision.reason(), {"gate": gate, "scores": source, **decision.values()}
+    record = {"gate": gate.model_dump(), "scores": source, **decision.values()}
+    return decision.holds, decision.reason(), record
 
 
 def rollback(

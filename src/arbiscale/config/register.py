@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from arbiscale.config.evaluate import ProtocolName
+from arbiscale.config.named import by_name
 from arbiscale.config.section import Section
 
 Bound = Annotated[
@@ -27,10 +28,19 @@ class GateSettings(Section):
     gain: list[Bound] = Field(min_length=1)  # at least one metric is better by more than so much
     regression: list[Bound]  # none is worse by as much
     against: str = Field(default="bicubic", min_length=1)  # what a first champion must beat: a row beside it
+    first_regression: list[Bound] = Field(default_factory=list)  # bounds that hold instead against that row
+
+    @property
+    def of_first(self) -> GateSettings:
+        """The gate of a first champion."""
+        bounds = by_name(self.regression) | by_name(self.first_regression)
+        return self.model_copy(
+            update={"regression": [f"{metric}={bound}" for metric, bound in bounds.items()]}
+        )
 
     @model_validator(mode="after")
     def _once(self) -> GateSettings:
-        for key in ("gain", "regression"):
+        for key in ("gain", "regression", "first_regression"):
             names = [entry.partition("=")[0] for entry in getattr(self, key)]
             if len({*names}) < len(names):
                 raise ValueError(f"{key} must name each metric once")

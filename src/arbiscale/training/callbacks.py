@@ -6,7 +6,8 @@ import itertools
 import math
 import operator
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,8 @@ class StepSeeds(Callback):
 class Validations(StepCallback):
     """Validates on all held-out crops with averaged weights; records means, and pictures of the first batch.
 
-    Several processes divide the batches among them.
+    The first pictures are those before the first step, where MLflow's slider over steps begins. Several
+    processes divide the batches among them.
     """
 
     def __init__(
@@ -54,23 +56,44 @@ class Validations(StepCallback):
         self.best: float | None = None  # the higher, the better
         self.best_step: int | None = None
 
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Record what is drawn before the first step."""
+        super().on_train_start(trainer)
+        if trainer.global_step == 0 and trainer.global_rank == 0:
+            with self._validating(pl_module):
+                self._record(self._of_batch(pl_module, 0, next(iter(self.batches))).images, step=0)
+
     def on_step_end(self, trainer: Trainer, pl_module: Any, outputs: Any) -> None:
         """Validate after every so many steps and after the last."""
         if not is_due(trainer, self.every_steps):
             return
         step = trainer.global_step
-        pl_module.eval()
-        with torch.no_grad(), self.averaging.averaged():
+        with self._validating(pl_module):
             result = self._validate(trainer, pl_module)
-        pl_module.train()
         self.recorder.log_metrics(
             {f"validation/{name}": value for name, value in result.metrics.items()}, step
         )
-        for name, image in result.images.items():
-            self.recorder.log_image(f"validation/{name}", image, step)
+        self._record(result.images, step)
         figure = result.figure
         if figure is not None and math.isfinite(figure) and (self.best is None or figure > self.best):
             self.best, self.best_step = figure, step
+
+    @contextmanager
+    def _validating(self, module: Any) -> Iterator[None]:
+        module.eval()
+        with torch.no_grad(), self.averaging.averaged():
+            yield
+        module.train()
+
+    def _of_batch(self, module: Any, number: int, images: Tensor, first: int = 0) -> Validation:
+        torch.manual_seed(derive_seed(self.seed, "validation", number))
+        module.samples = [f"validation/{sample}" for sample in range(first, first + len(images))]
+        result: Validation = module.validate(images.to(module.device))
+        return result
+
+    def _record(self, images: Mapping[str, np.ndarray], step: int) -> None:
+        for name, image in images.items():
+            self.recorder.log_image(f"validation/{name}", image, step)
 
     def _validate(self, trainer: Trainer, module: Any) -> Validation:
         """The means over all crops, the same in every process; pictures in the first alone."""
@@ -79,9 +102,7 @@ class Validations(StepCallback):
         for number, images in enumerate(self.batches):
             first, end = end, end + len(images)
             if number % trainer.world_size == trainer.global_rank:
-                torch.manual_seed(derive_seed(self.seed, "validation", number))
-                module.samples = [f"validation/{sample}" for sample in range(first, end)]
-                parts.append((number, len(images), module.validate(images.to(module.device))))
+                parts.append((number, len(images), self._of_batch(module, number, images, first)))
         pictures = parts[0][2].images if trainer.global_rank == 0 else {}
         if trainer.world_size > 1:
             gathered: list[Any] = [None] * trainer.world_size

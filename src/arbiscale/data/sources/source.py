@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Protocol
@@ -12,8 +11,9 @@ from arbiscale.data.manifest import Rejected, Split
 from arbiscale.errors import UserError
 from arbiscale.files import sha256_of_json
 from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
+from arbiscale.processors import available_processors
 
-CORES = os.cpu_count() or 1
+CORES = available_processors()
 
 
 @dataclass(frozen=True, slots=True)
