@@ -16,6 +16,7 @@ from PIL import Image
 
 from arbiscale.config.data import FolderSettings
 from arbiscale.config.params import load_params
+from arbiscale.config.processors import available_processors
 from arbiscale.data.index import Index
 from arbiscale.data.manifest import Manifest
 from arbiscale.data.parallel import Engine, Ready, read_and_compute
@@ -23,7 +24,6 @@ from arbiscale.data.scan import scan
 from arbiscale.data.sources.folder import Folder
 from arbiscale.errors import UserError
 from arbiscale.models.device import choose_device
-from arbiscale.processors import available_processors
 from tests.data.test_crops import digests
 
 MANY = range(300)

@@ -34,7 +34,6 @@ FRAME = {
     "errors",
     "files",
     "workspace",
-    "processors",
 }
 ROOMS = "src/arbiscale/"
 UNTRACKED = ["runtime", "register.gate"]  # how to run; what `arbiscale promote` asks

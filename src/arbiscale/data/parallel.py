@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import arbiscale
+from arbiscale.config.processors import available_processors
 from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.data.workers import worker_context
 from arbiscale.errors import UserError, first_line
-from arbiscale.processors import available_processors
 
 _AHEAD, _SLACK = 2, 16  # tasks that wait in memory: for each that is computed, and for small ones
 _FEW = 256  # tasks that threads have mostly done before a process has begun

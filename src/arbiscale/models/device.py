@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from arbiscale.config.processors import available_processors
 from arbiscale.errors import UserError
-from arbiscale.processors import available_processors
 
 
 def choose_device(wanted: str) -> torch.device:

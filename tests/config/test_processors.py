@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from arbiscale import processors
-from arbiscale.processors import available_processors
+from arbiscale.config import processors
+from arbiscale.config.processors import available_processors
 
 
 @pytest.mark.parametrize(("content", "count"), [("150000 100000", 2), ("50000 100000", 1), ("max 100000", 8)])

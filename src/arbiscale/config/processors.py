@@ -1,4 +1,4 @@
-"""How many processors there are."""
+"""How many processors there are: what threads and processes default to."""
 
 from __future__ import annotations
 
