@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-import arbiscale
 from arbiscale.config.processors import available_processors
 from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.data.workers import worker_context
@@ -118,7 +117,7 @@ def _on_ray(compute: Callable[[Data], Result], engine: Engine) -> Iterator[Begin
     import ray
 
     named = f"runtime.ray_address: {engine.ray_address}"
-    package = str(Path(arbiscale.__file__).parent)
+    package = str(Path(__file__).parents[1])
     try:
         host, _, port = engine.ray_address.rpartition(":")
         if host and port.isdecimal():  # where nothing answers, ray waits for minutes and ends this process

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Protocol
 
+from arbiscale.config.processors import available_processors
 from arbiscale.data.manifest import Rejected, Split
 from arbiscale.errors import UserError
 from arbiscale.files import sha256_of_json
 from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
-from arbiscale.processors import available_processors
 
 CORES = available_processors()
 
