@@ -82,6 +82,7 @@ class Cost:
     peak_mib: float
 
     def figures(self, name: str) -> Iterator[Figure]:
+        """Of the benchmark of that name."""
         yield Figure(name, "s", self.seconds)
         yield Figure(name, "processor s", self.processor_seconds)
         yield Figure(name, "peak memory, MiB", self.peak_mib)
