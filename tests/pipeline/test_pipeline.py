@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -187,6 +188,21 @@ def test_a_comment_reruns_what_its_room_decides(smoke: Project, room: str, rerun
 )
 def test_documented_ways_to_force_stages(smoke: Project, arguments: list[str], rerun: list[str]) -> None:
     assert smoke.executed(smoke.run("dvc", "repro", "--dry", *arguments)) == rerun
+
+
+def test_a_new_photograph_is_noticed(smoke: Project, photographs: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(photographs, own)
+    (last := own / "e.png").rename(tmp_path / "e.png")
+    params = smoke.folder / "params.yaml"
+    text = params.read_text().replace("source: bundled", "source: folder", 1)
+    params.write_text(re.sub(r"(?<=\n  folder:\n    path: )\S+", str(own), text, count=1))
+    assert smoke.executed(smoke.run("dvc", "repro", "download")) == ["download"]
+    assert smoke.executed(smoke.run("dvc", "repro", "download")) == []
+    (tmp_path / "e.png").rename(last)
+    output = smoke.run("dvc", "repro", "download")
+    assert smoke.executed(output) == ["download"]
+    assert "5 photographs of folder: +1, -0" in output
 
 
 def test_a_loss_weight_retrains_the_alignment_only(smoke: Project) -> None:
