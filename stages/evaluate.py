@@ -51,7 +51,7 @@ def main(stage: Stage) -> None:
         model.fidelity = settings.fidelity if model.has_branch else 0.0
     baselines = stage.settings("baselines", BaselinesSettings).train
     further = {name: BASELINES / name for name in baselines} | by_name(settings.extra_models)
-    extra = {name: load_row(at, where) for name, at in further.items()}
+    extra = {name: load_row(at, where, settings.fidelity) for name, at in further.items()}
     device = models[NAMES[0]].device
     workers = worker_count(runtime.workers, device)
     compares_sets = "generation" in settings.protocols

@@ -184,3 +184,8 @@ def test_a_peer_that_cannot_be_loaded_is_one_line(
         load_row(where, "cpu")
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_model_draws_at_the_evaluations_fidelity() -> None:
+    assert load_row("pretrained", "cpu").fidelity == 1.0  # the shipped one's own
+    assert load_row("pretrained", "cpu", 0.25).fidelity == 0.25

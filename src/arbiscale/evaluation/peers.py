@@ -109,10 +109,13 @@ class PictureFolder(Peer):
         return image
 
 
-def load_row(where: str | Path, device: str) -> Model | Peer:
+def load_row(where: str | Path, device: str, fidelity: float | None = None) -> Model | Peer:
     """What draws a row: a model (see `load_model`), `spandrel:FILE` or `folder:FOLDER`.
 
-    Relative paths of peers count from the repository.
+    Args:
+        where: of either; relative paths of peers count from the repository.
+        device: of a network.
+        fidelity: at which a model with a branch draws; None = its own, which may be another than other rows'.
 
     Raises:
         UserError: it cannot be loaded.
@@ -123,7 +126,10 @@ def load_row(where: str | Path, device: str) -> Model | Peer:
             if not (path.is_file() if scheme == SPANDREL else path.is_dir()):
                 raise UserError(f"{where}: no such {'file' if scheme == SPANDREL else 'folder'}")
             return SpandrelModel(path, device) if scheme == SPANDREL else PictureFolder(path)
-    return load_model(where, device)
+    model = load_model(where, device)
+    if fidelity is not None and model.has_branch:
+        model.fidelity = fidelity
+    return model
 
 
 def identity_of(row: Model | Peer) -> str:

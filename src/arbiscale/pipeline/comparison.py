@@ -172,7 +172,7 @@ def evaluate_versions(store: Store, versions: Sequence[Version], row: str = BASE
     without_curves = settings.trade_off.model_copy(update={"scales": []})
     extra: dict[str, Model | Peer] = {name: models[name] for name in others}
     if at := by_name(settings.extra_models).get(row):
-        extra[row] = load_row(at, str(models[last].device))
+        extra[row] = load_row(at, str(models[last].device), settings.fidelity)
     without = settings.model_copy(update={"trade_off": without_curves})
     with tempfile.TemporaryDirectory() as scratch:
         subject = Subject({last: models[last]}, data, without, seed, networks, extra, degradation=degradation)
