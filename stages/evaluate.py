@@ -12,7 +12,7 @@ from arbiscale.data.degradation import Degradation
 from arbiscale.evaluation.held_out import read_held_out_data
 from arbiscale.evaluation.networks import load_metric_networks
 from arbiscale.evaluation.peers import identity_of, load_row
-from arbiscale.evaluation.plan import Subject, make_plan
+from arbiscale.evaluation.plan import Subject, make_plan, metrics_of_sets
 from arbiscale.evaluation.store import Scratch, measure
 from arbiscale.evaluation.suite import finish
 from arbiscale.evaluation.summary import summary
@@ -54,8 +54,13 @@ def main(stage: Stage) -> None:
     extra = {name: load_row(at, where, settings.fidelity) for name, at in further.items()}
     device = models[NAMES[0]].device
     workers = worker_count(runtime.workers, device)
-    compares_sets = "generation" in settings.protocols
-    networks = load_metric_networks(settings.perceptual, runtime.weights_dir, device, inception=compares_sets)
+    networks = load_metric_networks(
+        settings.perceptual,
+        runtime.weights_dir,
+        device,
+        no_reference=settings.no_reference,
+        sets=metrics_of_sets(settings),
+    )
     print_warnings(networks.unavailable)
     run.set_tags(dict.fromkeys(networks.left_out, "missing") | data.splits)
 

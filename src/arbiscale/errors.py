@@ -32,6 +32,7 @@ EXTRAS = {  # of pyproject.toml, with the modules that their packages bring
     "film": ["imageio_ffmpeg"],
     "peers": ["spandrel"],
     "ray": ["ray"],
+    "no-reference": ["piq"],
     "serve": ["fastapi", "prometheus_client", "starlette", "uvicorn"],
 }
 

@@ -111,6 +111,8 @@ ADDED_LATER = {
     "register.gate.first_regression": [],
     "data.degradation": "bicubic",
     **{f"data.realistic.{key}": value for key, value in flatten(VALUES["data"]["realistic"]).items()},
+    "evaluate.no_reference": [],
+    "evaluate.patch_fid_px": 0,
 }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from arbiscale.errors import UnavailableError, UserError
 from arbiscale.evaluation import networks
@@ -67,8 +67,30 @@ def test_inception_is_looked_for_only_where_sets_are_compared(monkeypatch: pytes
 
     monkeypatch.setattr(networks, "load_inception", absent)
     assert load_metric_networks([], "", CPU) == MetricNetworks()
-    asked = load_metric_networks([], "", CPU, inception=True)
+    asked = load_metric_networks([], "", CPU, sets=["fid", "kid", "recall"])
     assert asked.inception is None
-    assert asked.unavailable == (
-        "fid, kid, precision and recall are not measured: Inception weights: none found",
-    )
+    assert asked.unavailable == ("fid, kid and recall are not measured: Inception weights: none found",)
+
+
+class Redness(nn.Module):
+    least_px = 20
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images[:, 0].mean(dim=(1, 2))
+
+
+def test_what_needs_no_truth_judges_every_image_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(weights_dir: str) -> Redness:
+        raise UnavailableError("pyiqa is not installed; run `pip install it`")
+
+    monkeypatch.setitem(networks._NO_REFERENCE, "niqe", absent)
+    monkeypatch.setitem(networks._NO_REFERENCE, "musiq", lambda weights_dir: Redness())
+    found = load_metric_networks([], "", CPU, no_reference=["niqe", "musiq"])
+    assert found.unavailable == ("niqe is not measured: pyiqa is not installed; run `pip install it`",)
+    assert (found.left_out, found.least_px) == (["niqe"], {"musiq": 20})
+    images = torch.stack([torch.full((3, 20, 24), 0.25), torch.full((3, 20, 24), torch.nan)])
+    judged = found.judge(images)
+    assert judged["niqe"].isnan().all()
+    assert judged["musiq"][0] == 0.25
+    assert judged["musiq"][1].isnan()
+    assert found.judge(images[..., :19])["musiq"].isnan().all()

@@ -186,7 +186,7 @@ def test_pictures_with_nan_leave_the_other_rows_intact(evaluate: Evaluate, incep
 
 
 def test_the_whole_path_through_inception(evaluate: Evaluate, inception_folder: Path) -> None:
-    networks = load_metric_networks([], str(inception_folder), torch.device("cpu"), inception=True)
+    networks = load_metric_networks([], str(inception_folder), torch.device("cpu"), sets=METRICS)
     assert networks.unavailable == ()
     row = evaluate(networks, sizes=(HALF,)).means()["generation/16x16"]["diffusion"]
     assert row["fid"] == pytest.approx(0, abs=1e-3)

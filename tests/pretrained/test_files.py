@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 import socket
 import threading
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ import pytest
 import torch
 
 from arbiscale.errors import UnavailableError, UserError
-from arbiscale.pretrained.files import Pretrained, load_state, locate, obtain
+from arbiscale.pretrained.files import Pretrained, locate, obtain
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
@@ -130,19 +129,3 @@ def test_a_file_under_the_published_name_must_be_the_published_one(places: dict[
         obtain(network(sha256_prefix=prefix), str(places["settings"]))
     path.rename(path.with_name("net_features.pt"))
     assert obtain(network(sha256_prefix=prefix), str(places["settings"])).name == "net_features.pt"
-
-
-@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-def test_state_dicts_load_without_executing_anything(tmp_path: Path) -> None:
-    path = tmp_path / "net.pt"
-    torch.save({"a": torch.ones(2)}, path)
-    assert torch.equal(load_state(path)["a"], torch.ones(2))
-    path.write_bytes(pickle.dumps(print))
-    with pytest.raises(UserError, match=r"net\.pt: is not a file of network weights"):
-        load_state(path)
-    path.write_bytes(b"")
-    with pytest.raises(UserError, match=r"net\.pt: is not a file of network weights"):
-        load_state(path)
-    torch.save([1], path)
-    with pytest.raises(UserError, match=r"net\.pt: holds no state dict"):
-        load_state(path)

@@ -143,7 +143,8 @@ def weights(
     networks: Annotated[
         list[str] | None,
         typer.Argument(
-            help="alexnet (lpips; the default), vgg16 (lpips_vgg, dists), inception (fid and its kin)."
+            help="alexnet (lpips; the default), vgg16 (lpips_vgg, dists), inception (fid and its kin), "
+            "clip (clip_iqa), musiq, niqe."
         ),
     ] = None,
     source: Annotated[

@@ -19,6 +19,8 @@ Scale = Annotated[float, Field(ge=1, le=64)]  # output / input
 Temperature = Annotated[float, Field(ge=0, le=1)]
 Fidelity = Annotated[float, Field(ge=0, le=1)]  # 1 = what a branch draws without latent
 PerceptualName = Literal["lpips", "lpips_vgg", "dists"]
+NoReferenceName = Literal["niqe", "musiq", "clip_iqa"]
+LEAST_PATCH_PX = 16
 ROWS = (
     "bicubic",
     "lanczos",
@@ -69,6 +71,8 @@ class EvaluateSettings(Section):
     fidelity: Fidelity  # of models with a branch; also the registered model's default
     protocols: list[ProtocolName] = Field(min_length=1)
     perceptual: list[PerceptualName]  # columns; each needs its network's weights
+    no_reference: list[NoReferenceName] = Field(default=[])  # columns that need no truth
+    patch_fid_px: int = Field(default=0, ge=0, le=1024)  # side of the patches of FID and KID; 0 = off
     folders: EvaluateFolders
     extra_models: list[Named]  # row=folder, models:/ URI, spandrel:FILE or folder:FOLDER
     trade_off: TradeOffSettings
@@ -78,9 +82,18 @@ class EvaluateSettings(Section):
         chosen: dict[str, Sequence[object]] = {
             "protocols": self.protocols,
             "perceptual": self.perceptual,
+            "no_reference": self.no_reference,
             "generation_sizes": self.generation_sizes,
         }
         _refuse_repeated(chosen)
+        if 0 < self.patch_fid_px < LEAST_PATCH_PX:
+            least = f"0 (off) or at least {LEAST_PATCH_PX}"
+            raise ValueError(f"patch_fid_px: must be {least} (got {self.patch_fid_px})")
+        if self.protocols == ["sample"] and self.patch_fid_px > self.crop_px:
+            raise ValueError(
+                f"patch_fid_px: must not exceed crop_px where protocols are [sample] "
+                f"({self.patch_fid_px} > {self.crop_px})"
+            )
         if self.diversity_seeds == 1:
             raise ValueError("diversity_seeds: must be 0 (off) or at least 2 (got 1)")
         for protocol, folder in self.folders.model_dump().items():

@@ -152,6 +152,11 @@ def _parts_fit_the_task(params: Params) -> Iterator[str]:
                 f"{part} needs diffusion.task: super_resolution "
                 "(there is no low-resolution image to generation)"
             )
+    if params.evaluate.patch_fid_px and task != "super_resolution":
+        yield (
+            "evaluate.patch_fid_px needs diffusion.task: super_resolution (generation has no truth; "
+            "the protocol generation compares its pictures)"
+        )
 
 
 def _devices_can(params: Params) -> Iterator[str]:

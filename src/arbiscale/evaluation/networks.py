@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from arbiscale.errors import UnavailableError
+from arbiscale.metrics.clip_iqa import ClipIqa, load_clip_iqa
 from arbiscale.metrics.inception import Inception, load_inception
+from arbiscale.metrics.musiq import MUSIQ, load_musiq
+from arbiscale.metrics.niqe import NIQE, load_niqe
 from arbiscale.metrics.structure_texture import DISTS, load_dists
 from arbiscale.pretrained.lpips import LPIPS, VGG, load_lpips
+
+Network = TypeVar("Network", bound=nn.Module)
 
 _PERCEPTUAL: dict[str, Callable[[str], LPIPS | DISTS]] = {  # by its column
     "lpips": load_lpips,
     "lpips_vgg": lambda weights_dir: load_lpips(weights_dir, VGG),
     "dists": load_dists,
+}
+NoReference = NIQE | MUSIQ | ClipIqa
+_NO_REFERENCE: dict[str, Callable[[str], NoReference]] = {
+    "niqe": load_niqe,
+    "musiq": load_musiq,
+    "clip_iqa": load_clip_iqa,
 }
 
 
@@ -26,6 +38,7 @@ class MetricNetworks:
 
     Attributes:
         perceptual: the distance of image pairs behind each column; None = unavailable, the column is empty.
+        no_reference: what judges an image by itself, behind each column; None as above.
         inception: the features in which sets of pictures are compared; None = unavailable, or not asked for.
         unavailable: one line for every missing network: why it is missing, and what to do.
     """
@@ -33,16 +46,22 @@ class MetricNetworks:
     perceptual: Mapping[str, LPIPS | DISTS | None] = field(default_factory=dict)
     inception: Inception | None = None
     unavailable: tuple[str, ...] = ()
+    no_reference: Mapping[str, NoReference | None] = field(default_factory=dict)
+
+    @property
+    def _columns(self) -> Iterator[tuple[str, LPIPS | DISTS | NoReference | None]]:
+        yield from self.perceptual.items()
+        yield from self.no_reference.items()
 
     @property
     def left_out(self) -> list[str]:
         """The columns that stay empty."""
-        return [column for column, network in self.perceptual.items() if network is None]
+        return [column for column, network in self._columns if network is None]
 
     @property
     def least_px(self) -> dict[str, int]:
         """The shortest side of a picture that each available column takes."""
-        return {column: network.least_px for column, network in self.perceptual.items() if network}
+        return {column: network.least_px for column, network in self._columns if network}
 
     def features(self, images: Tensor) -> dict[str, Iterator[Tensor]]:
         """What each available column compares of images, computed as it is read.
@@ -69,9 +88,27 @@ class MetricNetworks:
                 found[column] = network.distance(own, others[column])
         return found
 
+    def judge(self, images: Tensor) -> dict[str, Tensor]:
+        """What needs no truth: a score of each image (batch, 3, height, width) in [0, 1], shape (batch,).
+
+        NaN where a column takes no image as small, and of images that hold NaN.
+        """
+        finite = images.isfinite().flatten(1).all(dim=1)
+        found = {}
+        for column, network in self.no_reference.items():
+            found[column] = images.new_full((len(images),), torch.nan)
+            if network and min(images.shape[-2:]) >= network.least_px:
+                found[column] = network(images.nan_to_num(0)).where(finite, torch.nan)
+        return found
+
 
 def load_metric_networks(
-    perceptual: Sequence[str], weights_dir: str, device: torch.device, *, inception: bool = False
+    perceptual: Sequence[str],
+    weights_dir: str,
+    device: torch.device,
+    *,
+    no_reference: Sequence[str] = (),
+    sets: Sequence[str] = (),
 ) -> MetricNetworks:
     """Load what is available or can be downloaded.
 
@@ -79,23 +116,29 @@ def load_metric_networks(
         perceptual: columns, as in `evaluate.perceptual`.
         weights_dir: where weights are looked for first (see arbiscale.pretrained.files).
         device: the networks' device.
-        inception: whether sets of pictures are compared as well.
+        no_reference: columns, as in `evaluate.no_reference`.
+        sets: metrics of sets of pictures, which need Inception; none = it is not loaded.
 
     Raises:
         UserError: a file of weights is damaged or belongs to another network.
     """
-    found: dict[str, LPIPS | DISTS | None] = {}
-    unavailable = []
-    for column in perceptual:
+    unavailable: list[str] = []
+
+    def obtained(what: str, load: Callable[[str], Network]) -> Network | None:
         try:
-            found[column] = _PERCEPTUAL[column](weights_dir).to(device)
+            return load(weights_dir).to(device)
         except UnavailableError as error:
-            found[column] = None
-            unavailable.append(f"{column} is not measured: {error}")
-    features = None
-    if inception:
-        try:
-            features = load_inception(weights_dir).to(device)
-        except UnavailableError as error:
-            unavailable.append(f"fid, kid, precision and recall are not measured: {error}")
-    return MetricNetworks(found, features, tuple(unavailable))
+            unavailable.append(f"{what} not measured: {error}")
+            return None
+
+    return MetricNetworks(
+        {column: obtained(f"{column} is", _PERCEPTUAL[column]) for column in perceptual},
+        obtained(f"{in_words(sets)} are", load_inception) if sets else None,
+        no_reference={column: obtained(f"{column} is", _NO_REFERENCE[column]) for column in no_reference},
+        unavailable=tuple(unavailable),
+    )
+
+
+def in_words(metrics: Sequence[str]) -> str:
+    """Two or more metrics as a sentence has them."""
+    return f"{', '.join(metrics[:-1])} and {metrics[-1]}"

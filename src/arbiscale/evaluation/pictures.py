@@ -28,7 +28,7 @@ class Truth:
 
     Args:
         images: shape (batch, 3, height, width), in [0, 1], as shown.
-        networks: behind the perceptual distances, always of RGB; NaN where they take no such image.
+        networks: behind perceptual distances and scores, always of RGB; NaN where they take no such image.
         channels: what PSNR and SSIM compare.
         shave_px: border left out of these comparisons.
     """
@@ -48,10 +48,11 @@ class Truth:
         self._shown = own if channels == "rgb" else luma(own)
 
     def compare(self, images: Tensor) -> dict[str, Tensor]:
-        """PSNR, SSIM and perceptual distances of as many images, as shown; each of shape (batch,)."""
+        """PSNR, SSIM, perceptual distances and no-reference scores of as many images, as shown, (batch,)."""
         own = self._shaved(images)
         pair = (own if self._channels == "rgb" else luma(own), self._shown)
-        return {"psnr": psnr(*pair), "ssim": ssim(*pair), **self._networks.distances(own, self._seen)}
+        seen = self._networks.distances(own, self._seen) | self._networks.judge(own)
+        return {"psnr": psnr(*pair), "ssim": ssim(*pair), **seen}
 
     def _shaved(self, images: Tensor) -> Tensor:
         """The images without a border."""

@@ -10,7 +10,7 @@ from arbiscale.config.evaluate import EvaluateSettings
 from arbiscale.config.named import by_name
 from arbiscale.data.degradation import Degradation
 from arbiscale.errors import UnavailableError, UserError
-from arbiscale.evaluation.comparisons import Album
+from arbiscale.evaluation import patches, sets
 from arbiscale.evaluation.generation import (
     PROTOCOL,
     Generation,
@@ -28,6 +28,7 @@ from arbiscale.evaluation.held_out import (
 )
 from arbiscale.evaluation.nearest import TrainingCrops
 from arbiscale.evaluation.networks import MetricNetworks
+from arbiscale.evaluation.patches import Patches
 from arbiscale.evaluation.peers import Peer
 from arbiscale.evaluation.protocols import BENCHMARK, CROP_PX, CROPS, PROTOCOLS, REALISTIC, SAMPLE
 from arbiscale.evaluation.references import References
@@ -103,6 +104,7 @@ class Plan:
         left_out: one line for everything that cannot be measured.
         sets: features of the rows that are compared as sets, with their size, by group and row.
         references: what those are compared with.
+        patches: of rows of super-resolution; None = they are not compared.
         networks: behind metrics.
         seed: of random choices in comparing sets.
     """
@@ -111,6 +113,7 @@ class Plan:
     left_out: list[str] = field(default_factory=list)
     sets: dict[tuple[str, str], tuple[Size, Features]] = field(default_factory=dict)
     references: References | None = None
+    patches: Patches | None = None
     networks: MetricNetworks = field(default_factory=MetricNetworks)
     seed: int = 0
 
@@ -127,13 +130,15 @@ def make_plan(subject: Subject, scratch: Scratch) -> Plan:
         _add_generation(plan, subject, scratch)
     else:
         followed = {*PROTOCOLS}
-        _add_super_resolution(plan, subject, scratch.album)
+        _add_super_resolution(plan, subject, scratch)
     plan.left_out += [_not_followed(name, subject.task) for name in protocols if name not in followed]
     return plan
 
 
-def _add_super_resolution(plan: Plan, subject: Subject, album: Album) -> None:
-    settings = subject.settings
+def _add_super_resolution(plan: Plan, subject: Subject, scratch: Scratch) -> None:
+    settings, inception = subject.settings, subject.networks.inception
+    if settings.patch_fid_px and inception:
+        plan.patches = Patches(scratch.features, settings.patch_fid_px, inception, subject.seed)
     samples = max(1, settings.diversity_seeds)
     upscalers = Upscalers(subject.models, subject.extra_models, subject.seed, samples)
     for protocol, dataset, find in data_sets(subject.data, settings, subject.seed):
@@ -141,8 +146,8 @@ def _add_super_resolution(plan: Plan, subject: Subject, album: Album) -> None:
             scales = PROTOCOLS[protocol].scales or settings.scales
             plan.works.append(
                 SuperResolution(
-                    PROTOCOLS[protocol], dataset, pictures, scales, upscalers, subject.networks, album,
-                    subject.workers, subject.peers, subject.degradation,
+                    PROTOCOLS[protocol], dataset, pictures, scales, upscalers, subject.networks,
+                    scratch.album, subject.workers, subject.peers, subject.degradation, plan.patches,
                 )
             )  # fmt: skip
     if not settings.trade_off.scales:
@@ -154,6 +159,12 @@ def _add_super_resolution(plan: Plan, subject: Subject, album: Album) -> None:
         plan.works.append(
             TradeOff(subject.rows, pictures, settings.trade_off, seed, networks, subject.workers)
         )
+
+
+def metrics_of_sets(settings: EvaluateSettings) -> tuple[str, ...]:
+    """Those that need Inception."""
+    of_patches = patches.METRICS if settings.patch_fid_px else ()
+    return (sets.METRICS if PROTOCOL in settings.protocols else ()) + of_patches
 
 
 def data_sets(

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from arbiscale.evaluation.networks import in_words
 from arbiscale.evaluation.references import References
 from arbiscale.imaging.coordinates import Size
 from arbiscale.metrics.distributions import (
@@ -20,7 +21,7 @@ from arbiscale.metrics.distributions import (
 from arbiscale.metrics.inception import FEATURES, Inception
 
 METRICS = ("fid", "kid", "precision", "recall")
-_NAMES = "fid, kid, precision and recall"
+_NAMES = in_words(METRICS)
 
 
 class Features:

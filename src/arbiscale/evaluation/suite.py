@@ -47,6 +47,11 @@ def finish(plan: Plan, scratch: Scratch) -> Evaluation:
         evaluation.sets = compare_sets(plan.sets, plan.references, plan.seed)
     for work in plan.works:
         for group in work.albums:
+            if plan.patches and isinstance(work, SuperResolution):
+                rows = evaluation.scores[evaluation.scores.group == group].row.dropna().unique()
+                found, lines = plan.patches.compare(group, rows, work.names)
+                evaluation.sets |= found
+                evaluation.left_out += lines
             _show(evaluation, work, group, scratch.album)
     return evaluation
 

@@ -22,6 +22,7 @@ from arbiscale.evaluation.comparisons import (
 from arbiscale.evaluation.held_out import HeldOutPicture
 from arbiscale.evaluation.networks import MetricNetworks
 from arbiscale.evaluation.pairs import Pairs, Preparation, in_batches
+from arbiscale.evaluation.patches import Patches
 from arbiscale.evaluation.peers import Peer
 from arbiscale.evaluation.pictures import Truth, agreement_with_half_size, as_shown, diversity
 from arbiscale.evaluation.protocols import Protocol
@@ -56,6 +57,7 @@ class SuperResolution(PictureWork):
         workers: processes that prepare pictures ahead; 0 = none. Results are the same.
         peers: what draws further rows, by their names.
         degradation: of the low resolutions, by a protocol that has any.
+        patches: gets the patches of every row and of the truth; None = they are not compared.
     """
 
     protocol: Protocol
@@ -68,6 +70,7 @@ class SuperResolution(PictureWork):
     workers: int = 0
     peers: Mapping[str, Peer] = field(default_factory=dict)
     degradation: Degradation | None = None
+    patches: Patches | None = None
 
     @property
     def place(self) -> str:
@@ -115,6 +118,8 @@ class SuperResolution(PictureWork):
                     channels=self.protocol.channels,
                     shave_px=self.protocol.shave_px(scale),
                 )
+                if self.patches:
+                    self.patches.add(group, TRUTH, pairs.names, truth.images)
                 for row in self._rows(pairs, group, partial(others, here, scale)):
                     try:
                         images, found = self._row(row, group, pairs, truth, keys)
@@ -180,6 +185,8 @@ class SuperResolution(PictureWork):
         if row.others:
             draws = [shown, *(as_shown(other()(pairs.size)) for other in row.others)]
             metrics |= diversity(draws, truth.images, self.networks)
+        if self.patches:
+            self.patches.add(group, row.name, pairs.names, shown)
         spent = None if row.seconds is None else row.seconds + seconds
         return images, score_lines(group, row.name, keys, images, metrics, seconds=spent)
 

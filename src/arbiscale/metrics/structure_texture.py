@@ -9,7 +9,8 @@ from importlib.resources import as_file, files
 import torch
 from torch import Tensor, nn
 
-from arbiscale.pretrained.files import VGG16, load_network, load_state
+from arbiscale.pretrained.files import VGG16, load_network
+from arbiscale.pretrained.reading import load_state
 
 LEAST_PX = 16  # the side that VGG16 reduces to one feature
 _STAGE_ENDS = (4, 9, 16, 23, 30)  # of VGG16's layers: after the last ReLU of each resolution

@@ -167,7 +167,9 @@ def evaluate_versions(store: Store, versions: Sequence[Version], row: str = BASE
         _row(version): load_model(download_model(store, version), runtime.device) for version in versions
     }
     *others, last = models
-    networks = load_metric_networks(settings.perceptual, runtime.weights_dir, models[last].device)
+    networks = load_metric_networks(
+        settings.perceptual, runtime.weights_dir, models[last].device, no_reference=settings.no_reference
+    )
     print_warnings(networks.unavailable)
     without_curves = settings.trade_off.model_copy(update={"scales": []})
     extra: dict[str, Model | Peer] = {name: models[name] for name in others}

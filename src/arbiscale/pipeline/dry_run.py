@@ -178,7 +178,9 @@ def evaluation_cost(params: Params, counts: Counts) -> Cost:
         few = settings.model_copy(
             update={"protocols": ["sample"], "crops_per_photograph": 1, "generation_count": 2}
         )
-        networks = load_metric_networks(settings.perceptual, runtime.weights_dir, device)
+        networks = load_metric_networks(
+            settings.perceptual, runtime.weights_dir, device, no_reference=settings.no_reference
+        )
         begun = now_seconds(device)
         subject = Subject(models, HeldOutData(photographs), few, 0, networks)
         evaluate_models(subject, Scratch(Path(folder, "scratch")))

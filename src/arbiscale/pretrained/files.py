@@ -15,6 +15,7 @@ import torch
 
 from arbiscale.errors import UnavailableError, UserError
 from arbiscale.files import atomic_file, sha256_of
+from arbiscale.pretrained.reading import load_state
 from arbiscale.workspace import repository_root
 
 Network = TypeVar("Network")
@@ -52,6 +53,25 @@ INCEPTION = Pretrained(
     url="https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
     "weights-inception-2015-12-05-6726825d.pth",
     sha256_prefix="6726825d",
+)
+MUSIQ = Pretrained(  # trained on KonIQ-10k
+    name="MUSIQ",
+    files=("musiq_koniq_ckpt-e95806b9.pth",),
+    url="https://huggingface.co/chaofengc/IQA-PyTorch-Weights/resolve/main/musiq_koniq_ckpt-e95806b9.pth",
+    sha256_prefix="e95806b9",
+)
+CLIP = Pretrained(
+    name="CLIP",
+    files=("RN50.pt",),
+    url="https://openaipublic.azureedge.net/clip/models/"
+    "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762/RN50.pt",
+    sha256_prefix="afeb0e10",
+)
+NIQE = Pretrained(  # mean and covariance of natural pictures, 11 KB; also in the package basicsr 1.4.2
+    name="NIQE",
+    files=("niqe_pris_params.npz",),
+    url="https://github.com/XPixelGroup/BasicSR/raw/v1.4.2/basicsr/metrics/niqe_pris_params.npz",
+    sha256_prefix="2a7c182a",
 )
 
 
@@ -91,37 +111,24 @@ def verified(path: Path, network: Pretrained) -> Path:
 
 
 def load_network(
-    network: Pretrained, weights_dir: str, build: Callable[[dict[str, Any]], Network]
+    network: Pretrained,
+    weights_dir: str,
+    build: Callable[[dict[str, Any]], Network],
+    read: Callable[[Path], dict[str, Any]] = load_state,
 ) -> Network:
-    """Build a network from the state dict found for `weights_dir`, else downloaded.
+    """Build a network from the tensors that `read` finds in its file for `weights_dir`, else downloaded.
 
     Raises:
         UnavailableError: the weights are not found and cannot be downloaded.
         UserError: the file is damaged or belongs to another network.
     """
     path = obtain(network, weights_dir)
-    state = load_state(path)
+    state = read(path)
     try:
         return build(state)
     except (KeyError, RuntimeError) as error:  # names missing; other shapes
         reason = str(error).splitlines()[0]
         raise UserError(f"{path}: is not {network.name} ({reason}); fetch it again") from None
-
-
-def load_state(path: Path) -> dict[str, Any]:
-    """A state dict from a local file, without executing anything in it.
-
-    Raises:
-        UserError: the file is damaged or holds something else.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # zipfile, pickle and torch each have their own
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{path}: is not a file of network weights ({reason}); fetch it again") from None
-    if not isinstance(state, dict):
-        raise UserError(f"{path}: holds no state dict; fetch it again")
-    return state
 
 
 def _folders(weights_dir: str) -> Iterator[Path]:
@@ -170,7 +177,14 @@ def _timeout(seconds: float) -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-NETWORKS = {"alexnet": ALEXNET, "vgg16": VGG16, "inception": INCEPTION}
+NETWORKS = {
+    "alexnet": ALEXNET,
+    "vgg16": VGG16,
+    "inception": INCEPTION,
+    "musiq": MUSIQ,
+    "clip": CLIP,
+    "niqe": NIQE,
+}
 DEFAULT = ("alexnet",)  # all that the training loss and the default metrics need
 
 
