@@ -45,7 +45,7 @@ def test_patches_lie_side_by_side_and_again_half_a_side_further() -> None:
     assert [*cut(picture, 17)] == []
 
 
-def test_distances_are_those_of_all_patches_whoever_wrote_them(of_two: Patches, tmp_path: Path) -> None:
+def test_distances_are_those_of_all_patches_whoever_wrote_them(of_two: Patches) -> None:
     pictures = torch.rand(2, 3, 24, 16, generator=torch.Generator().manual_seed(0))
     of_two.add("x4", TRUTH, ["a", "b"], pictures)
     of_two.add("x4", "same", ["b"], pictures[1:])
@@ -53,9 +53,8 @@ def test_distances_are_those_of_all_patches_whoever_wrote_them(of_two: Patches, 
     of_two.add("x4", "black", ["a", "b"], torch.zeros_like(pictures))
     of_two.add("x4", "half", ["a"], pictures[:1])
     found, lines = of_two.compare("x4", ["same", "black", "half"], ["a", "b"])
-    features = torch.stack([patch for picture in pictures for patch in cut(picture, 8)]).flatten(1)[
-        :, :FEATURES
-    ]
+    cuts = torch.stack([patch for picture in pictures for patch in cut(picture, 8)])
+    features = cuts.flatten(1)[:, :FEATURES]
     assert len(features) == 2 * (3 * 2 + 2 * 1)
     expected = features.mean(dim=0).square().sum() + features.T.cov().trace()  # of a constant at 0
     assert found["x4", "same"]["patch_fid"] == pytest.approx(0, abs=1e-6)
@@ -69,8 +68,8 @@ def test_few_patches_are_reported(of_two: Patches, monkeypatch: pytest.MonkeyPat
     assert of_two.compare("x4", ["row"], ["a"]) == (
         {},
         [
-            "x4: patch_fid and patch_kid are not measured: they need at least 4 patches of 8 px (got 0); lower "
-            "evaluate.patch_fid_px"
+            "x4: patch_fid and patch_kid are not measured: they need at least 4 patches of 8 px (got 0); "
+            "lower evaluate.patch_fid_px"
         ],
     )
     monkeypatch.setattr(patches, "FEATURES", 5)
@@ -113,7 +112,7 @@ def evaluate(
         plan = make_plan(subject, Scratch(tmp_path / folder))
         if first < 4:  # the rest after a kill
             scratch = Scratch(tmp_path / folder)
-            for numbers, lines in plan.works[0].measure(range(first)):
+            for _, lines in plan.works[0].measure(range(first)):
                 scratch.add(lines)
             scratch.flush()
         measure(plan.works, Scratch(tmp_path / folder))
