@@ -150,7 +150,7 @@ def evaluate_versions(store: Store, versions: Sequence[Version], row: str = BASE
     Args:
         store: of the registry.
         versions: the last one's row is the evaluation's own.
-        row: drawn beside them, where `evaluate.extra_models` names it.
+        row: drawn beside them, where `evaluate.extra_models` names it; at the last version's fidelity.
 
     Raises:
         UserError: the data are not here, or a model cannot be loaded.
@@ -174,7 +174,7 @@ def evaluate_versions(store: Store, versions: Sequence[Version], row: str = BASE
     without_curves = settings.trade_off.model_copy(update={"scales": []})
     extra: dict[str, Model | Peer] = {name: models[name] for name in others}
     if at := by_name(settings.extra_models).get(row):
-        extra[row] = load_row(at, str(models[last].device), settings.fidelity)
+        extra[row] = load_row(at, str(models[last].device), models[last].fidelity)
     without = settings.model_copy(update={"trade_off": without_curves})
     with tempfile.TemporaryDirectory() as scratch:
         subject = Subject({last: models[last]}, data, without, seed, networks, extra, degradation=degradation)
