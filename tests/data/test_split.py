@@ -4,7 +4,7 @@ import pytest
 
 from arbiscale.config.data import SplitSettings
 from arbiscale.data.manifest import Photograph
-from arbiscale.data.split import join_scenes, scene_of, split_scenes
+from arbiscale.data.split import join_scenes, scene_of, split_scenes, stand_ins
 from arbiscale.errors import UserError
 
 
@@ -56,11 +56,26 @@ def test_fractions_are_met_and_stable():
     assert half == {scene: splits[scene] for scene in half}
 
 
-def test_a_fraction_holds_out_one_at_least():
-    splits = split_scenes(
-        photographs("a", "b", "c"), settings(test_fraction=0.001, validation_fraction=0.001)
-    )
-    assert sorted(splits.values()) == ["test", "train", "validation"]
+def test_of_few_scenes_those_of_the_lowest_hashes_stand_in():
+    few = settings(test_fraction=0.001, validation_fraction=0.001)
+    splits = split_scenes(photographs(*"abcd"), few)
+    assert {*splits.values()} == {"train"}
+    fit = dict.fromkeys(splits)
+    assert stand_ins(splits, [], {*splits}, few, fit) == {"d": "test", "c": "validation"}
+    assert stand_ins(splits, [("d", "b")], {*splits}, few, fit) == {
+        "b": "test",
+        "d": "test",
+        "c": "validation",
+    }
+    never = fit | {"b": "a drawing"}
+    assert stand_ins(splits, [("d", "b")], {*splits}, few, never) == {
+        "c": "test",
+        "b": "validation",
+        "d": "validation",
+    }
+    assert stand_ins(splits, [], {"a"}, few, fit) == {"a": "test"}  # others are named
+    assert stand_ins(splits, [], {*splits}, settings(), fit) == {}
+    assert stand_ins(splits | {"c": "test"}, [], {*"abd"}, few, fit) == {"d": "validation"}
 
 
 def test_unfit_scenes_are_never_tested_on():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -24,7 +24,7 @@ from arbiscale.data.selection import select
 from arbiscale.data.sources.source import Source, UnreadableError
 from arbiscale.data.split import HELD_OUT_FIRST, scene_of
 from arbiscale.data.stores import Store, choose_store
-from arbiscale.data.tables import Rows
+from arbiscale.data.tables import Rows, taken
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_folder
 from arbiscale.imaging.writing import write_image
@@ -70,8 +70,14 @@ def make_crops(
             a split is left without any photograph, or a photograph is another than when it was listed.
     """
     chosen = select(record, crop, split)
-    held = {each.name: chosen.splits[scene_of(each, split)] for each in chosen.photographs}
-    stored = [each for each in chosen.photographs if held[each.name] != "test"]
+    if chosen.stand_ins:
+        print(_standing_in(chosen.stand_ins), flush=True)
+    held = [chosen.splits[scene_of(each, split)] for each in chosen.photographs]
+    members = {
+        name: taken(chosen.photographs, [place for place, own in enumerate(held) if own == name])
+        for name in HELD_OUT_FIRST
+    }
+    stored = itertools.chain(members["validation"], members["train"])
     keeping = choose_store(store, stored, crop, destination)
     former = FormerCrops(destination, keeping) if reuse else None
     with atomic_folder(destination) as folder:
@@ -79,13 +85,21 @@ def make_crops(
         manifest = Manifest(crop.size_px, [], rows, [], chosen.rejected, {}, chosen.near_duplicates)
         cutter = _Cutter(source, folder, crop, seed, keeping, former, manifest, rows, engine)
         for name in HELD_OUT_FIRST:
-            members = [each for each in chosen.photographs if held[each.name] == name]
-            cutter.cut(members, [scene_of(each, split) for each in members], name)
+            cutter.cut(members[name], [scene_of(each, split) for each in members[name]], name)
         _require_all_splits(cutter.manifest)
         cutter.manifest.write(folder)
         write_image(folder / SHEET, draw_preview(folder, cutter.manifest))
         write_card(folder, record.photographs, cutter.manifest)
     return cutter.manifest, cutter.read
+
+
+def _standing_in(scenes: Mapping[str, Split]) -> str:
+    """Which scenes are held out for want of others, in one line."""
+    named = ", ".join(f"{scene} for {split}" for scene, split in sorted(scenes.items()))
+    return (
+        f"WARNING: data.split: too few scenes for its fractions: {named} until photographs are added "
+        "whose hash is lower; name them in data.split to keep them there"
+    )
 
 
 def _make(store: Store, side_px: int, work: tuple[bytes, Sequence[Box]]) -> Any:

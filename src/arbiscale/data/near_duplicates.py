@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,9 @@ Hashes = NDArray[np.uint64]
 Indices = NDArray[np.int64]
 
 
-def parse_hashes(hexadecimal: Sequence[str]) -> Hashes:
+def parse_hashes(hexadecimal: Iterable[str]) -> Hashes:
     """Perceptual hashes of 64 bits, as `arbiscale.data.examination.Facts` has them."""
-    return np.array([int(each, 16) for each in hexadecimal], np.uint64)
+    return np.fromiter((int(each, 16) for each in hexadecimal), np.uint64)
 
 
 def near(queries: Hashes, others: Hashes, distance: int) -> tuple[Indices, Indices, Indices]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from arbiscale.config.data import CropSettings, FolderSettings, SplitSettings
@@ -12,7 +13,8 @@ from arbiscale.data.manifest import NearDuplicates, Photograph, Record, Rejected
 from arbiscale.data.near_duplicates import join_near, near, parse_hashes
 from arbiscale.data.parallel import in_threads
 from arbiscale.data.sources.folder import Folder
-from arbiscale.data.split import join_scenes, scene_of, split_scenes
+from arbiscale.data.split import drawn_split, join_scenes, scene_of, split_scenes, stand_ins
+from arbiscale.data.tables import taken
 from arbiscale.errors import UserError
 
 
@@ -20,10 +22,11 @@ from arbiscale.errors import UserError
 class Selection:
     """What becomes of a source's photographs."""
 
-    photographs: list[Photograph]  # that give crops, in the order of their names
+    photographs: Sequence[Photograph]  # that give crops, in the order of their names
     rejected: list[Rejected]
     splits: dict[str, Split]  # of every scene
     near_duplicates: list[NearDuplicates]  # of different scenes
+    stand_ins: dict[str, Split]  # scenes that are held out as no hash holds out any
 
 
 def select(record: Record, crop: CropSettings, split: SplitSettings) -> Selection:
@@ -33,78 +36,129 @@ def select(record: Record, crop: CropSettings, split: SplitSettings) -> Selectio
         UserError: a named scene does not exist, looks like one that is named for another split, or must not
             be tested on; a folder of benchmark pictures cannot be read.
     """
-    photographs, rejected = _without_benchmarks(*_usable(record, crop, split), split)
+    usable = _usable(record, crop, split)
+    photographs, rejected = _without_benchmarks(record, usable, split)
     own = split_scenes(photographs, split, rejected)
-    scenes = [scene_of(each, split) for each in photographs]
-    pairs = []
-    if split.near_duplicate_bits:
-        hashes = parse_hashes([each.perceptual_hash for each in photographs])
-        pairs = [
-            (one, other, bits)
-            for one, other, bits in join_near(hashes, split.near_duplicate_bits - 1)
-            if scenes[one] != scenes[other]
-        ]
     unfit = {scene_of(each, split): each.unfit_for_test for each in photographs}
-    splits = join_scenes(own, [(scenes[one], scenes[other]) for one, other, _ in pairs], split, unfit)
+    alike = [*_same_pixels(record, usable.copies, own, split), *_look_alike(photographs, split)]
+    for each in alike:  # a scene all of whose pictures are copies counts by its name as well
+        own.setdefault(each.second_scene, drawn_split(each.second_scene, split))
+        unfit.setdefault(each.second_scene, None)
+    pairs = [(each.first_scene, each.second_scene) for each in alike]
+    splits = join_scenes(own, pairs, split, unfit)
+    fixed = {scene_of(each, split) for each in photographs if each.split} | {*split.test, *split.validation}
+    standing_in = stand_ins(splits, pairs, own.keys() - fixed, split, unfit)
+    splits |= standing_in
     found = [
         NearDuplicates(
-            photographs[one].name,
-            photographs[other].name,
-            bits,
-            (own[scenes[one]], own[scenes[other]]),
-            splits[scenes[one]],
+            each.first,
+            each.second,
+            each.bits,
+            (own[each.first_scene], own[each.second_scene]),
+            splits[each.first_scene],
         )
-        for one, other, bits in pairs
+        for each in alike
     ]
-    return Selection(photographs, rejected, splits, found)
+    return Selection(photographs, rejected, splits, found, standing_in)
 
 
-def _usable(
-    record: Record, crop: CropSettings, split: SplitSettings
-) -> tuple[list[Photograph], list[Rejected]]:
+@dataclass(frozen=True)
+class _Alike:
+    """Two photographs of different scenes."""
+
+    first: str
+    second: str
+    first_scene: str
+    second_scene: str
+    bits: int  # in which their hashes differ
+
+
+def _same_pixels(
+    record: Record, copies: Mapping[int, int], scenes: Collection[str], split: SplitSettings
+) -> Iterator[_Alike]:
+    """Those that are left out, and what stays for them: which of both it is must not decide the split."""
+    for copy, original in sorted(copies.items()):
+        first, second = record.photographs[original], record.photographs[copy]
+        first_scene, second_scene = scene_of(first, split), scene_of(second, split)
+        if first_scene != second_scene and first_scene in scenes:  # else it is a benchmark picture
+            yield _Alike(first.name, second.name, first_scene, second_scene, 0)
+
+
+def _look_alike(photographs: Sequence[Photograph], split: SplitSettings) -> Iterator[_Alike]:
+    """By their perceptual hashes."""
+    if not split.near_duplicate_bits:
+        return
+    hashes = parse_hashes(each.perceptual_hash for each in photographs)
+    scenes = [scene_of(each, split) for each in photographs]
+    for one, other, bits in join_near(hashes, split.near_duplicate_bits - 1):
+        if scenes[one] != scenes[other]:
+            first, second = photographs[one].name, photographs[other].name
+            yield _Alike(first, second, scenes[one], scenes[other], bits)
+
+
+@dataclass(frozen=True)
+class _Usable:
+    """Places in a record: of the photographs that give crops, and of the copies of which."""
+
+    places: list[int]
+    copies: dict[int, int]
+    rejected: list[Rejected]
+
+
+def _usable(record: Record, crop: CropSettings, split: SplitSettings) -> _Usable:
     """The photographs that give crops, and all that do not.
 
     Of those with the same pixels the first stays, of a scene that is held out by name before others.
     """
-    usable, rejected = [], [*record.rejected]
-    first: dict[str, str] = {}
+    usable, copies, rejected = list[int](), dict[int, int](), [*record.rejected]
+    first: dict[bytes, tuple[int, str]] = {}
     named = dict.fromkeys(split.validation, 1) | dict.fromkeys(split.test, 0)
-    for each in sorted(record.photographs, key=lambda each: (named.get(scene_of(each, split), 2), each.name)):
-        if min(each.width, each.height) < crop.size_px:
-            size = f"{each.width} x {each.height} px"
-            reason = f"is {size}, smaller than a crop (data.crop.size_px: {crop.size_px})"
-        elif each.pixels_sha256 in first:
-            reason = f"has the same pixels as {first[each.pixels_sha256]}"
-        else:
-            first[each.pixels_sha256] = each.name
-            usable.append(each)
-            continue
-        rejected.append(Rejected(each.name, reason))
-    return sorted(usable, key=lambda each: each.name), sorted(rejected, key=lambda each: each.source)
+    for turn in sorted({*named.values(), 2}):
+        for place, each in enumerate(record.photographs):
+            if named.get(scene_of(each, split), 2) != turn:
+                continue
+            pixels = bytes.fromhex(each.pixels_sha256)
+            if min(each.width, each.height) < crop.size_px:
+                size = f"{each.width} x {each.height} px"
+                reason = f"is {size}, smaller than a crop (data.crop.size_px: {crop.size_px})"
+            elif pixels in first:
+                copies[place], name = first[pixels]
+                reason = f"has the same pixels as {name}"
+            else:
+                first[pixels] = place, each.name
+                usable.append(place)
+                continue
+            rejected.append(Rejected(each.name, reason))
+    return _Usable(sorted(usable), copies, sorted(rejected, key=lambda each: each.source))
 
 
 def _without_benchmarks(
-    photographs: list[Photograph], rejected: list[Rejected], split: SplitSettings
-) -> tuple[list[Photograph], list[Rejected]]:
+    record: Record, usable: _Usable, split: SplitSettings
+) -> tuple[Sequence[Photograph], list[Rejected]]:
     """Benchmark pictures are rejected too, except where their scenes are named for testing."""
+    photographs = taken(record.photographs, usable.places)
     benchmarks = {
         f"{name}/{file}": digest
         for name, place in by_name(split.benchmarks).items()
         for file, digest in _hashes_of(name, place).items()
     }
-    asked = [each for each in photographs if scene_of(each, split) not in split.test]
-    queries = parse_hashes([each.perceptual_hash for each in asked])
-    others = parse_hashes([*benchmarks.values()])
-    nearest: dict[str, tuple[int, str]] = {}
+    if not benchmarks:
+        return photographs, usable.rejected
+    files = [*benchmarks]
+    queries = parse_hashes(each.perceptual_hash for each in photographs)
+    others = parse_hashes(benchmarks.values())
+    nearest: dict[int, tuple[int, str]] = {}
     for query, other, bits in zip(*near(queries, others, max(split.near_duplicate_bits - 1, 0)), strict=True):
-        found = (int(bits), [*benchmarks][other])
-        nearest[asked[query].name] = min(found, nearest.get(asked[query].name, found))
+        found = (int(bits), files[other])
+        nearest[int(query)] = min(found, nearest.get(int(query), found))
     reasons = [
-        Rejected(name, f"is the benchmark picture {benchmark} ({bits} of 64 bits differ)")
-        for name, (bits, benchmark) in nearest.items()
+        Rejected(photographs[place].name, f"is the benchmark picture {benchmark} ({bits} of 64 bits differ)")
+        for place, (bits, benchmark) in nearest.items()
+        if scene_of(photographs[place], split) not in split.test
     ]
-    kept = [each for each in photographs if each.name not in nearest]
-    return kept, sorted([*rejected, *reasons], key=lambda each: each.source)
+    out = {each.source for each in reasons}
+    kept = [place for place, each in enumerate(photographs) if each.name not in out]
+    return taken(photographs, kept), sorted([*usable.rejected, *reasons], key=lambda each: each.source)
 
 
 def _hashes_of(name: str, place: str) -> dict[str, str]:

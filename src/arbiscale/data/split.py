@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from arbiscale.config.data import SplitSettings
@@ -28,11 +28,11 @@ def _by_pattern(name: str, settings: SplitSettings) -> str:
 def split_scenes(
     photographs: Sequence[Photograph], settings: SplitSettings, rejected: Sequence[Rejected] = ()
 ) -> dict[str, Split]:
-    """The split of every scene.
+    """The split of every scene by itself.
 
-    Scenes that are published as held out are, unless they are named otherwise. The others are drawn by a hash
-    of their name alone, so that adding photographs moves none to another split; a fraction above zero holds
-    out one scene at least. What is rejected is named where a scene is missed.
+    Scenes that are published as held out are, unless they are named otherwise. The others go by a hash of
+    their name alone, whatever else there is: adding photographs moves none. What is rejected is named where a
+    scene is missed.
 
     Raises:
         UserError: a named scene does not exist, or must not be tested on.
@@ -44,24 +44,19 @@ def split_scenes(
     for scene in settings.test:
         if reason := unfit[scene]:
             raise UserError(f"data.split.test: {scene}: is never a test scene ({reason}); name another")
-
-    splits: dict[str, Split] = {scene_of(each, settings): each.split for each in photographs if each.split}
+    splits = {scene: drawn_split(scene, settings, unfit_for_test=bool(unfit[scene])) for scene in unfit}
+    splits |= {scene_of(each, settings): each.split for each in photographs if each.split}
     splits |= dict.fromkeys(settings.test, "test")
     splits |= dict.fromkeys(settings.validation, "validation")
-    unnamed = sorted((scene for scene in unfit if scene not in splits), key=_draw)
-    test = [scene for scene in unnamed if not unfit[scene] and _draw(scene) < settings.test_fraction]
-    if settings.test_fraction and not test and not settings.test:
-        test = [scene for scene in unnamed if not unfit[scene]][:1]
-    tested = set(test)
-    rest = [scene for scene in unnamed if scene not in tested]
-    held_out = settings.test_fraction + settings.validation_fraction
-    validation = [scene for scene in rest if settings.test_fraction <= _draw(scene) < held_out]
-    if settings.validation_fraction and not validation and not settings.validation:
-        validation = rest[:1]
-    splits |= dict.fromkeys(rest, "train")
-    splits |= dict.fromkeys(validation, "validation")
-    splits |= dict.fromkeys(test, "test")
     return splits
+
+
+def drawn_split(scene: str, settings: SplitSettings, *, unfit_for_test: bool = False) -> Split:
+    """The split that the hash of a scene's name gives it."""
+    drawn = _draw(scene)
+    if drawn < settings.test_fraction:
+        return "train" if unfit_for_test else "test"
+    return "validation" if drawn < settings.test_fraction + settings.validation_fraction else "train"
 
 
 def join_scenes(
@@ -103,6 +98,44 @@ def join_scenes(
         split = next(each for each in HELD_OUT_FIRST if each in own)
         joined |= dict.fromkeys(group, split)
     return joined
+
+
+def stand_ins(
+    splits: Mapping[str, Split],
+    pairs: Iterable[tuple[str, str]],
+    free: Collection[str],
+    settings: SplitSettings,
+    unfit: Mapping[str, str | None],
+) -> dict[str, Split]:
+    """Scenes that take the place of those that a fraction above zero asks for, where no hash gives any.
+
+    Of few scenes that happens often. Those of the lowest hash are taken, with what looks like them; they
+    leave again when photographs are added whose hash is lower.
+
+    Args:
+        splits: of each scene, those that look alike together.
+        pairs: of scenes that look alike.
+        free: scenes that are neither named nor published as of a split.
+        settings: which splits are asked for.
+        unfit: why a scene must never be tested on.
+    """
+    groups = {scene: group for group in _groups(pairs) for scene in group}
+    free = {scene for scene in free if splits[scene] != "test"}
+    chosen: dict[str, Split] = {}
+    fractions: dict[Split, float] = {
+        "test": settings.test_fraction,
+        "validation": settings.validation_fraction,
+    }
+    for split, fraction in fractions.items():
+        if not fraction or split in {**splits, **chosen}.values():
+            continue
+        for scene in sorted(free, key=_draw):
+            group = groups.get(scene, [scene])
+            fit = split != "test" or not any(unfit[each] for each in group)
+            if fit and chosen.keys().isdisjoint(group) and all(each in free for each in group):
+                chosen |= dict.fromkeys(group, split)
+                break
+    return chosen
 
 
 def _groups(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:

@@ -6,7 +6,7 @@ Both give the same crops, to the bit, so which one it is changes no result.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -139,7 +139,7 @@ PIXELS, PHOTOGRAPHS = PixelStore(), PhotographStore()
 
 def choose_store(
     wanted: StoreName,
-    photographs: Sequence[Photograph],
+    photographs: Iterable[Photograph],
     settings: CropSettings,
     folder: Path,
 ) -> Store:
@@ -158,7 +158,10 @@ def choose_store(
         UserError: they do not fit onto the disk.
     """
     stores: tuple[Store, ...] = (PIXELS, PHOTOGRAPHS)
-    needed = {store: sum(store.bytes_of(each, settings) for each in photographs) for store in stores}
+    needed = dict.fromkeys(stores, 0)
+    for each in photographs:
+        for one in stores:
+            needed[one] += one.bytes_of(each, settings)
     small = needed[PIXELS] <= max(PIXELS_UP_TO_BYTES, needed[PHOTOGRAPHS])
     name = wanted if wanted != "auto" else "pixels" if small else "photographs"
     store: Store = PIXELS if name == "pixels" else PHOTOGRAPHS

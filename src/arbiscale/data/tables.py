@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -41,6 +42,19 @@ class Rows(Sequence[Row], Generic[Row]):
         self._count += 1
         if len(self._new) == _PER_BATCH:
             self._end_batch()
+
+    def taken(self, places: Sequence[int]) -> Rows[Row]:
+        """Those at these ascending places."""
+        rows = Rows[Row](self._kind)
+        self._end_batch()
+        wanted, begin = np.asarray(places, np.int64), 0
+        for batch in self._batches:
+            first, last = np.searchsorted(wanted, [begin, begin + len(batch)])
+            if first < last:
+                rows._batches.append(batch.take(pa.array(wanted[first:last] - begin)))
+            begin += len(batch)
+        rows._count = len(wanted)
+        return rows
 
     def __len__(self) -> int:
         return self._count
@@ -108,6 +122,11 @@ class Rows(Sequence[Row], Generic[Row]):
             for column in batch.columns
         ]
         return map(self._kind, *columns)
+
+
+def taken(rows: Sequence[Row], places: Sequence[int]) -> Sequence[Row]:
+    """Those at these ascending places, in columns where the others are."""
+    return rows.taken(places) if isinstance(rows, Rows) else [rows[place] for place in places]
 
 
 _TYPES = {str: pa.dictionary(pa.int32(), pa.string()), int: pa.int64(), float: pa.float64()}
