@@ -83,12 +83,13 @@ def _compare_source(params: Params) -> None:
     from arbiscale.data.scan import changes
 
     with open_index() as index:
-        known = index.known(source.key)
-    try:
-        found = changes(source.list(), known) if known else None
-    except UserError as error:
-        print(f"WARNING: {error}")
-        return
+        if next(index.known(source.key), None) is None:
+            return
+        try:
+            found = changes(source.list(), index.known(source.key))
+        except UserError as error:
+            print(f"WARNING: {error}")
+            return
     if found:
         print(f"data.source: {params.data.source}: {found} since it was read; `dvc repro` reads what is new")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -39,40 +40,64 @@ def describe(photographs: Sequence[Photograph], manifest: Manifest) -> dict[str,
         photographs: all that could be read, used or not.
         manifest: what became of them.
     """
-    known = {each.name: each for each in photographs}
-    scenes: dict[Split, dict[str, str]] = {"train": {}, "validation": {}, "test": {}}
-    parts: list[Crop | HeldOut] = [*manifest.crops, *manifest.photographs]
-    for each in parts:
-        scenes[each.split][each.source] = each.scene
+    split_of: dict[str, Split] = {}
+    scenes: dict[Split, set[str]] = {"train": set(), "validation": set(), "test": set()}
+    for each in itertools.chain[Crop | HeldOut](manifest.crops, manifest.photographs):
+        split_of[each.source] = each.split
+        scenes[each.split].add(each.scene)
     crops = Counter(each.split for each in manifest.crops)
-    used = {split: [known[name] for name in names] for split, names in scenes.items()}
-    everything = [each for members in used.values() for each in members]
-    colours = sorted(filter(None, (each.mean_colour for each in everything)), key=_luma)
+    used = {split: _Columns() for split in scenes}
+    for photograph in photographs:  # few at a time
+        if photograph.name in split_of:
+            used[split_of[photograph.name]].add(photograph)
+    parts = [*used.values()]
+    colours = sorted((each for part in parts for each in part.colours), key=_luma)
     return {
         "crop_px": manifest.crop_px,
         "splits": {
             split: {
-                "photographs": len(names),
-                "scenes": len({*names.values()}),
+                "photographs": len(part.widths),
+                "scenes": len(scenes[split]),
                 "crops": crops[split],
-                "mean_colour": _mean(used[split]),
+                "mean_colour": _mean(part.colours),
             }
-            for split, names in scenes.items()
+            for split, part in used.items()
         },
         "sizes": {
-            side: _spread([getattr(each, side) for each in everything]) for side in ("width", "height")
+            "width": _spread([each for part in parts for each in part.widths]),
+            "height": _spread([each for part in parts for each in part.heights]),
         },
-        "licences": dict(Counter(each.licence or "not stated" for each in everything).most_common()),
-        "sharpness": _histogram({name: [each.sharpness for each in part] for name, part in used.items()}),
-        "jpeg_quality": _histogram(
-            {name: [each.jpeg_quality for each in part] for name, part in used.items()}, (0, 100)
-        ),
+        "licences": dict(sum((part.licences for part in parts), Counter[str]()).most_common()),
+        "sharpness": _histogram({name: part.sharpness for name, part in used.items()}),
+        "jpeg_quality": _histogram({name: part.jpeg_quality for name, part in used.items()}, (0, 100)),
         "colours": [colours[index * len(colours) // _SWATCHES] for index in range(_SWATCHES)]
         if len(colours) > _SWATCHES
         else colours,
         "near_duplicates": [dataclasses.asdict(each) for each in manifest.near_duplicates],
         "rejected": [dataclasses.asdict(each) for each in manifest.rejected],
     }
+
+
+class _Columns:
+    """What the card shows of a split's photographs."""
+
+    def __init__(self) -> None:
+        self.widths: list[int] = []
+        self.heights: list[int] = []
+        self.colours: list[str] = []
+        self.sharpness: list[float | None] = []
+        self.jpeg_quality: list[float | None] = []
+        self.licences: Counter[str] = Counter()
+
+    def add(self, photograph: Photograph) -> None:
+        """Note one."""
+        self.widths.append(photograph.width)
+        self.heights.append(photograph.height)
+        if photograph.mean_colour:
+            self.colours.append(photograph.mean_colour)
+        self.sharpness.append(photograph.sharpness)
+        self.jpeg_quality.append(photograph.jpeg_quality)
+        self.licences[photograph.licence or "not stated"] += 1
 
 
 def _spread(values: Sequence[int]) -> dict[str, int]:
@@ -106,7 +131,6 @@ def _luma(colour: str) -> float:
     return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
-def _mean(photographs: Sequence[Photograph]) -> str | None:
+def _mean(colours: Sequence[str]) -> str | None:
     """Of the photographs' mean colours, each counted once whatever its size."""
-    colours = [_rgb(each.mean_colour) for each in photographs if each.mean_colour]
-    return "#" + bytes(np.mean(colours, 0).round().astype(np.uint8)).hex() if colours else None
+    return "#" + bytes(np.mean([*map(_rgb, colours)], 0).round().astype(np.uint8)).hex() if colours else None

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 from arbiscale.data.examination import Facts
 from arbiscale.data.sources.source import Entry
@@ -16,6 +17,7 @@ from arbiscale.errors import UserError
 from arbiscale.workspace import PHOTOGRAPHS_READ, repository_root
 
 _WAIT_SECONDS = 60  # for another process that writes
+_MOST_WAITING, _LONGEST_WAIT_SECONDS = 1000, 1  # photographs that are written at once
 _TABLES = """
 CREATE TABLE IF NOT EXISTS photographs (
     source TEXT, name TEXT, size INTEGER, stamp TEXT, code TEXT, facts TEXT, reason TEXT,
@@ -41,27 +43,41 @@ class Known:
 
 
 class Index:
-    """A table in SQLite, which several processes may use."""
+    """A table in SQLite, which several processes may use.
+
+    What is added is written some at a time: a process that is killed loses what it added in the last second.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._added: list[tuple[str | int | None, ...]] = []  # not yet written
+        self._written = monotonic()
 
-    def known(self, source: str) -> dict[str, Known]:
-        """All that is known of a source, by the photographs' names."""
+    def known(self, source: str) -> Iterator[tuple[str, Known]]:
+        """All that is known of a source, with the photographs' names and in their order, few at a time."""
+        self.write()
         rows = self._connection.execute(
-            "SELECT name, size, stamp, code, facts, reason FROM photographs WHERE source = ?", (source,)
+            "SELECT name, size, stamp, code, facts, reason FROM photographs WHERE source = ? ORDER BY name",
+            (source,),
         )
-        return {
-            name: Known(size, stamp, code, Facts(**json.loads(facts)) if facts else None, reason)
-            for name, size, stamp, code, facts, reason in rows
-        }
+        for name, size, stamp, code, facts, reason in rows:
+            yield name, Known(size, stamp, code, Facts(**json.loads(facts)) if facts else None, reason)
 
     def add(self, source: str, entry: Entry, code: str, facts: Facts | None, reason: str = "") -> None:
         """Note what was read."""
         text = json.dumps(dataclasses.asdict(facts)) if facts else None
-        row = (source, entry.name, entry.size, entry.stamp, code, text, reason)
+        self._added.append((source, entry.name, entry.size, entry.stamp, code, text, reason))
+        if len(self._added) >= _MOST_WAITING or monotonic() - self._written > _LONGEST_WAIT_SECONDS:
+            self.write()
+
+    def write(self) -> None:
+        """Write what was added: other processes see it, and none can lose it any more."""
         with self._connection:
-            self._connection.execute("INSERT OR REPLACE INTO photographs VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO photographs VALUES (?, ?, ?, ?, ?, ?, ?)", self._added
+            )
+        self._added.clear()
+        self._written = monotonic()
 
     def remove(self, source: str, names: Iterable[str]) -> None:
         """Forget photographs that are gone."""
@@ -96,6 +112,10 @@ def open_index(path: Path | None = None) -> Iterator[Index]:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.executescript(_TABLES)
-            yield Index(connection)
+            index = Index(connection)
+            try:
+                yield index
+            finally:  # also of a scan that ends early
+                index.write()
     except sqlite3.Error as error:
         raise UserError(f"{path}: cannot be used ({error}); delete it: photographs are read again") from None

@@ -31,9 +31,11 @@ def draw_preview(folder: Path, manifest: Manifest) -> NDArray[np.uint8]:
     Returns:
         uint8 (height, width, 3), the photographers named at its foot.
     """
+    places: dict[str, list[int]] = {"train": [], "validation": []}
+    for place, crop in enumerate(manifest.crops):
+        places[crop.split].append(place)
     parts: dict[str, Sequence[Crop | HeldOut]] = {
-        split: _some([crop for crop in manifest.crops if crop.split == split])
-        for split in ("train", "validation")
+        split: [manifest.crops[place] for place in _some(own)] for split, own in places.items()
     }
     parts["test, whole"] = _some(manifest.photographs)
     shown = [each for part in parts.values() for each in part]

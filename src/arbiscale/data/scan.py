@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -36,14 +36,36 @@ class Changes:
         return f"+{len(self.added)}, -{len(self.removed)}{changed}"
 
 
-def changes(listing: Listing, known: Mapping[str, Known]) -> Changes:
-    """What a source lists, against what was read of it."""
-    names = {entry.name for entry in listing.entries}
-    return Changes(
-        [entry.name for entry in listing.entries if entry.name not in known],
-        sorted(known.keys() - names),
-        [each.name for each in listing.entries if each.name in known and not known[each.name].is_of(each)],
-    )
+def changes(listing: Listing, known: Iterable[tuple[str, Known]]) -> Changes:
+    """What a source lists, against what was read of it, both in the order of the names."""
+    found = Changes([], [], [])
+    for name, entry, each in _side_by_side(listing.entries, known):
+        if each is None:
+            found.added.append(name)
+        elif entry is None:
+            found.removed.append(name)
+        elif not each.is_of(entry):
+            found.changed.append(name)
+    return found
+
+
+def _side_by_side(
+    entries: Iterable[Entry], known: Iterable[tuple[str, Known]]
+) -> Iterator[tuple[str, Entry | None, Known | None]]:
+    """Each name, with what is listed and what is known of it."""
+    listed, read = iter(entries), iter(known)
+    entry, (name, each) = next(listed, None), next(read, _NOTHING)
+    while entry or each:
+        ahead = entry is not None and (each is None or entry.name < name)
+        behind = each is not None and (entry is None or name < entry.name)
+        yield entry.name if entry and not behind else name, None if behind else entry, None if ahead else each
+        if not behind:
+            entry = next(listed, None)
+        if not ahead:
+            name, each = next(read, _NOTHING)
+
+
+_NOTHING: tuple[str, None] = "", None
 
 
 def scan(
@@ -61,28 +83,27 @@ def scan(
         engine: that decodes and measures; see `arbiscale.data.parallel`.
 
     Raises:
-        UserError: the source is missing, empty or refuses; `destination` is then as it was.
+        UserError: the source is missing, empty or refuses, or another process scans it with other code;
+            `destination` is then as it was.
         UnavailableError: it cannot be reached.
     """
     listing = source.list()
     if listing.left_out:
         print(listing.left_out, flush=True)
-    known = index.known(source.key)
-    found = changes(listing, known)
-
-    def is_read(entry: Entry) -> bool:
-        return entry.name in known and known[entry.name].is_of(entry) and known[entry.name].code == code
-
-    new = [entry for entry in listing.entries if not is_read(entry)]
+    found = changes(listing, index.known(source.key))
+    new = [
+        entry
+        for _, entry, each in _side_by_side(listing.entries, index.known(source.key))
+        if entry and not (each and each.is_of(entry) and each.code == code)
+    ]
     outcomes = read_and_compute(partial(_read, source), _examine, new, threads=source.parallel, engine=engine)
     examined = progress(zip(new, outcomes, strict=True), total=len(new), doing="Reading")
     for entry, (facts, reason, problems) in examined:
         for problem in problems:
             print(f"warning: {entry.name}: {problem}", flush=True)
         index.add(source.key, entry, code, facts, reason)
-        known[entry.name] = Known(entry.size, entry.stamp, code, facts, reason)
     index.remove(source.key, found.removed)
-    record = _record(listing, known)
+    record = _record(listing, index.known(source.key), code)
     with atomic_folder(destination) as folder:
         record.write(folder)
     return record, found
@@ -117,12 +138,15 @@ def _examine(data: bytes) -> _Outcome:
     return facts, "", problems
 
 
-def _record(listing: Listing, known: Mapping[str, Known]) -> Record:
+def _record(listing: Listing, known: Iterable[tuple[str, Known]], code: str) -> Record:
     photographs, rejected = Rows(Photograph), [*listing.rejected]
-    for entry in listing.entries:
-        each = known[entry.name]
+    for name, entry, each in _side_by_side(listing.entries, known):
+        if entry is None:
+            continue
+        if each is None or not each.is_of(entry) or each.code != code:
+            raise UserError(f"{name}: another process read or forgot it meanwhile; run `dvc repro` again")
         if each.facts is None:
-            rejected.append(Rejected(entry.name, each.reason))
+            rejected.append(Rejected(name, each.reason))
             continue
         described = {key: getattr(entry, key) for key in _DESCRIBED}
         measured = {key: getattr(each.facts, key) for key in _MEASURED}
