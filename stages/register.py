@@ -11,7 +11,8 @@ from arbiscale.inference import serving
 from arbiscale.models.folder import load_latent_diffusion, read_config, save_latent_diffusion
 from arbiscale.pipeline.card import write_card
 from arbiscale.pipeline.stage import Stage, run_stage
-from arbiscale.tracking.registry import CARD_TAG, EVALUATION_TAG, ROW_TAG, register
+from arbiscale.tracking.registry import CARD_TAG, EVALUATION_TAG, ROW_TAG, link_figures, register
+from arbiscale.tracking.versions import find_version
 
 MODEL, BASELINES = Path("models/align_samples"), Path("models/baselines")
 PACKED = Path("models/packed")
@@ -41,6 +42,9 @@ def main(stage: Stage) -> None:
         own = {**tags, ROW_TAG: row}
         number = register(stage.store, folder, name, serving, tags=own, run_id=stage.run.id)
         write_card(stage.store, name, number, folder)
+        version = find_version(stage.store, name, str(number))
+        if version is not None:
+            link_figures(stage.run, version)
         return number
 
     version = make_version(PACKED, settings.model_name, MODEL.name)

@@ -112,7 +112,7 @@ def test_from_an_empty_registry_to_a_champion_and_back(
 
     assert run("promote", "1") == 2
     shown = capsys.readouterr()
-    assert "version 1 against version 2, as recorded, of one evaluation" in shown.out
+    assert "version 1 against version 2, as recorded, measured alike" in shown.out
     assert run("promote", "1", "--force", "shows that the gate can be passed") == 0
     assert run("promote", "arbiscale/1") == 2
     assert "is the champion already" in capsys.readouterr().err
@@ -144,7 +144,7 @@ def test_both_are_evaluated_anew_where_the_evaluations_differ(
     assert "evaluated anew: nothing is recorded of version 2" in capsys.readouterr().out
     versions = [find_version(store, "arbiscale", number) for number in "12"]
     assert {version.tags[EVALUATION_TAG] for version in versions} != {first}
-    assert [version.tags[ROW_TAG] for version in versions] == ["arbiscale-1", "arbiscale-2"]
+    assert [version.tags[ROW_TAG] for version in versions] == ["align_samples"] * 2
     store.client.set_model_version_tag("arbiscale", "1", EVALUATION_TAG, first)
     assert run("promote") == 2
     assert "evaluated anew: their evaluations differ in evaluate.scales" in capsys.readouterr().out
@@ -209,6 +209,45 @@ def test_each_version_draws_by_its_own_settings(
     register(tmp_path / "other")
     assert run("promote", "1", "--force", "first") == 0
     run("promote", "2")
-    found = recorded(store, find_version(store, "arbiscale", "2"))
-    rows = [found.of(row).psnr.tolist() for row in ("arbiscale-1", "arbiscale-2")]
-    assert rows[0] != rows[1]
+    found = [recorded(store, find_version(store, "arbiscale", number)) for number in "12"]
+    psnr = [each.of(each.row).psnr.tolist() for each in found]
+    assert psnr[0] != psnr[1]
+
+
+def test_what_is_evaluated_anew_stands_at_the_version(
+    store: Store, register: Callable[[Path], int], untrained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after the pipeline's own evaluation: a run that says what it is, figures, card."""
+    for model in (untrained, SHIPPED_MODEL):
+        register(model)
+    assert run("promote", "1", "--force", "first") == 0
+    assert run("promote", "2") == 0
+    runs = []
+    for number in (1, 2):
+        version = find_version(store, "arbiscale", str(number))
+        measured = store.client.get_run(version.tags[EVALUATION_TAG])
+        runs.append(measured.info.run_id)
+        tags = measured.data.tags
+        assert (tags["mlflow.runName"], tags["mlflow.source.name"]) == (
+            f"evaluate · arbiscale {number}",
+            "arbiscale promote",
+        )
+        assert tags["mlflow.user"]
+        (data,) = measured.inputs.dataset_inputs
+        logged = store.client.get_logged_model(version.model_id)
+        now = [each for each in logged.metrics if each.run_id == measured.info.run_id]
+        own = {key: value for key, value in measured.data.metrics.items() if "/align_samples/" in key}
+        assert {each.key: each.value for each in now} == own
+        assert own["x2/align_samples/psnr"] > 0
+        assert {each.dataset_digest for each in now} == {data.dataset.digest}
+        card = store.client.get_model_version("arbiscale", str(number)).description
+        assert f"(run {measured.info.run_id}):" in card
+        assert "| ×2 this |" in card
+        assert "Nothing is recorded." not in card
+        assert "## Limits" in card
+    capsys.readouterr()
+    assert run("compare", *runs) == 0
+    assert "evaluate · arbiscale 2" in capsys.readouterr().out
+    promoted = store.client.get_run(moves(store, "arbiscale")[0].run_id)
+    assert promoted.data.tags["mlflow.user"]
+    assert promoted.data.tags["mlflow.source.name"] == "arbiscale promote"

@@ -244,6 +244,10 @@ def test_baselines_are_trained_measured_and_registered(
         assert evaluation.data.tags[f"upstream.{name}"] == run.info.run_id
         version = smoke.client().get_model_version_by_alias(f"arbiscale-{name}", "challenger")
         assert version.run_id == maker.info.run_id
+        logged = smoke.client().get_logged_model(version.source.removeprefix("models:/")).metrics
+        assert f"x3.3/{name}/psnr" in {each.key for each in logged}  # its own figures, and no other's
+        assert {each.key.split("/")[-2] for each in logged} == {name}
+        assert {each.run_id for each in logged} == {evaluation.info.run_id}
     assert trainings["linf"].data.params["baselines.linf.network.head.kind"] == "flow"
     assert trainings["linf"].data.metrics.keys() >= {"train/nll", "train/l1"}
     assert "upstream.liif" not in runs_of(smoke, "evaluate")[""].data.tags

@@ -215,6 +215,21 @@ def test_runs_models_and_moves_are_everybodys(team: Team) -> None:
     assert team.client.get_model_version_by_alias("arbiscale", "champion").version == "1"
 
 
+def test_versions_show_their_figures(team: Team) -> None:
+    """With the data that they were measured on, also where a database does not let anything be sent twice."""
+    for number in ("1", "2"):
+        version = team.client.get_model_version("arbiscale", number)
+        measured = team.client.get_run(version.tags["evaluation"])
+        (data,) = [each.dataset for each in measured.inputs.dataset_inputs]
+        logged = team.client.get_logged_model(version.source.removeprefix("models:/")).metrics
+        shown = {each.key: each.value for each in logged if each.run_id == measured.info.run_id}
+        own = {key: value for key, value in measured.data.metrics.items() if "/align_samples/" in key}
+        assert shown == {key: value for key, value in own.items() if not key.startswith("trade_off/")}
+        assert {(each.dataset_name, each.dataset_digest) for each in logged} == {(data.name, data.digest)}
+        for key in shown:
+            assert len(team.client.get_metric_history(measured.info.run_id, key)) == 1
+
+
 def test_both_record_at_once(team: Team) -> None:
     before = {run.info.run_id for run in runs_of(team, "align_timesteps")}
     clones = (team.first, team.second)

@@ -179,6 +179,29 @@ def test_a_store_that_hangs_holds_neither_the_loop_nor_the_end(
     release.set()
 
 
+def test_figures_of_a_run_are_shown_at_a_model(store: Store, outage: Outage) -> None:
+    """With their data; the run that measured them keeps each once, however often they are sent."""
+    with store.run("evaluate", tags={}, params={}) as measured:
+        measured.log_dataset("crops", "d" * 64, "data/crops", "evaluation")
+        measured.log_metrics({"x2/ours/psnr": 30.0, "x2/ours/ssim": float("nan"), "x2/bicubic/psnr": 28.0})
+        measured.log_metrics({"trade_off/x2/ours/steps4/psnr": 29.0, "peak_memory_mib": 1.0})
+    model = store.client.create_logged_model(store.experiment_id, name="m")
+    with store.run("register", tags={}, params={}) as run:
+        outage.on = True
+        run.link_figures(measured.id, "ours", model.model_id)
+    assert not store.client.get_logged_model(model.model_id).metrics
+    outage.on = False
+    assert store.sync() == [run.id]
+    with store.run("register", tags={}, params={}) as run:
+        run.link_figures(measured.id, "ours", model.model_id)
+    metrics = {each.key: each for each in store.client.get_logged_model(model.model_id).metrics}
+    assert metrics.keys() == {"x2/ours/psnr", "x2/ours/ssim"}
+    psnr = metrics["x2/ours/psnr"]
+    assert (psnr.value, psnr.run_id) == (30.0, measured.id)
+    assert (psnr.dataset_name, psnr.dataset_digest) == ("crops", "d" * 36)
+    assert len(store.client.get_metric_history(measured.id, "x2/ours/psnr")) == 1
+
+
 def test_what_the_store_refuses_holds_nothing_up(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     with store.run("diffusion", tags={}, params={}) as run:
         run.log_metrics({"a@b": 1.0}, 1)

@@ -48,8 +48,8 @@ def _judge(
     store: Store, settings: RegisterSettings, before: Version | None, candidate: Version, *, forced: bool
 ) -> tuple[bool, str, dict[str, Any]]:
     """Whether the gate holds, why, and what is recorded of it; prints the table."""
-    from arbiscale.pipeline.comparison import scores_of
     from arbiscale.pipeline.gate import decide, table
+    from arbiscale.pipeline.reevaluation import scores_of
 
     gate = settings.gate if before else settings.gate.of_first
     against = gate.against

@@ -116,19 +116,21 @@ def register() -> None:
     from arbiscale.config.section import load_section
     from arbiscale.inference import serving
     from arbiscale.pipeline.card import write_card
+    from arbiscale.pipeline.comparison import FINISHED
     from arbiscale.tracking.registry import challenge
 
     root, (settings, store) = repository_root(), open_registry()
     name = settings.model_name
     trained = load_section(root / "params.yaml", "baselines", BaselinesSettings).train
-    models = {name: root / PACKED} | {f"{name}-{each}": root / BASELINES / each for each in trained}
-    for folder in models.values():
+    models = {name: (root / PACKED, FINISHED)}
+    models |= {f"{name}-{each}": (root / BASELINES / each, each) for each in trained}
+    for folder, _ in models.values():
         if not folder.is_dir():
             raise UserError(
                 f"{folder}: is missing; `dvc repro` makes it, `dvc pull` and `dvc checkout` bring it back"
             )
-    for name, folder in models.items():
-        version, created = challenge(store, folder, name, serving)
+    for name, (folder, row) in models.items():
+        version, created = challenge(store, folder, name, serving, row)
         if created:
             write_card(store, name, version, folder)
         print(f"{name} version {version} {'registered' if created else 'found'}: it is the challenger now")

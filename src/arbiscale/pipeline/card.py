@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from arbiscale.tracking.versions import Version, find_version
 LONGEST = 5000  # characters that MLflow keeps
 _METRICS = ("psnr", "lpips", "consistency", "self_ssim")
 _UNTRAINED = ("download", "crop", "evaluate", "register")
+_MEASURED = re.compile(r"^## Measured\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
 _LIMITS = {
     "super_resolution": (
         "It learned from clean photographs that were shrunk by the bicubic kernel: JPEG damage, noise and "
@@ -57,12 +59,21 @@ def write_card(store: Store, name: str, number: int, folder: Path) -> None:
         store.client.update_model_version(name, str(number), card)
 
 
+def renew_figures(store: Store, version: Version, run_id: str, found: Evaluated) -> None:
+    """Have a version's card say what was measured last; whatever else was written there stays."""
+    name, number = version.name, str(version.number)
+    card = store.client.get_model_version(name, number).description or ""
+    renewed = _MEASURED.sub(lambda _: "\n".join(_measured(f"run {run_id}", found)) + "\n\n", card)
+    if renewed != card and len(renewed) <= LONGEST:
+        store.client.update_model_version(name, number, renewed)
+
+
 def model_card(store: Store, version: Version, folder: Path) -> str:
     """The card as Markdown, of at most `LONGEST` characters; what is not known is said."""
     runs = chain(store, version.run_id) if version.run_id else []
     sections = [
         _head(version, folder),
-        _measured(version, recorded(store, version)),
+        _measured(f"run {version.tags.get(EVALUATION_TAG)}, with pictures", recorded(store, version)),
         ("## Limits", "", *(f"- {each}" for each in _LIMITS[_task(read_yaml(folder / CONFIG))])),
         _data(data_of(store, runs)),
         _training(runs),
@@ -101,7 +112,7 @@ def _size(folder: Path) -> tuple[int, int]:
     return numbers, sum(file.stat().st_size for file in files)
 
 
-def _measured(version: Version, found: Evaluated | None) -> Iterator[str]:
+def _measured(where: str, found: Evaluated | None) -> Iterator[str]:
     yield "## Measured"
     yield ""
     if found is None:
@@ -109,8 +120,7 @@ def _measured(version: Version, found: Evaluated | None) -> Iterator[str]:
         return
     scores = found.scores
     known = [each for each in measures(_METRICS) if each.name in scores and scores[each.name].notna().any()]
-    run = version.tags[EVALUATION_TAG]
-    yield f"On held-out photographs, with 95 % intervals over them (run {run}, with pictures):"
+    yield f"On held-out photographs, with 95 % intervals over them ({where}):"
     yield ""
     yield "| | " + " | ".join(f"{each.words} {each.arrow}" for each in known) + " |"
     yield "|---" * (len(known) + 1) + "|"
@@ -151,11 +161,7 @@ def _data(data: TracedData | None) -> Iterator[str]:
 def _training(runs: list[TracedRun]) -> Iterator[str]:
     yield "## Training"
     yield ""
-    trained = [
-        run
-        for run in runs
-        if any(key.endswith("training.steps") or key.endswith("timesteps.steps") for key in run.parameters)
-    ]
+    trained = [run for run in runs if run.tags and run.stage not in _UNTRAINED]
     if not trained:
         yield "Not recorded in this store."
         return

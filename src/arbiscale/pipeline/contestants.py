@@ -12,7 +12,7 @@ import pandas as pd
 from arbiscale.data.manifest import MANIFEST
 from arbiscale.errors import UserError
 from arbiscale.evaluation.paired import FILES, read_scores
-from arbiscale.pipeline.comparison import Evaluated, identity, read_evaluation, recorded
+from arbiscale.pipeline.comparison import FINISHED, Evaluated, identity, read_evaluation, recorded
 from arbiscale.pipeline.gains import Gain, gains_by_group
 from arbiscale.report.facts import read_parameters
 from arbiscale.tracking.lineage import TracedRun, chain, manifest_hash
@@ -20,7 +20,6 @@ from arbiscale.tracking.store import Store
 from arbiscale.tracking.versions import Version, named_version
 from arbiscale.workspace import repository_root
 
-LAST = "align_samples"  # the row of a pipeline's finished model
 _CUTS = ("evaluate.crop_px", "evaluate.crops_per_photograph")  # with others, equal names are other pictures
 _CROPS, _PARAMS = Path("data/crops"), "params.yaml"
 
@@ -89,11 +88,11 @@ def _of_run(store: Store, what: str, run: TracedRun) -> Contestant:
         latest = ["attributes.start_time DESC"]
         evaluations = [each.info.run_id for each in store.search(where, order_by=latest)]
     for evaluation in evaluations:
-        for row in (run.stage, LAST):
+        for row in (run.stage, FINISHED):
             if found := read_evaluation(store, evaluation, row):
                 title = f"{run.tags.get('mlflow.runName', run.stage)} {run.id[:8]}"
                 return Contestant(what, title, chain(store, evaluation)[0].parameters, found)
-    raise UserError(f"{what}: no evaluation of this run ({run.stage or 'of no stage'}) has a row {LAST}")
+    raise UserError(f"{what}: no evaluation of this run ({run.stage or 'of no stage'}) has a row {FINISHED}")
 
 
 def _of_revision(what: str) -> Contestant:
@@ -106,7 +105,7 @@ def _of_revision(what: str) -> Contestant:
         manifest.write_bytes(_read(what, str(_CROPS / MANIFEST)))
         parameters = {key: str(value) for key, value in read_parameters(files[_PARAMS]).items()}
         scores = read_scores(files[FILES])
-        found = Evaluated(scores, LAST, identity(parameters, manifest_hash(manifest)))
+        found = Evaluated(scores, FINISHED, identity(parameters, manifest_hash(manifest)))
     return Contestant(what, what, parameters, found)
 
 

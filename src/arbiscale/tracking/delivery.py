@@ -183,6 +183,24 @@ def _send_dataset(client: MlflowClient, journal: Journal, entries: list[dict[str
     )
 
 
+def _send_figures(client: MlflowClient, journal: Journal, entries: list[dict[str, Any]]) -> None:
+    """What a run measured of a row, at the logged model too; with its time, so that the run has it once."""
+    from mlflow.entities import Metric
+
+    (entry,) = entries
+    measured = client.get_run(entry["run"])
+    inputs = measured.inputs.dataset_inputs if measured.inputs else []
+    data = next((each.dataset for each in inputs), None)
+    of_data = {"dataset_name": data.name, "dataset_digest": data.digest} if data else {}
+    metrics = [
+        Metric(each.key, each.value, each.timestamp, each.step, model_id=entry["model"], **of_data)
+        for each in measured.data.to_proto().metrics
+        if each.key.split("/")[-2:-1] == [entry["row"]]
+    ]
+    for batch in _batches(metrics, METRICS_PER_BATCH):
+        client.log_batch(entry["run"], metrics=batch)
+
+
 def _send_resume(client: MlflowClient, journal: Journal, entries: list[dict[str, Any]]) -> None:
     client.update_run(journal.run_id, status="RUNNING")
     if "error" in client.get_run(journal.run_id).data.tags:
@@ -205,6 +223,7 @@ _SENDERS = {
     "image": _send_image,
     "artifact": _send_artifact,
     "dataset": _send_dataset,
+    "figures": _send_figures,
     "resume": _send_resume,
     "end": _send_end,
 }

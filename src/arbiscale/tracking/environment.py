@@ -14,6 +14,8 @@ from pathlib import Path
 
 import psutil
 
+from arbiscale.workspace import repository_root
+
 _REWRITTEN = (  # by a run of the pipeline, or recorded as parameters
     ":(top,exclude,glob)**/dvc.lock",
     ":(top,exclude,glob)**/metrics/*.json",
@@ -72,6 +74,11 @@ def process_state() -> dict[str, str]:
                 began = f"{platform.node()} {process.pid} {process.create_time()}"
                 return tags | {"pipeline_run": hashlib.sha256(began.encode()).hexdigest()[:12]}
     return tags
+
+
+def command_state(command: str) -> dict[str, str]:
+    """Of a run that a command makes, such as `promote`, and no stage: who, by what, from which commit."""
+    return {"mlflow.source.name": f"arbiscale {command}"} | process_state() | git_state(repository_root())
 
 
 def machine_state() -> dict[str, str]:

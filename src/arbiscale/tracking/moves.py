@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from arbiscale.errors import UserError
+from arbiscale.tracking.environment import command_state
 from arbiscale.tracking.store import Store
 from arbiscale.tracking.versions import Version, find_version, versions_of
 
@@ -70,10 +71,12 @@ def former_champion(store: Store, name: str) -> Version:
         else:
             held.append(move.after)
     present = champion(store, name)
-    if present is None or not held or held[-1] != present.number:
-        now = f"version {present.number}" if present else "none"
+    if present is None:
+        raise UserError(f"{name}: has no champion; `arbiscale promote` makes one")
+    if not held or held[-1] != present.number:
         raise UserError(
-            f"{name}: the champion ({now}) was not set by `arbiscale promote`; promote the version you want"
+            f"{name}: the champion (version {present.number}) was not set by `arbiscale promote`; "
+            "promote the version you want"
         )
     for number in reversed(held[:-1]):
         if (found := find_version(store, name, str(number))) is not None and number != present.number:
@@ -103,7 +106,7 @@ def move(
         UserError: the champion is another one meanwhile, or is being moved; or as `Store.create_run`.
     """
     name = version.name
-    tags = {
+    tags = command_state(kind) | {
         "stage": kind,
         _MODEL: name,
         _FROM: str(before.number) if before else "",

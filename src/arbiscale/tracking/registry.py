@@ -13,8 +13,8 @@ from types import ModuleType
 from arbiscale.errors import UserError
 from arbiscale.files import content_hash, sha256_of_json
 from arbiscale.tracking import address as store_address
-from arbiscale.tracking.environment import git_state
-from arbiscale.tracking.store import Store, open_store
+from arbiscale.tracking.environment import command_state
+from arbiscale.tracking.store import StageRun, Store, open_store
 from arbiscale.tracking.versions import (
     SCHEME,
     Version,
@@ -98,7 +98,13 @@ def _hashes(folder: Path) -> dict[str, str]:
     return {HASH_TAG: content_hash(folder), CODE_TAG: served_code()}
 
 
-def challenge(store: Store, folder: Path, name: str, loader: ModuleType) -> tuple[int, bool]:
+def link_figures(run: StageRun, version: Version) -> None:
+    """Have a version's page show the figures of its evaluation, where one is recorded."""
+    if EVALUATION_TAG in version.tags and ROW_TAG in version.tags:
+        run.link_figures(version.tags[EVALUATION_TAG], version.tags[ROW_TAG], version.model_id)
+
+
+def challenge(store: Store, folder: Path, name: str, loader: ModuleType, row: str = "") -> tuple[int, bool]:
     """Point the challenger at the newest version of this model and this code; made where there is none.
 
     Args:
@@ -106,6 +112,7 @@ def challenge(store: Store, folder: Path, name: str, loader: ModuleType) -> tupl
         folder: the workspace's model.
         name: of the registered model.
         loader: as in `register`.
+        row: of evaluations, that it is measured as.
 
     Returns:
         The version's number, and whether it was made now.
@@ -113,9 +120,11 @@ def challenge(store: Store, folder: Path, name: str, loader: ModuleType) -> tupl
     wanted = _hashes(folder).items()
     same = [each.number for each in versions_of(store, name) if wanted <= each.tags.items()]
     if not same:
-        made_by = {"restored": "true"} | git_state(folder)
-        with store.run("register", tags=made_by, params={}) as run:
-            return register(store, folder, name, loader, tags=made_by, run_id=run.id), True
+        made_by = command_state("register")
+        known = {"restored": "true", "git_commit": made_by.get("git_commit"), ROW_TAG: row}
+        tags = {tag: value for tag, value in known.items() if value}
+        with store.run("register", tags=made_by | {"restored": "true"}, params={}) as run:
+            return register(store, folder, name, loader, tags=tags, run_id=run.id), True
     store.client.set_registered_model_alias(name, CHALLENGER, str(max(same)))
     return max(same), False
 

@@ -134,6 +134,10 @@ class StageRun:
         """Record data that the run reads, by their hash; the context is such as `training`."""
         self.journal.append("dataset", name=name, digest=digest, source=source, context=context)
 
+    def link_figures(self, run_id: str, row: str, model_id: str) -> None:
+        """Have a logged model show what a run, this or another, measured as metrics `GROUP/ROW/NAME`."""
+        self.journal.append("figures", run=run_id, row=row, model=model_id)
+
     def log_text(self, text: str, name: str, folder: str) -> None:
         """Record a text as a file."""
         self.journal.log_artifact(name, folder, lambda target: target.write_text(text, encoding="utf-8"))
