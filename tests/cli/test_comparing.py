@@ -66,9 +66,13 @@ def test_two_runs(measure: Measure, capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["align.lr", "1e-06", "2e-06"] in lines
     assert not any(line[:1] == ["seed"] for line in lines)
-    assert ["sample:", "6", "pictures", "of", "3", "photographs"] in lines
-    assert ["psnr", "31.00", "dB", "31.50", "dB", "+0.5000", "+0.5000", "to", "+0.5000", "better"] in lines
-    assert ["lpips", "0.250", "0.250", "+0.0000", "+0.0000", "to", "+0.0000", "the", "same"] in lines
+    assert ["sample"] in lines
+    assert [
+        *("psnr", "31.00", "dB", "31.50", "dB", "+0.5000", "+0.5000", "to", "+0.5000", "6", "3", "better")
+    ] in lines
+    assert [
+        *("lpips", "0.250", "0.250", "0.0000", "0.0000", "to", "0.0000", "6", "3", "the", "same")
+    ] in lines
 
 
 def test_several_are_each_compared_with_the_first(
@@ -144,5 +148,5 @@ def test_other_data_are_said(measure: Measure, capsys: pytest.CaptureFixture[str
     assert run("compare", measure(30), measure(31, data="e", pictures="bcd")) == 0
     shown = capsys.readouterr().out
     assert "their data differ: photographs are matched by name" in shown
-    assert "sample: 4 pictures of 2 photographs" in shown
+    assert "  4            2  4 pictures without a value" in shown
     assert "4 pictures without a value" in shown

@@ -139,23 +139,38 @@ def test_only_the_gates_protocols_count() -> None:
 
 def test_the_table_shows_means_and_interval() -> None:
     lines = table(judged(scores(0.3)), "version 1", "version 2").splitlines()
-    assert lines[0].split() == [
-        "version",
-        "1",
-        "version",
-        "2",
-        "better",
-        "by",
-        "95",
-        "%",
-        "interval",
-        "must",
-        "be",
-    ]
-    assert lines[1].split() == [
-        *("psnr", "29.50", "dB", "29.80", "dB", "+0.3000", "+0.3000", "to", "+0.3000", ">", "0.1", "holds")
-    ]
-    assert lines[-1] == "pictures: 24, of photographs: 6, the same for both"
+    head = "version 1 version 2 better by 95 % interval pictures photographs must be"
+    assert " ".join(lines[0].split()) == head
+    assert lines[1] == "one of these must hold"
+    psnr = "psnr 29.50 dB 29.80 dB +0.3000 +0.3000 to +0.3000 24 6 > 0.1 holds"
+    assert " ".join(lines[2].split()) == psnr
+    assert lines[4] == "all of these must hold"
+    assert lines[5].split()[-3:] == [">", "-0.2", "holds"]
+
+
+def test_every_line_says_of_how_many_pictures_it_is() -> None:
+    """Grid energy is measured at some scales only."""
+    half = scores(0.3)
+    half.loc[::2, "lpips"] = math.nan
+    before = scores()
+    before.loc[::2, "lpips"] = math.nan
+    findings = {each.metric: each for each in judged(half, before=before).findings}
+    assert [findings[name].text().split()[-2:] for name in ("psnr", "lpips")] == [["24", "6"], ["12", "6"]]
+
+
+def test_a_refusal_says_why_of_each_metric() -> None:
+    decision = judged(scores(-1.0).drop(columns="ssim"), before=scores().drop(columns="ssim"))
+    assert decision.reason() == (
+        "psnr: worse than register.gate.regression allows, or not surely better; ssim: not measured"
+    )
+    one = judged(scores(1.0, photographs=1), before=scores(photographs=1))
+    assert one.reason() == "psnr, ssim: too few photographs"
+    assert judged(scores()).reason() == "psnr, lpips: no sure gain (register.gate.gain)"
+
+
+def test_nothing_has_no_sign() -> None:
+    (lpips,) = [each for each in judged(scores()).findings if each.metric == "lpips"]
+    assert "0.0000 0.0000 to 0.0000" in " ".join(lpips.text().split())
 
 
 def test_what_is_recorded() -> None:

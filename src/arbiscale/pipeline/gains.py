@@ -12,7 +12,7 @@ import pandas as pd
 from arbiscale.evaluation.intervals import bootstrap_interval
 from arbiscale.evaluation.paired import paired, protocol_of
 from arbiscale.evaluation.scores import KEYS
-from arbiscale.report.measures import Measure, measures
+from arbiscale.report.measures import Measure, measures, signed
 
 LEAST_PHOTOGRAPHS = 2  # one says nothing of others
 
@@ -63,12 +63,13 @@ class Gain:
         return "better" if self.low > 0 else "worse" if self.high < 0 else "within chance"
 
     def text(self) -> str:
-        """Means, difference and interval for a terminal; see `gains_head`."""
+        """Means, difference, interval and what they are of, for a terminal; see `gains_head`."""
         if not self.pictures:
-            return f"{'not measured':>62}"
+            return f"{self.metric:97}"
         before, after = (self._shown(value) for value in (self.before, self.after))
-        interval = f"{self.low:+.4f} to {self.high:+.4f}"
-        return f"{before:>14}{after:>14}{self.difference:>+12.4f}{interval:>22}"
+        difference, low, high = (signed(value, 4) for value in (self.difference, self.low, self.high))
+        means = f"{self.metric:12}{before:>14}{after:>14}{difference:>12}{f'{low} to {high}':>22}"
+        return f"{means}{self.pictures:>10}{self.photographs:>13}"
 
     def _shown(self, value: float) -> str:
         return f"{self.measure.text(value)} {self.measure.unit}".strip()
@@ -76,7 +77,8 @@ class Gain:
 
 def gains_head(before: str, after: str) -> str:
     """The columns of `Gain.text`."""
-    return f"{before:>14}{after:>14}{'better by':>12}{'95 % interval':>22}"
+    means = f"{'':12}{before:>14}{after:>14}{'better by':>12}{'95 % interval':>22}"
+    return f"{means}{'pictures':>10}{'photographs':>13}"
 
 
 def gain(before: pd.DataFrame, after: pd.DataFrame, metric: str, seed: int = 0) -> Gain:
@@ -139,8 +141,7 @@ def _tables(scores: pd.DataFrame, groups: set[str], *, each_group: bool) -> dict
 
 def gains_lines(group: str, gains: Sequence[Gain]) -> Iterator[str]:
     """The gains in a group or protocol, for a terminal."""
-    pictures, photographs = max((each.pictures, each.photographs) for each in gains)
-    yield f"{group}: {pictures} pictures of {photographs} photographs"
-    yield f"{'':12}{gains_head('before', 'after')}"
+    yield group
+    yield gains_head("before", "after")
     for each in gains:
-        yield f"{each.metric:12}{each.text()}  {each.verdict}"
+        yield f"{each.text()}  {each.verdict}"

@@ -15,6 +15,7 @@ from arbiscale.evaluation.paired import protocol_of
 from arbiscale.pipeline.gains import LEAST_PHOTOGRAPHS, Gain, gain, gains_head
 
 Role = Literal["gain", "regression"]
+_HEADINGS: dict[Role, str] = {"gain": "one of these must hold", "regression": "all of these must hold"}
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,23 @@ class Finding(Gain):
     bound: float
 
     @property
+    def undecided(self) -> str:
+        """What keeps it from deciding anything; empty for nothing."""
+        if self.unmatched:
+            return f"{self.unmatched} pictures without a value"
+        if not self.pictures:
+            return "not measured"
+        return "too few photographs" if self.photographs < LEAST_PHOTOGRAPHS else ""
+
+    @property
     def holds(self) -> bool:
         """Whether it surely holds: not where pictures lack a value, nor of one photograph alone."""
-        if self.unmatched or self.photographs < LEAST_PHOTOGRAPHS:
-            return False
-        return self.low > (self.bound if self.role == "gain" else -self.bound)
+        return not self.undecided and self.low > (self.bound if self.role == "gain" else -self.bound)
+
+    @property
+    def finding(self) -> str:
+        """In some words."""
+        return "holds" if self.holds else ": ".join(filter(None, ("does not hold", self.undecided)))
 
 
 @dataclass(frozen=True)
@@ -60,13 +73,17 @@ class Decision:
 
     def reason(self) -> str:
         """In a line, why it holds or does not."""
-        gained = [f"{each.metric} better by {each.difference:.4g}" for each in self._of("gain") if each.holds]
-        lost = [each.metric for each in self._of("regression") if not each.holds]
         if self.holds:
-            return ", ".join(gained)
-        if lost:
-            return f"{', '.join(lost)}: worse than register.gate.regression allows, or not surely better"
-        return f"{', '.join(each.metric for each in self._of('gain'))}: no sure gain (register.gate.gain)"
+            gained = (each for each in self._of("gain") if each.holds)
+            return ", ".join(f"{each.metric} better by {each.difference:.4g}" for each in gained)
+        lost = [each for each in self._of("regression") if not each.holds]
+        usual = "worse than register.gate.regression allows, or not surely better"
+        if not lost:
+            lost, usual = self._of("gain"), "no sure gain (register.gate.gain)"
+        why: dict[str, list[str]] = {}
+        for each in lost:
+            why.setdefault(each.undecided or usual, []).append(each.metric)
+        return "; ".join(f"{', '.join(metrics)}: {words}" for words, metrics in why.items())
 
 
 def decide(before: pd.DataFrame, after: pd.DataFrame, gate: GateSettings, seed: int = 0) -> Decision:
@@ -107,17 +124,11 @@ def _of_protocols(scores: pd.DataFrame, protocols: Sequence[str]) -> pd.DataFram
 
 def table(decision: Decision, before: str, after: str) -> str:
     """The findings for a terminal."""
-    lines = [f"{'':12}{gains_head(before, after)}{'must be':>10}"]
-    for each in decision.findings:
-        must = f"> {each.bound if each.role == 'gain' else -each.bound:g}"
-        verdict = "holds" if each.holds else "does not hold"
-        if each.unmatched:
-            verdict += f": {each.unmatched} pictures without a value"
-        elif 0 < each.photographs < LEAST_PHOTOGRAPHS:
-            verdict += ": too few photographs"
-        lines.append(f"{each.metric:12}{each.text()}{must:>10}  {verdict}")
-    counts = {(each.pictures, each.photographs) for each in decision.findings if each.pictures}
-    both = [
-        f"pictures: {pictures}, of photographs: {of}, the same for both" for pictures, of in sorted(counts)
-    ]
-    return "\n".join([*lines, *both])
+    lines = [f"{gains_head(before, after)}{'must be':>10}"]
+    for role, heading in _HEADINGS.items():
+        findings = [each for each in decision.findings if each.role == role]
+        lines += [heading] if findings else []
+        for each in findings:
+            must = f"> {each.bound if role == 'gain' else -each.bound:g}"
+            lines.append(f"{each.text()}{must:>10}  {each.finding}")
+    return "\n".join(lines)
