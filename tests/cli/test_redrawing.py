@@ -74,6 +74,7 @@ def test_no_provenance(picture: Path, super_resolution_model: Path, drawn: Path)
         ["o.webp", "--scale", "1.3", "--lossless", "--eta", "1"],
         ["o.tif", "--scale", "9", "--tile", "32"],
         ["o.avif", "--scale", "2", "--threads", "1"],
+        ["o.dzi", "--scale", "9", "--quality", "80"],
     ],
     ids=lambda options: options[0],
 )
@@ -88,6 +89,21 @@ def test_redo_is_equal_to_the_byte(
     assert run("redo", options[0], again, "--model", super_resolution_model) == 0
     assert f"{again}: drawn again, equal to the byte" in capsys.readouterr().out
     assert Path(again).read_bytes() == Path(options[0]).read_bytes()
+
+
+def test_redo_looks_at_the_tiles(
+    picture: Path, super_resolution_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("upscale", picture, "o.dzi", "--scale", "2", "--model", super_resolution_model) == 0
+    tiles = content_hash(Path("o_files"))
+    assert run("redo", "o.dzi", "again.dzi", "--model", super_resolution_model) == 0
+    assert content_hash(Path("again_files")) == tiles
+    Image.new("L", (1, 1)).save("o_files/0/0_0.jpg")
+    capsys.readouterr()
+    assert run("redo", "o.dzi", "--model", super_resolution_model) == 0
+    assert "o.dzi: drawn again, with other tiles" in capsys.readouterr().out
+    assert run("trace", "o.dzi") == 0
+    assert "of picture.png, sha256" in capsys.readouterr().out
 
 
 def test_texture_and_fidelity_are_drawn_again(

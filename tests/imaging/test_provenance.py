@@ -21,12 +21,25 @@ RATED = (
 )
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".avif"])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".avif", ".dzi"])
 def test_every_format_with_metadata_holds_the_record(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
     layout = Layout((16, 16), metadata=stamped(Metadata(), RECORD))
     write_picture(path, find_format(path), layout, [np.zeros((16, 16, 3), np.uint8)])
     assert read_record(read_metadata(path)) == RECORD
+
+
+def test_a_deep_zoom_pictures_file_stays_what_viewers_read(tmp_path: Path) -> None:
+    """Its own elements are where they were; what is no XML is left out."""
+    path = tmp_path / "out.dzi"
+    for xmp in (stamped(Metadata(xmp=RATED), RECORD).xmp, b"", b"<x:xmpmeta><a></x:xmpmeta>"):
+        layout = Layout((16, 20), metadata=Metadata(xmp=xmp))
+        write_picture(path, find_format(path), layout, [np.zeros((16, 20, 3), np.uint8)])
+        root = ElementTree.parse(path).getroot()
+        assert root.tag == "{http://schemas.microsoft.com/deepzoom/2008}Image"
+        (size,) = root.iterfind("{*}Size")
+        assert size.attrib == {"Height": "16", "Width": "20"}
+        assert (b"Rating" in path.read_bytes()) == (b"Rating" in xmp)
 
 
 def test_a_png_tells_it_to_programs_that_read_no_xmp(tmp_path: Path) -> None:

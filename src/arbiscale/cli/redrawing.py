@@ -11,7 +11,8 @@ import typer
 from arbiscale.cli.options import Overwrite, Precision, memory_suffices, open_model
 from arbiscale.cli.requests import check_place
 from arbiscale.errors import UserError
-from arbiscale.files import sha256_of
+from arbiscale.files import content_hash, sha256_of
+from arbiscale.imaging.formats import DEEP_ZOOM
 from arbiscale.imaging.picture_folders import find_pictures
 
 
@@ -71,7 +72,10 @@ def recorded(picture: Path) -> dict[str, str]:
 
     record = read_record(read_metadata(picture))
     if not record:
-        raise UserError(f"{picture}: says nothing of its origin; it was not drawn by arbiscale, or changed")
+        raise UserError(
+            f"{picture}: says nothing of its origin: it was drawn by something else, with --no-provenance, "
+            "or changed since"
+        )
     return record
 
 
@@ -91,14 +95,26 @@ def _find_input(picture: Path, given: Path | None, record: dict[str, str]) -> Pa
     raise UserError(f"{picture}: was drawn of {name} (sha256 {wanted[:12]}), which is not here; give --input")
 
 
+def _contents(picture: Path) -> tuple[str, str]:
+    """Hashes of a file, and of a Deep Zoom picture's tiles."""
+    if picture.suffix != DEEP_ZOOM:
+        return sha256_of(picture), ""
+    from arbiscale.imaging.writing import tiles_of
+
+    tiles = tiles_of(picture)
+    return sha256_of(picture), content_hash(tiles) if tiles.is_dir() else ""
+
+
 def _compared(before: Path, after: Path, record: dict[str, str]) -> str:
     """How two files differ."""
     import numpy as np
 
     from arbiscale.imaging.reading import read_picture
 
-    if sha256_of(before) == sha256_of(after):
+    if _contents(before) == _contents(after):
         return "equal to the byte"
+    if before.suffix == DEEP_ZOOM:
+        return "with other tiles"
     one, two = read_picture(before), read_picture(after)
     if one.colour.shape != two.colour.shape:
         return "of another size: the file was changed"

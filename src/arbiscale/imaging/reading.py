@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from arbiscale.errors import UserError, first_line
-from arbiscale.imaging.formats import FORMATS, recognise
+from arbiscale.imaging.formats import DEEP_ZOOM, FORMATS, recognise
+from arbiscale.imaging.formats.deep_zoom import embedded_xmp
 from arbiscale.imaging.formats.exif import kept_exif
 from arbiscale.imaging.formats.loaders import jpeg_header, load, load_header
 from arbiscale.imaging.formats.profiles import is_srgb, to_srgb
@@ -80,6 +81,8 @@ def read_metadata(path: Path) -> Metadata:
     try:
         with path.open("rb") as stream:
             name = recognise(stream.read(32))
+        if name is None and path.suffix == DEEP_ZOOM:
+            return Metadata(xmp=embedded_xmp(path))
         if name is None:
             raise UserError(f"{path}: is not a picture that can be read")
         image = load_header(name, pyvips.Source.new_from_file(str(path)))

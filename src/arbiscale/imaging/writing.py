@@ -23,6 +23,7 @@ from arbiscale.errors import UserError
 from arbiscale.files import atomic_folder, new_file
 from arbiscale.imaging.coordinates import Size
 from arbiscale.imaging.formats import Encoding, Format, find_format
+from arbiscale.imaging.formats.deep_zoom import embed_xmp
 from arbiscale.imaging.formats.exif import add_to_tiff
 from arbiscale.imaging.formats.profiles import to_srgb
 from arbiscale.imaging.picture import Metadata, Pixels
@@ -74,7 +75,7 @@ def write_picture(
         with new_file(path) as stream:
             write_bands(stream, form, layout, bands, encoding)
         return
-    tiles = path.with_name(f"{path.stem}_files")
+    tiles = tiles_of(path)
     if tiles.exists() and not path.exists() and not (tiles / _UNFINISHED).exists():
         raise UserError(f"{tiles}: is there already; name another output, or remove it")
     with atomic_folder(tiles) as folder:
@@ -83,9 +84,15 @@ def write_picture(
         for level in (folder / "it_files").glob("[0-9]*"):
             level.replace(folder / level.name)
         shutil.rmtree(folder / "it_files")
+        embed_xmp(folder / _UNFINISHED, layout.metadata.xmp)
         if path.exists():  # it speaks of other tiles from here on
             path.replace(tiles / _UNFINISHED)
     (tiles / _UNFINISHED).replace(path)
+
+
+def tiles_of(path: Path) -> Path:
+    """The folder of a Deep Zoom picture's tiles."""
+    return path.with_name(f"{path.stem}_files")
 
 
 def write_bands(

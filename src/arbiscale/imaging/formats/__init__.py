@@ -67,6 +67,7 @@ _NAMES = {  # of fields of `Metadata`
     "resolution": "resolution",
 }
 _BLOCKS = ("exif", "icc_profile", "xmp")
+DEEP_ZOOM = ".dzi"
 
 _ALL = (
     Format("PNG", (".png",), 2**31 - 1, deep=True, metadata=(*_BLOCKS, "text", "resolution")),
@@ -81,10 +82,11 @@ _ALL = (
     Format("TIFF", (".tif", ".tiff"), 2**31 - 1, deep=True, metadata=(*_BLOCKS, "iptc", "resolution")),
     Format("AVIF", (".avif",), 16_384, metadata=_BLOCKS),
     Format("GIF", (".gif",), 65_535),
-    Format("Deep Zoom", (".dzi",), 2**31 - 1, alpha=False),  # and a folder of JPEG tiles beside it
+    # A folder of JPEG tiles is beside it.
+    Format("Deep Zoom", (DEEP_ZOOM,), 2**31 - 1, alpha=False, metadata=("xmp",)),
 )
 FORMATS = {suffix: form for form in _ALL for suffix in form.suffixes}
-READ_SUFFIXES = frozenset((*FORMATS, ".bmp")) - {".dzi"}  # of files that are taken for pictures
+READ_SUFFIXES = frozenset((*FORMATS, ".bmp")) - {DEEP_ZOOM}  # of files that are taken for pictures
 PHOTOGRAPH_SUFFIXES = READ_SUFFIXES - {".gif"}  # which holds 256 colours
 
 _SIGNATURES = {  # the first bytes of a file, by its format
