@@ -56,6 +56,25 @@ def test_from_a_version_or_a_run(registered: str, capsys: pytest.CaptureFixture[
     assert "commit c0ffee" in shown
 
 
+def test_a_parameter_is_shown_once(registered: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """And in one piece; of what runs share the number is said."""
+    store = open_store()
+    params = {f"some.parameter.number{number}": "a b" for number in range(9)} | {"data.path": ""}
+    with store.run("autoencoder", tags={}, params={"seed": 0, "lr": 1} | params) as first:
+        pass
+    with store.run("diffusion", tags={"upstream.autoencoder": first.id}, params={"seed": 0, "lr": 2}) as last:
+        pass
+    assert run("trace", last.id) == 0
+    shown = capsys.readouterr().out
+    assert "lr = 2, seed = 0\n" in shown
+    assert "lr = 1, some.parameter.number0 = a b," in shown
+    assert "data.path = ''," in shown
+    assert shown.count("seed = 0") == 1
+    assert "1 as above" in shown
+    assert all(f"number{number} = a b" in shown for number in range(9))
+    assert "\xa0" not in shown
+
+
 def test_of_a_folders_model_the_run_is_found_by_its_hash(
     registered: str, picture: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from arbiscale.tracking.store import Store
     from arbiscale.tracking.versions import Version
 
-_INDENT = " " * 10
+_INDENT, _NO_BREAK = " " * 10, "\xa0"
+_WRAPPER = textwrap.TextWrapper(
+    110,
+    initial_indent=_INDENT,
+    subsequent_indent=f"{_INDENT}  ",
+    break_on_hyphens=False,
+    break_long_words=False,
+)
 
 
 def trace(
@@ -58,7 +65,10 @@ def trace(
     runs = chain(store, run_id) if run_id else []
     data = data_of(store, runs)
     lines = [*_picture(what, record), *_version(version)]
-    lines += [line for run in runs for line in _run_lines(run)]
+    shown: dict[str, str] = {}
+    for run in runs:
+        lines += _run_lines(run, shown)
+        shown |= run.parameters
     if not runs:
         lines += _entry("run", "none is known")
     lines += _data(data)
@@ -100,9 +110,8 @@ def _print(found: Mapping[str, Any], as_json: bool, lines: list[str]) -> None:
 def _entry(kind: str, title: str, *facts: str) -> Iterator[str]:
     yield f"{kind:<10}{title}"
     for fact in facts:
-        yield from textwrap.wrap(
-            fact, 110, initial_indent=_INDENT, subsequent_indent=f"{_INDENT}  ", break_on_hyphens=False
-        )
+        for line in _WRAPPER.wrap(fact):
+            yield line.replace(_NO_BREAK, " ")
 
 
 def _picture(what: str, record: Mapping[str, str]) -> Iterator[str]:
@@ -120,11 +129,12 @@ def _version(version: Version | None) -> Iterator[str]:
     if version is None:
         return
     aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
-    tags = ", ".join(f"{name} {value}" for name, value in sorted(version.tags.items()))
-    yield from _entry("version", f"{version.name} {version.number}{aliases}", tags)
+    tags = (f"{name} {value}" for name, value in sorted(version.tags.items()))
+    yield from _entry("version", f"{version.name} {version.number}{aliases}", *tags)
 
 
-def _run_lines(run: TracedRun) -> Iterator[str]:
+def _run_lines(run: TracedRun, shown: Mapping[str, str]) -> Iterator[str]:
+    """A run, without parameters that runs above it have shown."""
     if not run.tags:
         yield from _entry("run", f"{run.stage} {run.id}: {run.status}")
         return
@@ -135,7 +145,11 @@ def _run_lines(run: TracedRun) -> Iterator[str]:
     if experiment := run.tags.get("dvc_experiment"):
         facts.append(f"experiment {experiment}")
     if run.stage != "evaluate":  # which records the whole of params.yaml
-        facts.append(", ".join(f"{key} = {value}" for key, value in sorted(run.parameters.items())))
+        new = {key: value for key, value in sorted(run.parameters.items()) if shown.get(key) != value}
+        values = [f"{key} = {value or repr(value)}".replace(" ", _NO_BREAK) for key, value in new.items()]
+        if repeated := len(run.parameters) - len(new):
+            values.append(f"{repeated} as above".replace(" ", _NO_BREAK))
+        facts.append(", ".join(values))
     yield from _entry("run", f"{run.stage} {run.id}, {run.status}, {started:%Y-%m-%d %H:%M}", *facts)
 
 
