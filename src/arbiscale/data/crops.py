@@ -15,7 +15,7 @@ from typing import Any
 from arbiscale.config.data import CropSettings, SplitSettings, StoreName
 from arbiscale.data.boxes import crop_boxes, cut
 from arbiscale.data.card import write_card
-from arbiscale.data.examination import decode
+from arbiscale.data.examination import pixels_of
 from arbiscale.data.former_crops import FormerCrops, Whole, whole
 from arbiscale.data.manifest import SHEET, Box, Crop, HeldOut, Manifest, Photograph, Record, Rejected, Split
 from arbiscale.data.parallel import ALONE, Engine, Ready, read_and_compute
@@ -111,7 +111,7 @@ def _make(store: Store, side_px: int, work: tuple[bytes, Sequence[Box]]) -> Any:
 def _make_whole(work: tuple[bytes, Sequence[Box]], side_px: int | None) -> Whole:
     """A photograph as it is tested: whole, or in mode `centre` its crop of that side."""
     data, boxes = work
-    pixels = decode(data)[0]
+    pixels = pixels_of(data)
     return whole(pixels if side_px is None else cut(pixels, boxes[0], side_px))
 
 

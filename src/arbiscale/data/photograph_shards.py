@@ -18,7 +18,7 @@ from typing import BinaryIO, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from arbiscale.data.examination import decode
+from arbiscale.data.examination import pixels_of
 from arbiscale.data.manifest import SHARD_BYTES, Box, Shard, Split
 from arbiscale.files import sha256_of
 from arbiscale.imaging.formats import recognise
@@ -125,7 +125,7 @@ class PhotographShard:
         """
         kept = self.kept([number])
         left, top, right, bottom = kept.boxes[0]
-        return decode(kept.data)[0][top:bottom, left:right]
+        return pixels_of(kept.data)[top:bottom, left:right]
 
     def kept(self, numbers: Sequence[int]) -> Kept:
         """The photograph of these crops, which have one in common."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from arbiscale.config.data import CropSettings, StoreName
 from arbiscale.data.boxes import count_boxes, cut
-from arbiscale.data.examination import decode
+from arbiscale.data.examination import pixels_of
 from arbiscale.data.manifest import Box, Photograph, Shard, Split
 from arbiscale.data.photograph_shards import SUFFIXES, Kept, PhotographShard, PhotographWriter
 from arbiscale.data.pixel_shards import PixelWriter
@@ -71,7 +71,7 @@ class PixelStore(Store):
 
     def make(self, data: bytes, boxes: Sequence[Box], side_px: int) -> list[NDArray[np.uint8]]:
         """The crops."""
-        pixels = decode(data)[0]
+        pixels = pixels_of(data)
         return [cut(pixels, box, side_px) for box in boxes]
 
     def as_it_is(self, data: bytes, boxes: Sequence[Box], side_px: int) -> None:
@@ -102,7 +102,7 @@ class PhotographStore(Store):
         kept = self.as_it_is(data, boxes, side_px)
         if kept is not None:
             return kept
-        pixels = decode(data)[0]
+        pixels = pixels_of(data)
         if not _shrunk(boxes, side_px):
             return Kept(as_png(pixels), boxes)
         (box,) = boxes
