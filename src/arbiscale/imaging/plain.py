@@ -38,9 +38,11 @@ def _is_plain_jpeg(data: bytes) -> bool:
     try:
         with Image.open(io.BytesIO(data), formats=["JPEG"]) as header:
             mode, profile = header.mode, header.info.get("icc_profile")
-            return _is_upright(header) and (
-                (mode == "RGB" and (profile is None or is_srgb(profile))) or (mode == "L" and profile is None)
-            )
+            if profile is None:  # Pillow also says so of one that it cannot put together
+                in_srgb = mode in {"RGB", "L"} and b"ICC_PROFILE\0" not in data
+            else:
+                in_srgb = mode == "RGB" and profile[16:20] == b"RGB " and is_srgb(profile)
+            return in_srgb and _is_upright(header)
     except (pyvips.Error, OSError, SyntaxError, ValueError):  # a broken profile or header
         return False
 
