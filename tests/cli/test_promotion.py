@@ -241,7 +241,7 @@ def test_what_is_evaluated_anew_stands_at_the_version(
         assert own["x2/align_samples/psnr"] > 0
         assert {each.dataset_digest for each in now} == {data.dataset.digest}
         card = store.client.get_model_version("arbiscale", str(number)).description
-        assert f"(run {measured.info.run_id}):" in card
+        assert f"(run [{measured.info.run_id}](#" in card
         assert "| ×2 this |" in card
         assert "Nothing is recorded." not in card
         assert "## Limits" in card

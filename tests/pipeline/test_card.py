@@ -48,7 +48,9 @@ def test_a_card_says_what_is_known(store: Store, model: Path, tmp_path: Path) ->
     held_out = {"source": "b.png", "split": "test"}
     manifest = {"crops": [crop, crop], "photographs": [held_out], "credits": {"a.png": "Ann (CC0-1.0)"}}
     write_json(tmp_path / "manifest.json", manifest)
-    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/sheets").mkdir(parents=True)
+    for name in ("x2.7", "x4", "x8"):
+        (tmp_path / f"reports/sheets/{name}.png").touch()
     pd.read_csv(StringIO(SCORES)).to_parquet(tmp_path / "reports/scores.parquet")
     data_hash = sha256_of_json({"data/crops": content_hash(tmp_path / "manifest.json")})
     with store.run("crop", tags={}, params={}) as crops:
@@ -68,6 +70,9 @@ def test_a_card_says_what_is_known(store: Store, model: Path, tmp_path: Path) ->
     )
     lines = card.splitlines()
     assert lines[0] == "# m 1"
+    assert any(f"(run [{measured.id}](#/experiments/1/runs/{measured.id}))" in line for line in lines)
+    sheet = f"get-artifact?path=reports/sheets/x4.png&run_uuid={measured.id}"
+    assert lines[-3:] == ["## Pictures", "", f"![reports/sheets/x4.png]({sheet})"]
     assert "parameters, 0." in lines[2]
     assert "| | PSNR (dB) ↑ | LPIPS ↓ |" in lines
     assert "| ×4 bicubic | 25.00 (24.00 to 26.00) | 0.400 (0.400 to 0.400) |" in lines
@@ -84,6 +89,7 @@ def test_a_card_of_a_restored_version_says_what_is_not_known(store: Store, model
     card = registered(store, model, {}, {})
     assert "Nothing is recorded." in card
     assert card.count("Not recorded in this store.") == 2
+    assert "## Pictures" not in card
 
 
 def test_a_long_card_ends_where_mlflow_would_refuse_it(store: Store, model: Path, tmp_path: Path) -> None:

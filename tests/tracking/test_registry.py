@@ -56,6 +56,17 @@ def test_every_executed_register_makes_the_challenger(store: Store, folder: Path
     assert version.source == f"models:/{output.model_id}"
 
 
+def test_a_logged_model_says_which_version_it_is_and_who_made_it(store: Store, folder: Path) -> None:
+    """As MLflow's page of models looks it up."""
+    assert challenge(store, folder, "m", serving) == (1, True)
+    (logged,) = store.client.search_logged_models([store.experiment_id])
+    assert json.loads(logged.tags["mlflow.modelVersions"]) == [{"name": "m", "version": "1"}]
+    made_by = store.client.get_run(logged.source_run_id).data.tags
+    for name in ("mlflow.user", "mlflow.source.name"):
+        assert logged.tags[name] == made_by[name]
+    assert made_by["mlflow.source.name"] == "arbiscale register"
+
+
 def test_a_resumed_register_makes_no_second_version(store: Store, folder: Path) -> None:
     first, run_id = run_register(store, folder)
     assert run_register(store, folder, resume_id=run_id) == (first, run_id)

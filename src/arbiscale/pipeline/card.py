@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from safetensors import safe_open
@@ -27,6 +28,7 @@ from arbiscale.tracking.versions import Version, find_version
 
 LONGEST = 5000  # characters that MLflow keeps
 _METRICS = ("psnr", "lpips", "consistency", "self_ssim")
+_SHEETS, _SHOWN = "reports/sheets", "/x4.png"  # among the artifacts of `evaluate`
 _UNTRAINED = ("download", "crop", "evaluate", "register")
 _MEASURED = re.compile(r"^## Measured\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
 _LIMITS = {
@@ -63,7 +65,7 @@ def renew_figures(store: Store, version: Version, run_id: str, found: Evaluated)
     """Have a version's card say what was measured last; whatever else was written there stays."""
     name, number = version.name, str(version.number)
     card = store.client.get_model_version(name, number).description or ""
-    renewed = _MEASURED.sub(lambda _: "\n".join(_measured(f"run {run_id}", found)) + "\n\n", card)
+    renewed = _MEASURED.sub(lambda _: "\n".join(_measured(_linked(store, run_id), found)) + "\n\n", card)
     if renewed != card and len(renewed) <= LONGEST:
         store.client.update_model_version(name, number, renewed)
 
@@ -71,14 +73,16 @@ def renew_figures(store: Store, version: Version, run_id: str, found: Evaluated)
 def model_card(store: Store, version: Version, folder: Path) -> str:
     """The card as Markdown, of at most `LONGEST` characters; what is not known is said."""
     runs = chain(store, version.run_id) if version.run_id else []
+    evaluation = version.tags.get(EVALUATION_TAG, "")
     sections = [
         _head(version, folder),
-        _measured(f"run {version.tags.get(EVALUATION_TAG)}, with pictures", recorded(store, version)),
+        _measured(_linked(store, evaluation), recorded(store, version)),
         ("## Limits", "", *(f"- {each}" for each in _LIMITS[_task(read_yaml(folder / CONFIG))])),
         _data(data_of(store, runs)),
         _training(runs),
+        _pictures(store, evaluation),
     ]
-    text = "\n\n".join("\n".join(lines) for lines in sections) + "\n"
+    text = "\n\n".join(filter(None, ("\n".join(lines) for lines in sections))) + "\n"
     return text if len(text) <= LONGEST else text[: LONGEST - 4].rpartition("\n")[0] + "\n...\n"
 
 
@@ -120,7 +124,7 @@ def _measured(where: str, found: Evaluated | None) -> Iterator[str]:
         return
     scores = found.scores
     known = [each for each in measures(_METRICS) if each.name in scores and scores[each.name].notna().any()]
-    yield f"On held-out photographs, with 95 % intervals over them ({where}):"
+    yield f"On held-out photographs, with 95 % intervals over them (run {where}):"
     yield ""
     yield "| | " + " | ".join(f"{each.words} {each.arrow}" for each in known) + " |"
     yield "|---" * (len(known) + 1) + "|"
@@ -156,6 +160,24 @@ def _data(data: TracedData | None) -> Iterator[str]:
         more = part.photographs - len(named)
         rest = f" and {more} more" if more else ""
         yield f"- {split}: {', '.join(named)}{rest}"
+
+
+def _linked(store: Store, run_id: str) -> str:
+    """A run's id, as a link to its page."""
+    run = store.find(run_id)
+    return f"[{run_id}](#/experiments/{run.info.experiment_id}/runs/{run_id})" if run else run_id
+
+
+def _pictures(store: Store, run_id: str) -> Iterator[str]:
+    """One of an evaluation's sheets, as MLflow's server gives it to its own page."""
+    sheets = (
+        [each for each in store.list_artifacts(run_id, _SHEETS) if each.endswith(".png")] if run_id else []
+    )
+    if sheets:
+        shown = next((each for each in sheets if each.endswith(_SHOWN)), sheets[-1])
+        yield "## Pictures"
+        yield ""
+        yield f"![{shown}](get-artifact?path={quote(shown)}&run_uuid={run_id})"
 
 
 def _training(runs: list[TracedRun]) -> Iterator[str]:

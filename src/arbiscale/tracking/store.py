@@ -290,6 +290,15 @@ class Store:
             if not token or len(found) >= options.get("max_results", math.inf):
                 return found
 
+    def list_artifacts(self, run_id: str, folder: str) -> list[str]:
+        """The files in a folder of a run's; none where the store does not have it any more."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return [each.path for each in self.client.list_artifacts(run_id, folder) if not each.is_dir]
+        except (MlflowException, OSError):
+            return []
+
     def download_artifact(self, run_id: str, name: str, folder: Path) -> Path | None:
         """A copy of a run's file in a folder; None where the store does not have it any more."""
         from mlflow.exceptions import MlflowException

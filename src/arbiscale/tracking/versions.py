@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 SCHEME = "models:/"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "arbiscale" / "models"
+_VERSIONS_TAG, _MADE_BY = "mlflow.modelVersions", ("mlflow.user", "mlflow.source.")
 _NONE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
@@ -144,6 +146,8 @@ def create_version(store: Store, name: str, model_id: str, tags: Mapping[str, st
         version = store.client.create_model_version(
             name, f"{SCHEME}{model_id}", run_id, tags=dict(tags), model_id=model_id
         )
+    known = [{"name": name, "version": str(version.version)}]  # as MLflow's page of models looks it up
+    store.client.set_logged_model_tags(model_id, {_VERSIONS_TAG: json.dumps(known)})
     return int(version.version)
 
 
@@ -159,7 +163,11 @@ def upload_model(store: Store, folder: Path, name: str, loader: ModuleType, run_
     from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import MlflowException
 
-    logged = store.client.create_logged_model(store.experiment_id, name=name, source_run_id=run_id)
+    tags = store.client.get_run(run_id).data.tags
+    made_by = {key: value for key, value in tags.items() if key.startswith(_MADE_BY)}
+    logged = store.client.create_logged_model(
+        store.experiment_id, name=name, source_run_id=run_id, tags=made_by
+    )
     try:
         with tempfile.TemporaryDirectory() as temporary:
             pyfunc = Path(temporary) / "model"
