@@ -12,6 +12,7 @@ from arbiscale.data.index import open_index
 from arbiscale.data.manifest import CARD, MANIFEST, PAGE, SHEET, read_record
 from arbiscale.data.manifest import CROPS as TABLE
 from arbiscale.data.parallel import Engine
+from arbiscale.data.remote_shards import ShardPrefix
 from arbiscale.data.sources import open_source
 from arbiscale.files import content_hash
 from arbiscale.imaging.reading import read_image
@@ -34,6 +35,7 @@ def main(stage: Stage) -> None:
             split=settings.split,
             seed=stage.seed,
             store=settings.store,
+            prefix=ShardPrefix(settings.shards, settings.s3.endpoint_url) if settings.shards else None,
             engine=Engine.of(stage.runtime),
             reuse=made.is_file() and index.cut_by(content_hash(made), stage.inputs.code),
         )

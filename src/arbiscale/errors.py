@@ -28,7 +28,7 @@ EXTRAS = {  # of pyproject.toml, with the modules that their packages bring
         "torchvision",
     ],
     "lsun": ["lmdb"],
-    "s3": ["boto3", "botocore", "dvc_s3"],
+    "s3": ["boto3", "botocore", "dvc_s3", "s3fs"],
     "film": ["imageio_ffmpeg"],
     "peers": ["spandrel"],
     "ray": ["ray"],

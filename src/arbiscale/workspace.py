@@ -8,6 +8,7 @@ from pathlib import Path
 
 PRETRAINED = "pretrained"  # where a model is named: the one that the package ships
 PHOTOGRAPHS_READ = ".photographs.db"  # in the repository; may be deleted at any time
+SHARDS_KEPT = ".shards"  # likewise
 SHIPPED_MODEL = Path(str(files("arbiscale") / "models" / "compact"))
 
 

@@ -93,6 +93,7 @@ HEAD = {"kind": "liif", "frequencies": 32, "flow_layers": 10, "patch_px": 1, "bl
 HEADS = ("autoencoder.network.head", "baselines.liif.network.head", "baselines.linf.network.head")
 ADDED_LATER = {
     "data.store": "auto",
+    "data.shards": "",
     "runtime.ray_address": "",
     **{f"{head}.{key}": value for head in HEADS[:2] for key, value in HEAD.items()},
     **{f"{HEADS[2]}.{key}": value for key, value in HEAD.items() if key != "kind"},

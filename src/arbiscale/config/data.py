@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from arbiscale.config.addresses import Address, NamedPlace
 from arbiscale.config.degradation import RealisticSettings
@@ -18,19 +18,21 @@ class FolderSettings(Section):
     path: str
 
 
+def _is_s3(url: str) -> str:
+    if url and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9](/.*)?", url):
+        raise ValueError(f"must look like s3://bucket/prefix (got {url!r})")
+    return url
+
+
+S3Url = Annotated[str, AfterValidator(_is_s3)]  # or empty
+
+
 class S3Settings(Section):
     """Photographs under a prefix of an S3-compatible store (standard credential chain)."""
 
-    url: str  # s3://bucket/prefix
+    url: S3Url  # s3://bucket/prefix
     endpoint_url: str | None  # None = AWS
     connections: int = Field(ge=1, le=64)
-
-    @field_validator("url")
-    @classmethod
-    def _is_s3(cls, url: str) -> str:
-        if url and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9](/.*)?", url):
-            raise ValueError(f"must look like s3://bucket/prefix (got {url!r})")
-        return url
 
 
 PublishedName = Literal[
@@ -138,6 +140,7 @@ class DataSettings(Section):
     hub: HubSettings
     downloads: DownloadSettings
     store: StoreName = "auto"  # how crops are kept; changes none of them
+    shards: S3Url = ""  # where photographs are put and read from while training; empty = data/crops
     crop: CropSettings
     split: SplitSettings
     augmentation: AugmentationSettings
@@ -147,6 +150,8 @@ class DataSettings(Section):
 
     @model_validator(mode="after")
     def _sizes(self) -> DataSettings:
+        if self.shards and self.store != "photographs":
+            raise ValueError(f"shards needs store: photographs (got {self.store})")
         if self.augmentation.crop_px * self.augmentation.zoom_out > self.crop.size_px:
             raise ValueError(
                 "augmentation.crop_px times augmentation.zoom_out must not exceed crop.size_px "

@@ -20,6 +20,7 @@ from arbiscale.data.former_crops import FormerCrops, Whole, whole
 from arbiscale.data.manifest import SHEET, Box, Crop, HeldOut, Manifest, Photograph, Record, Rejected, Split
 from arbiscale.data.parallel import ALONE, Engine, Ready, read_and_compute
 from arbiscale.data.preview import draw_preview
+from arbiscale.data.remote_shards import ShardPrefix
 from arbiscale.data.selection import select
 from arbiscale.data.sources.source import Source, UnreadableError
 from arbiscale.data.split import HELD_OUT_FIRST, scene_of
@@ -42,6 +43,7 @@ def make_crops(
     split: SplitSettings,
     seed: int,
     store: StoreName = "pixels",
+    prefix: ShardPrefix | None = None,
     engine: Engine = ALONE,
     reuse: bool = False,
 ) -> tuple[Manifest, int]:
@@ -59,6 +61,7 @@ def make_crops(
         split: which scenes are held out.
         seed: of the placing.
         store: how crops are kept; see `arbiscale.data.stores`.
+        prefix: of a store that shards of photographs are put into, pointers to them instead.
         engine: that decodes and cuts; see `arbiscale.data.parallel`.
         reuse: what lies in `destination` is of the same code: what it has of a photograph is not cut again.
 
@@ -78,7 +81,7 @@ def make_crops(
         for name in HELD_OUT_FIRST
     }
     stored = itertools.chain(members["validation"], members["train"])
-    keeping = choose_store(store, stored, crop, destination)
+    keeping = choose_store(store, stored, crop, destination, prefix)
     former = FormerCrops(destination, keeping) if reuse else None
     with atomic_folder(destination) as folder:
         rows = Rows(Crop)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from arbiscale.data.examination import pixels_of
 from arbiscale.data.manifest import SHARD_BYTES, Box, Shard, Split
+from arbiscale.data.remote_shards import POINTER, Pointer, RemoteShard, ShardPrefix
 from arbiscale.files import sha256_of
 from arbiscale.imaging.formats import recognise
 
@@ -40,10 +41,19 @@ class PhotographWriter:
     Args:
         folder: where the shards go, as `<split>/00000.tar` and so on.
         split: whose photographs they are.
+        prefix: of a store that the shards are put into; None = they stay in the folder.
         shard_bytes: a shard's largest size, of which one photograph is exempt.
     """
 
-    def __init__(self, folder: Path, split: Split, *, shard_bytes: int = SHARD_BYTES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        split: Split,
+        prefix: ShardPrefix | None = None,
+        *,
+        shard_bytes: int = SHARD_BYTES,
+    ) -> None:
+        self._prefix = prefix
         self._folder = folder
         self._split = split
         self._shard_bytes = shard_bytes
@@ -89,15 +99,29 @@ class PhotographWriter:
         index = path.with_suffix(PhotographShard.INDEX)
         np.save(index, np.array(self._rows, np.int64))
         shard = Shard(self._file(), self._split, len(self._rows), sha256_of(path), sha256_of(index))
+        if self._prefix:
+            self._prefix.take(path, shard.sha256)
         self._shards.append(shard)
         self._stream, self._archive, self._rows = None, None, []
+
+
+class _LocalShard:
+    """The bytes of a shard that lies here."""
+
+    def __init__(self, path: Path) -> None:
+        self._stream = path.open("rb", buffering=0)
+        self.size = os.fstat(self._stream.fileno()).st_size
+
+    def read(self, begin: int, size: int) -> bytes:
+        """A part of it."""
+        return os.pread(self._stream.fileno(), size, begin)
 
 
 class PhotographShard:
     """A shard, open to cut crops from it.
 
     Args:
-        path: of the archive.
+        path: of the archive; where a pointer lies in its place, it is read from a store.
 
     Raises:
         OSError, ValueError, EOFError: it or its index cannot be read.
@@ -109,9 +133,9 @@ class PhotographShard:
     def __init__(self, path: Path) -> None:
         index = path.with_suffix(self.INDEX)
         self._rows: NDArray[np.int64] = np.load(index, mmap_mode="r")
-        self._stream = path.open("rb", buffering=0)
-        size = os.fstat(self._stream.fileno()).st_size
-        if self._rows.ndim != 2 or self._rows.shape[1] != 6 or self._rows[-1, :2].sum() > size:
+        there = path.with_suffix(POINTER).exists()
+        self._content = RemoteShard(Pointer.read(path)) if there else _LocalShard(path)
+        if self._rows.ndim != 2 or self._rows.shape[1] != 6 or self._rows[-1, :2].sum() > self._content.size:
             raise ValueError("it is cut off, or its index is another's")
 
     def __len__(self) -> int:
@@ -131,5 +155,5 @@ class PhotographShard:
         """The photograph of these crops, which have one in common."""
         rows = [self._rows[number].tolist() for number in numbers]
         begin, size = rows[0][:2]
-        data = os.pread(self._stream.fileno(), size, begin)
+        data = self._content.read(begin, size)
         return Kept(data, [(left, top, right, bottom) for _, _, left, top, right, bottom in rows])

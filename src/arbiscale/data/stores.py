@@ -19,6 +19,7 @@ from arbiscale.data.examination import pixels_of
 from arbiscale.data.manifest import Box, Photograph, Shard, Split
 from arbiscale.data.photograph_shards import SUFFIXES, Kept, PhotographShard, PhotographWriter
 from arbiscale.data.pixel_shards import PixelWriter
+from arbiscale.data.remote_shards import ShardPrefix
 from arbiscale.data.shards import OpenShards
 from arbiscale.errors import UserError
 from arbiscale.imaging.formats import find_format, recognise
@@ -87,10 +88,17 @@ class PixelStore(Store):
 
 
 class PhotographStore(Store):
-    """Cut at every reading: a photograph takes what its file takes, however many its crops."""
+    """Cut at every reading: a photograph takes what its file takes, however many its crops.
+
+    Args:
+        prefix: of a store that the shards are put into; None = they stay among the crops.
+    """
 
     name = "photographs"
     suffix = PhotographShard.SUFFIX
+
+    def __init__(self, prefix: ShardPrefix | None = None) -> None:
+        self._prefix = prefix
 
     def bytes_of(self, photograph: Photograph, settings: CropSettings) -> int:
         """Of the file, or of the shrunk crop that stands for it."""
@@ -115,7 +123,7 @@ class PhotographStore(Store):
 
     def writer(self, folder: Path, split: Split) -> PhotographWriter:
         """Of archives."""
-        return PhotographWriter(folder, split)
+        return PhotographWriter(folder, split, self._prefix)
 
     def copied(self, shards: OpenShards, places: Sequence[tuple[Path, int]]) -> Kept:
         """The photograph's file again."""
@@ -142,6 +150,7 @@ def choose_store(
     photographs: Iterable[Photograph],
     settings: CropSettings,
     folder: Path,
+    prefix: ShardPrefix | None = None,
 ) -> Store:
     """The store that is wanted; says how much disk it takes, and refuses where less is free.
 
@@ -153,6 +162,7 @@ def choose_store(
         photographs: of training and validation.
         settings: of their crops.
         folder: where they will be.
+        prefix: of a store that photographs are put into.
 
     Raises:
         UserError: they do not fit onto the disk.
@@ -164,6 +174,11 @@ def choose_store(
             needed[one] += one.bytes_of(each, settings)
     small = needed[PIXELS] <= max(PIXELS_UP_TO_BYTES, needed[PHOTOGRAPHS])
     name = wanted if wanted != "auto" else "pixels" if small else "photographs"
+    if prefix:
+        print(
+            f"The photographs, put into {prefix.url}, take {needed[PHOTOGRAPHS] / 2**30:.2f} GiB", flush=True
+        )
+        return PhotographStore(prefix)
     store: Store = PIXELS if name == "pixels" else PHOTOGRAPHS
     place = next(each for each in folder.absolute().parents if each.exists())
     free, takes = shutil.disk_usage(place).free, needed[store] / 2**30
