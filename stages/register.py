@@ -35,8 +35,8 @@ def main(stage: Stage) -> None:
     tags["fingerprint"] = stage.fingerprint
     training = stage.tags.get(f"upstream.{MODEL.name}")
     trained = stage.store.find(training) if training else None
-    if trained and CARD_TAG in trained.data.tags:
-        tags[CARD_TAG] = trained.data.tags[CARD_TAG]
+    if trained:
+        tags |= {tag: trained.data.tags[tag] for tag in (CARD_TAG, "data_hash") if tag in trained.data.tags}
 
     def make_version(folder: Path, name: str, row: str) -> int:
         own = {**tags, ROW_TAG: row}

@@ -4,7 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ from arbiscale.training.module import StateMismatchError
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 TOY = "  toy:\n    params: [seed, align.lr]\n    deps: [stages/toy.py, data]\n"
-DVC = "stages:\n  crop: {}\n  download: {}\n" + TOY
+DVC = "stages:\n  crop: {}\n  download: {}\n  evaluate: {}\n" + TOY
 SCRIPT = """
 import os, pathlib
 from arbiscale.pipeline.stage import run_stage
@@ -55,10 +55,10 @@ def workspace(project: Path) -> Path:
     return project
 
 
-def execute(body: Callable[[Stage], None]) -> int:
+def execute(body: Callable[[Stage], None], upstream: Sequence[str] = ("crop", "download", "gone")) -> int:
     """The exit code of a stage."""
     try:
-        run_stage("toy", body, upstream=["crop", "download", "gone"])
+        run_stage("toy", body, upstream=upstream)
     except SystemExit as end:
         return int(str(end.code))
     return 0
@@ -95,6 +95,25 @@ def test_a_stage_is_recorded(workspace: Path) -> None:
     assert wanted.items() <= run.data.tags.items()
     assert {"python", "torch", "host", "data_hash"} <= run.data.tags.keys()
     assert "upstream.download" not in run.data.tags
+
+
+def test_an_evaluation_of_another_model_is_none_of_this_one(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after `dvc repro --force --single-item` of a training and of what registers it."""
+    (workspace / "models/made").mkdir(parents=True)
+    (workspace / "dvc.yaml").write_text(DVC.replace("data]", "data, models/made]"))
+    assert execute(lambda stage: None) == 0
+    record = json.loads((workspace / "runs/toy.json").read_text())
+    assert record["models"] == {"models/made": content_hash(workspace / "models/made")}
+    (workspace / "runs/evaluate.json").write_text(json.dumps(record | {"run_id": "e"}))
+    for content, counts in (("same", True), ("other", False)):
+        if not counts:
+            (workspace / "models/made/config.json").write_text(content)
+        assert execute(lambda stage: None, upstream=["evaluate"]) == 0
+        upstream = json.loads((workspace / "runs/toy.json").read_text())["upstream"]
+        assert upstream == ({"evaluate": "e"} if counts else {})
+        assert ("evaluate: measured another models/made" in capsys.readouterr().err) != counts
 
 
 def test_a_run_says_what_differs_from_the_commit(workspace: Path) -> None:

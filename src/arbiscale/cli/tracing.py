@@ -136,7 +136,7 @@ def _version(version: Version | None) -> Iterator[str]:
 def _run_lines(run: TracedRun, shown: Mapping[str, str]) -> Iterator[str]:
     """A run, without parameters that runs above it have shown."""
     if not run.tags:
-        yield from _entry("run", f"{run.stage} {run.id}: {run.status}")
+        yield from _entry("run", f"{run.stage} {run.id}: {run.status}".lstrip())
         return
     started = datetime.fromtimestamp(run.started).astimezone()
     commit = run.tags.get("git_commit", "unknown")

@@ -40,6 +40,7 @@ from arbiscale.tracking.store import StageRun, Store, open_store
 from arbiscale.training.processes import process_count, process_rank
 
 NETWORKS = "src/arbiscale/networks"  # a dependency of the stages that compute with them
+MEASURES = "evaluate"  # the stage that tells of models and makes none
 LONGEST_PATCH = 1_000_000  # characters of what is kept of uncommitted changes
 MADE_WITH: tuple[str, ...] = ("git_commit", "code_sha256", "python", "torch")
 
@@ -163,9 +164,7 @@ def _execute(
     _sync(store)
     inputs = stage_inputs(name, runtime.weights_dir)
     known = definitions()
-    upstream_ids = {
-        stage: run_id for stage in upstream if stage in known and (run_id := _recorded_run(stage))
-    }
+    upstream_ids = _upstream_runs([stage for stage in upstream if stage in known], inputs)
     tags = _tags(name, inputs, upstream_ids) | {"device": runtime.device}
     commit = tags.get("git_commit", "")
     changed = changed_parameters(Path(), commit, name) if commit else {}
@@ -240,6 +239,11 @@ def _write_record(stage: Stage, upstream_ids: dict[str, str], tags: dict[str, st
         "experiment": tags.get("dvc_experiment"),
         "fingerprint": stage.fingerprint,
         "upstream": upstream_ids,
+        "models": {
+            path: digest
+            for path, digest in stage.inputs.dependencies.items()
+            if Path(path).parts[0] == "models"
+        },
         "started": datetime.fromtimestamp(stage.run.started, UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
         "git_commit": tags.get("git_commit"),
@@ -249,12 +253,24 @@ def _write_record(stage: Stage, upstream_ids: dict[str, str], tags: dict[str, st
     write_json(Path("runs") / f"{stage.name}.json", record)
 
 
-def _recorded_run(stage: str) -> str | None:
-    """The run that made an upstream stage's outputs, as DVC brought its record back."""
+def _upstream_runs(stages: Sequence[str], inputs: StageInputs) -> dict[str, str]:
+    """The runs that made upstream stages' outputs; an evaluation counts where it measured these models."""
+    records = {stage: _record(stage) for stage in stages}
+    ids = {stage: str(record["run_id"]) for stage, record in records.items() if "run_id" in record}
+    measured = records.get(MEASURES, {}).get("models", {})
+    for path, digest in measured.items():
+        if inputs.dependencies.get(path, digest) != digest and ids.pop(MEASURES, None):
+            line = f"WARNING: {MEASURES}: measured another {path}; `dvc repro` measures this one"
+            print(line, file=sys.stderr)
+    return ids
+
+
+def _record(stage: str) -> dict[str, Any]:
+    """Of the run that made a stage's outputs, as DVC brought it back; empty where there is none."""
     try:
-        return str(json.loads(Path("runs", f"{stage}.json").read_text(encoding="utf-8"))["run_id"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # for a tag only: no result depends on it
+        return dict(json.loads(Path("runs", f"{stage}.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}  # for a tag only: no result depends on it
 
 
 def _tags(name: str, inputs: StageInputs, upstream_ids: dict[str, str]) -> dict[str, str]:
