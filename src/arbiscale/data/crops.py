@@ -23,7 +23,7 @@ from arbiscale.data.preview import draw_preview
 from arbiscale.data.remote_shards import ShardPrefix
 from arbiscale.data.selection import select
 from arbiscale.data.sources.source import Source, UnreadableError
-from arbiscale.data.split import HELD_OUT_FIRST, scene_of
+from arbiscale.data.split import HELD_OUT_FIRST
 from arbiscale.data.stores import Store, choose_store
 from arbiscale.data.tables import Rows, taken
 from arbiscale.errors import UserError
@@ -75,11 +75,10 @@ def make_crops(
     chosen = select(record, crop, split)
     if chosen.stand_ins:
         print(_standing_in(chosen.stand_ins), flush=True)
-    held = [chosen.splits[scene_of(each, split)] for each in chosen.photographs]
-    members = {
-        name: taken(chosen.photographs, [place for place, own in enumerate(held) if own == name])
-        for name in HELD_OUT_FIRST
-    }
+    places: dict[Split, list[int]] = {name: [] for name in HELD_OUT_FIRST}
+    for place, scene in enumerate(chosen.scenes):
+        places[chosen.splits[scene]].append(place)
+    members = {name: taken(chosen.photographs, own) for name, own in places.items()}
     stored = itertools.chain(members["validation"], members["train"])
     keeping = choose_store(store, stored, crop, destination, prefix)
     former = FormerCrops(destination, keeping) if reuse else None
@@ -88,7 +87,7 @@ def make_crops(
         manifest = Manifest(crop.size_px, [], rows, [], chosen.rejected, {}, chosen.near_duplicates)
         cutter = _Cutter(source, folder, crop, seed, keeping, former, manifest, rows, engine)
         for name in HELD_OUT_FIRST:
-            cutter.cut(members[name], [scene_of(each, split) for each in members[name]], name)
+            cutter.cut(members[name], [chosen.scenes[place] for place in places[name]], name)
         _require_all_splits(cutter.manifest)
         cutter.manifest.write(folder)
         write_image(folder / SHEET, draw_preview(folder, cutter.manifest))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from arbiscale.config.data import CropSettings, FolderSettings, SplitSettings
 from arbiscale.config.named import by_name
 from arbiscale.data.benchmarks import pictures_folder
 from arbiscale.data.examination import examine
 from arbiscale.data.manifest import NearDuplicates, Photograph, Record, Rejected, Split
-from arbiscale.data.near_duplicates import join_near, near, parse_hashes
+from arbiscale.data.near_duplicates import Hashes, join_near, near, parse_hashes
 from arbiscale.data.parallel import in_threads
 from arbiscale.data.sources.folder import Folder
 from arbiscale.data.split import drawn_split, join_scenes, scene_of, split_scenes, stand_ins
@@ -23,6 +25,7 @@ class Selection:
     """What becomes of a source's photographs."""
 
     photographs: Sequence[Photograph]  # that give crops, in the order of their names
+    scenes: list[str]  # of these
     rejected: list[Rejected]
     splits: dict[str, Split]  # of every scene
     near_duplicates: list[NearDuplicates]  # of different scenes
@@ -39,14 +42,26 @@ def select(record: Record, crop: CropSettings, split: SplitSettings) -> Selectio
     usable = _usable(record, crop, split)
     photographs, rejected = _without_benchmarks(record, usable, split)
     own = split_scenes(photographs, split, rejected)
-    unfit = {scene_of(each, split): each.unfit_for_test for each in photographs}
-    alike = [*_same_pixels(record, usable.copies, own, split), *_look_alike(photographs, split)]
+    scenes: list[str] = []
+    unfit: dict[str, str | None] = {}
+    hashes = np.empty(len(photographs), np.uint64)
+    fixed = {*split.test, *split.validation}
+    for place, photograph in enumerate(photographs):
+        scene = scene_of(photograph, split)
+        scenes.append(scene)
+        unfit[scene] = photograph.unfit_for_test
+        hashes[place] = int(photograph.perceptual_hash, 16)
+        if photograph.split:
+            fixed.add(scene)
+    alike = [
+        *_same_pixels(record, usable.copies, own, split),
+        *_look_alike(photographs, scenes, hashes, split.near_duplicate_bits),
+    ]
     for each in alike:  # a scene all of whose pictures are copies counts by its name as well
         own.setdefault(each.second_scene, drawn_split(each.second_scene, split))
         unfit.setdefault(each.second_scene, None)
     pairs = [(each.first_scene, each.second_scene) for each in alike]
     splits = join_scenes(own, pairs, split, unfit)
-    fixed = {scene_of(each, split) for each in photographs if each.split} | {*split.test, *split.validation}
     standing_in = stand_ins(splits, pairs, own.keys() - fixed, split, unfit)
     splits |= standing_in
     found = [
@@ -59,7 +74,7 @@ def select(record: Record, crop: CropSettings, split: SplitSettings) -> Selectio
         )
         for each in alike
     ]
-    return Selection(photographs, rejected, splits, found, standing_in)
+    return Selection(photographs, scenes, rejected, splits, found, standing_in)
 
 
 @dataclass(frozen=True)
@@ -84,13 +99,13 @@ def _same_pixels(
             yield _Alike(first.name, second.name, first_scene, second_scene, 0)
 
 
-def _look_alike(photographs: Sequence[Photograph], split: SplitSettings) -> Iterator[_Alike]:
-    """By their perceptual hashes."""
-    if not split.near_duplicate_bits:
+def _look_alike(
+    photographs: Sequence[Photograph], scenes: Sequence[str], hashes: Hashes, near_bits: int
+) -> Iterator[_Alike]:
+    """Whose hashes differ in fewer bits."""
+    if not near_bits:
         return
-    hashes = parse_hashes(each.perceptual_hash for each in photographs)
-    scenes = [scene_of(each, split) for each in photographs]
-    for one, other, bits in join_near(hashes, split.near_duplicate_bits - 1):
+    for one, other, bits in join_near(hashes, near_bits - 1):
         if scenes[one] != scenes[other]:
             first, second = photographs[one].name, photographs[other].name
             yield _Alike(first, second, scenes[one], scenes[other], bits)

@@ -37,7 +37,13 @@ def split_scenes(
     Raises:
         UserError: a named scene does not exist, or must not be tested on.
     """
-    unfit = {scene_of(each, settings): each.unfit_for_test for each in photographs}
+    unfit: dict[str, str | None] = {}
+    published: dict[str, Split] = {}
+    for each in photographs:
+        scene = scene_of(each, settings)
+        unfit[scene] = each.unfit_for_test
+        if each.split:
+            published[scene] = each.split
     reasons = {_by_pattern(each.source, settings): f"{each.source} {each.reason}" for each in rejected}
     _check_named("test", settings.test, unfit, reasons)
     _check_named("validation", settings.validation, unfit, reasons)
@@ -45,7 +51,7 @@ def split_scenes(
         if reason := unfit[scene]:
             raise UserError(f"data.split.test: {scene}: is never a test scene ({reason}); name another")
     splits = {scene: drawn_split(scene, settings, unfit_for_test=bool(unfit[scene])) for scene in unfit}
-    splits |= {scene_of(each, settings): each.split for each in photographs if each.split}
+    splits |= published
     splits |= dict.fromkeys(settings.test, "test")
     splits |= dict.fromkeys(settings.validation, "validation")
     return splits

