@@ -109,7 +109,8 @@ def test_health_metrics_and_work(serve: Serve, upscaler: Model) -> None:
     text = client.ask("/metrics")[1].decode()
     assert 'arbiscale_requests_total{path="/upscale",status="200"} 1.0' in text
     assert 'arbiscale_requests_total{path="none",status="404"} 1.0' in text
-    assert "arbiscale_drawn_pixels 432.0" in text
+    assert "# TYPE arbiscale_drawn_pixels_total counter\narbiscale_drawn_pixels_total 432.0" in text
+    assert "# TYPE arbiscale_waiting gauge\narbiscale_waiting 0.0" in text
 
 
 def test_concurrent_clients_get_their_own_pictures(serve: Serve, upscaler: Model) -> None:

@@ -54,12 +54,12 @@ def make_app(service: Service, *, alias_seconds: float = ALIAS_SECONDS) -> FastA
         openapi_url=None,
     )
     figures = Figures(
+        {"waiting": ("Drawings asked for", lambda: float(len(service.worker.jobs)))},
         {
-            "waiting": ("Drawings asked for", lambda: float(len(service.worker.jobs))),
             "shared": ("Requests answered by another's drawing", lambda: float(service.worker.shared)),
             "drawn_pixels": ("Pixels drawn", lambda: float(service.pixels)),
             "alias_moves": ("How often the alias has moved", lambda: float(service.models.moves)),
-        }
+        },
     )
     app.add_middleware(CountRequests, figures=figures)
     _answer_mistakes(app)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+Measured = dict[str, tuple[str, Callable[[], float]]]  # what it says and how it is measured, by name
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)  # bounds of the histogram
 
 
@@ -20,9 +23,10 @@ class Figures:
         seconds: from a request to its answer, by path.
     """
 
-    def __init__(self, gauges: dict[str, tuple[str, Callable[[], float]]]) -> None:
-        """Start at nothing; `gauges`: further ones, what they say and how they are measured."""
+    def __init__(self, gauges: Measured, counters: Measured) -> None:
+        """Start at nothing; further ones, which rise and fall or only rise, are measured when asked for."""
         self._registry = CollectorRegistry()
+        self._registry.register(_Counters(counters))
         self.requests = Counter(
             "arbiscale_requests", "Requests answered", ["path", "status"], registry=self._registry
         )
@@ -40,6 +44,18 @@ class Figures:
     def text(self) -> bytes:
         """All of them."""
         return generate_latest(self._registry)
+
+
+class _Counters(Collector):
+    """Numbers that only rise, of what counts them itself."""
+
+    def __init__(self, measured: Measured) -> None:
+        self._measured = measured
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """What they are now."""
+        for name, (says, measure) in self._measured.items():
+            yield CounterMetricFamily(f"arbiscale_{name}", says, measure())
 
 
 class CountRequests:
