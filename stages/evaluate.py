@@ -82,7 +82,7 @@ def main(stage: Stage) -> None:
     for name in (BASELINE, *extra):
         if name in of_row and last in of_row:
             for group, gains in gains_by_group(of_row[name], of_row[last]):
-                print("\n".join(gains_lines(f"{last} against {name}, {group}", gains)))
+                print("\n".join(gains_lines(f"{last} against {name}, {group}", gains, name, last)))
     print(f"chosen on: {data.splits['chosen_on']}\nreported on: {data.splits['reported_on']}")
     print_warnings(problem for problem in evaluation.problems() if problem not in networks.unavailable)
 

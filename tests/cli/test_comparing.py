@@ -127,6 +127,7 @@ def test_versions(
     shown = capsys.readouterr().out
     assert "champion: its parameters are not recorded here" in shown
     assert "against version 1" in shown
+    assert "    before         after" in shown  # a run's name is too long
     assert "+1.0000" in shown
 
 

@@ -160,7 +160,9 @@ def test_without_data_only_force_helps(
     register(untrained)
     shutil.rmtree(project / "data")
     assert run("promote") == 2
-    assert "manifest.json: no such file" in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "manifest.json: no such file" in line
+    assert line.endswith("; --force REASON promotes without a comparison")
     assert run("promote", "--force", " ") == 2
     assert run("promote", "--force", "there is no other") == 0
     assert "not compared" in moves(store, "arbiscale")[0].why

@@ -11,6 +11,7 @@ import pytest
 from arbiscale.config.preset import find_preset, list_presets, preview_preset
 from arbiscale.config.register import GateSettings
 from arbiscale.errors import UserError
+from arbiscale.pipeline.gains import gains_lines
 from arbiscale.pipeline.gate import Decision, decide, table
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
@@ -166,6 +167,14 @@ def test_a_refusal_says_why_of_each_metric() -> None:
     one = judged(scores(1.0, photographs=1), before=scores(photographs=1))
     assert one.reason() == "psnr, ssim: too few photographs"
     assert judged(scores()).reason() == "psnr, lpips: no sure gain (register.gate.gain)"
+
+
+def test_columns_have_names_that_fit() -> None:
+    findings = judged(scores(0.3)).findings
+    short, long = (
+        [*gains_lines("sample", findings, "main", name)][1].split()[:2] for name in ("slow", "slow" * 9)
+    )
+    assert (short, long) == (["main", "slow"], ["before", "after"])
 
 
 def test_nothing_has_no_sign() -> None:

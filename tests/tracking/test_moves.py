@@ -51,6 +51,7 @@ def test_a_move_says_who_when_why(store: Store, versions: list[Version], tmp_pat
     assert moves.moves(store, "m") == [first, second]
     run = store.client.get_run(second.run_id)
     assert (run.info.run_name, run.info.status) == ("promote · m 1 → 3", "FINISHED")
+    assert run.data.tags["mlflow.note.content"] == "much better"
     record = store.download_artifact(second.run_id, "decision.json", tmp_path)
     assert json.loads(record.read_text()) == {"gate": "held"}
 

@@ -100,4 +100,4 @@ def _gain_lines(first: Contestant, other: Contestant, gains: Gains) -> Iterator[
     if differs:
         yield "their data differ: photographs are matched by name"
     for group, of_group in gains.items():
-        yield from gains_lines(group, of_group)
+        yield from gains_lines(group, of_group, first.title, other.title)

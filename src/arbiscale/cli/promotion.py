@@ -59,7 +59,7 @@ def _judge(
         decision = decide(old, new, gate)
     except UserError as error:
         if not forced:
-            raise
+            raise UserError(f"{error}; --force REASON promotes without a comparison") from None
         print(f"not compared: {error}")
         return False, f"not compared ({error})", {"compared": str(error)}
     print(f"{candidate.name}: {names[1]} against {names[0]}, {source}")

@@ -14,6 +14,7 @@ from arbiscale.evaluation.paired import paired, protocol_of
 from arbiscale.evaluation.scores import KEYS
 from arbiscale.report.measures import Measure, measures, signed
 
+_COLUMN = 14  # characters of the models' columns
 LEAST_PHOTOGRAPHS = 2  # one says nothing of others
 
 
@@ -68,7 +69,9 @@ class Gain:
             return f"{self.metric:97}"
         before, after = (self._shown(value) for value in (self.before, self.after))
         difference, low, high = (signed(value, 4) for value in (self.difference, self.low, self.high))
-        means = f"{self.metric:12}{before:>14}{after:>14}{difference:>12}{f'{low} to {high}':>22}"
+        means = (
+            f"{self.metric:12}{before:>{_COLUMN}}{after:>{_COLUMN}}{difference:>12}{f'{low} to {high}':>22}"
+        )
         return f"{means}{self.pictures:>10}{self.photographs:>13}"
 
     def _shown(self, value: float) -> str:
@@ -77,7 +80,7 @@ class Gain:
 
 def gains_head(before: str, after: str) -> str:
     """The columns of `Gain.text`."""
-    means = f"{'':12}{before:>14}{after:>14}{'better by':>12}{'95 % interval':>22}"
+    means = f"{'':12}{before:>{_COLUMN}}{after:>{_COLUMN}}{'better by':>12}{'95 % interval':>22}"
     return f"{means}{'pictures':>10}{'photographs':>13}"
 
 
@@ -139,9 +142,11 @@ def _tables(scores: pd.DataFrame, groups: set[str], *, each_group: bool) -> dict
     return {str(name): lines for name, lines in scores.groupby(by, sort=False)}
 
 
-def gains_lines(group: str, gains: Sequence[Gain]) -> Iterator[str]:
-    """The gains in a group or protocol, for a terminal."""
+def gains_lines(group: str, gains: Sequence[Gain], before: str, after: str) -> Iterator[str]:
+    """The gains in a group or protocol, for a terminal; columns have the models' names where these fit."""
+    if max(len(before), len(after)) >= _COLUMN:
+        before, after = "before", "after"
     yield group
-    yield gains_head("before", "after")
+    yield gains_head(before, after)
     for each in gains:
         yield f"{each.text()}  {each.verdict}"

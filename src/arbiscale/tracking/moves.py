@@ -113,6 +113,7 @@ def move(
         _TO: str(version.number),
         _WHO: f"{getpass.getuser()}@{platform.node()}",
         _WHY: why,
+        "mlflow.note.content": why,
     }
     title = f"{kind} · {name} {before.number if before else 'none'} → {version.number}"
     run = store.create_run(title, tags)
