@@ -63,6 +63,7 @@ def test_a_registry_that_is_gone_changes_nothing(
     store: Store, project: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     models = Models(URI, lambda name: load_model(name, "cpu"))
+    assert models.label == f"{URI}, version 1"
     assert not models.refresh()
     store.client.delete_registered_model_alias("m", "champion")
     assert not models.refresh()

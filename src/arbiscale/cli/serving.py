@@ -58,7 +58,7 @@ def serve(
     with listen(host, port) as listening:
         models = open_models(model, beside or [], device, precision, compiled, threads)
         app = make_app(Service(models, ServerLimits(seconds=seconds, waiting=waiting)))
-        run(app, listening, lambda address: print(f"{address} (Ctrl-C ends it)", flush=True))
+        run(app, listening, lambda address: _announce(address, models))
 
 
 def page(
@@ -81,7 +81,7 @@ def page(
     from arbiscale.web.settings import ServerLimits
 
     def ready(address: str) -> None:
-        print(f"{address} (Ctrl-C ends it)", flush=True)
+        _announce(address, models)
         if browser:
             webbrowser.open(address)  # which is answered as soon as the server runs
 
@@ -90,6 +90,10 @@ def page(
         app = make_app(Service(models, ServerLimits(seconds=_PATIENCE_SECONDS)))
         add_page(app)
         run(app, listening, ready)
+
+
+def _announce(address: str, models: Models) -> None:
+    print(f"{address} serves {models.label} (Ctrl-C ends it)", flush=True)
 
 
 def open_models(

@@ -58,6 +58,12 @@ class Models:
         """The model that draws where no other is named."""
         return self._served
 
+    @property
+    def label(self) -> str:
+        """The served model, for people: its name, and of an alias the version."""
+        origin = self.served.origin
+        return f"{self.where}, version {origin.version}" if origin and "@" in self.where else self.where
+
     def choices(self) -> list[Choice]:
         """What may be drawn with beside the served model: the registry's versions, and those named.
 
