@@ -1,5 +1,6 @@
 """Which versions become champion, on real pictures: the shipped model against untrained ones."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -245,6 +246,8 @@ def test_what_is_evaluated_anew_stands_at_the_version(
         card = store.client.get_model_version("arbiscale", str(number)).description
         assert f"(run [{measured.info.run_id}](#" in card
         assert "| ×2 this |" in card
+        figures = r"PSNR \d\d\.\d\d dB, Consistency \d\d\.\d\d dB"
+        assert re.match(rf"{figures} at ×3 \(bicubic: {figures}\)\n\n# arbiscale", card)
         assert "Nothing is recorded." not in card
         assert "## Limits" in card
     capsys.readouterr()

@@ -69,11 +69,11 @@ def test_a_card_says_what_is_known(store: Store, model: Path, tmp_path: Path) ->
         {"upstream.align_samples": trained.id, "upstream.evaluate": measured.id},
     )
     lines = card.splitlines()
-    assert lines[0] == "# m 1"
+    assert lines[:3] == ["PSNR 26.50 dB at ×4 (bicubic: PSNR 25.00 dB)", "", "# m 1"]
     assert any(f"(run [{measured.id}](#/experiments/1/runs/{measured.id}))" in line for line in lines)
     sheet = f"get-artifact?path=reports/sheets/x4.png&run_uuid={measured.id}"
     assert lines[-3:] == ["## Pictures", "", f"![reports/sheets/x4.png]({sheet})"]
-    assert "parameters, 0." in lines[2]
+    assert "parameters, 0." in lines[4]
     assert "| | PSNR (dB) ↑ | LPIPS ↓ |" in lines
     assert "| ×4 bicubic | 25.00 (24.00 to 26.00) | 0.400 (0.400 to 0.400) |" in lines
     assert "| ×4 this | 26.50 (25.00 to 28.00) | – |" in lines
@@ -88,6 +88,7 @@ def test_a_card_says_what_is_known(store: Store, model: Path, tmp_path: Path) ->
 def test_a_card_of_a_restored_version_says_what_is_not_known(store: Store, model: Path) -> None:
     card = registered(store, model, {}, {})
     assert "Nothing is recorded." in card
+    assert card.startswith("# m 1\n")
     assert card.count("Not recorded in this store.") == 2
     assert "## Pictures" not in card
 

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+import pandas as pd
 from safetensors import safe_open
 
 from arbiscale.config.section import read_yaml
@@ -30,6 +31,7 @@ LONGEST = 5000  # characters that MLflow keeps
 _METRICS = ("psnr", "lpips", "consistency", "self_ssim")
 _SHEETS, _SHOWN = "reports/sheets", "/x4.png"  # among the artifacts of `evaluate`
 _UNTRAINED = ("download", "crop", "evaluate", "register")
+_FIRST = re.compile(r"\A(?:[^#\n].*\n\n)?(?=# )")  # what stands before the heading
 _MEASURED = re.compile(r"^## Measured\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
 _LIMITS = {
     "super_resolution": (
@@ -66,6 +68,7 @@ def renew_figures(store: Store, version: Version, run_id: str, found: Evaluated)
     name, number = version.name, str(version.number)
     card = store.client.get_model_version(name, number).description or ""
     renewed = _MEASURED.sub(lambda _: "\n".join(_measured(_linked(store, run_id), found)) + "\n\n", card)
+    renewed = _FIRST.sub(lambda _: "".join(f"{line}\n\n" for line in _summary(found)), renewed)
     if renewed != card and len(renewed) <= LONGEST:
         store.client.update_model_version(name, number, renewed)
 
@@ -74,9 +77,11 @@ def model_card(store: Store, version: Version, folder: Path) -> str:
     """The card as Markdown, of at most `LONGEST` characters; what is not known is said."""
     runs = chain(store, version.run_id) if version.run_id else []
     evaluation = version.tags.get(EVALUATION_TAG, "")
+    found = recorded(store, version)
     sections = [
+        _summary(found),
         _head(version, folder),
-        _measured(_linked(store, evaluation), recorded(store, version)),
+        _measured(_linked(store, evaluation), found),
         ("## Limits", "", *(f"- {each}" for each in _LIMITS[_task(read_yaml(folder / CONFIG))])),
         _data(data_of(store, runs)),
         _training(runs),
@@ -88,6 +93,30 @@ def model_card(store: Store, version: Version, folder: Path) -> str:
 
 def _task(config: Mapping[str, Any]) -> str:
     return str((config.get("diffusion") or {}).get("task", "super_resolution"))
+
+
+def _summary(found: Evaluated | None) -> Iterator[str]:
+    """A line of figures, the only one that MLflow's list of versions shows."""
+    groups = [] if found is None else [*found.of(found.row)["group"].unique()]
+    if found is None or not groups:
+        return
+    group = "x4" if "x4" in groups else groups[-1]
+    own, other = (_means(found.of(row), group) for row in (found.row, BASELINE))
+    known = [each for each in measures(_METRICS) if each.name in own][:2]
+
+    def shown(means: Mapping[str, float]) -> str:
+        there = (each for each in known if each.name in means)
+        return ", ".join(f"{each.label} {each.text(means[each.name])} {each.unit}".strip() for each in there)
+
+    if known:
+        against = f" ({BASELINE}: {shown(other)})" if shown(other) else ""
+        yield f"{shown(own)} at {group_of(group).full_label}{against}"
+
+
+def _means(lines: pd.DataFrame, group: str) -> dict[str, float]:
+    """Of every metric that each picture of a group has."""
+    means = lines[lines["group"] == group].mean(numeric_only=True, skipna=False)
+    return {str(name): value for name, value in means.items() if math.isfinite(value)}
 
 
 def _head(version: Version, folder: Path) -> Iterator[str]:
