@@ -3,6 +3,7 @@
     python -m benchmarks.table ROW=MODEL ... --sets set5=FOLDER b100=FOLDER --scratch FOLDER
 
 MODEL is whatever `evaluate.extra_models` takes. Differences are those of the first row to every other.
+`--self-ensemble ROW ...` draws rows other than the first as the mean of 8 orientations.
 Scores stay in the scratch folder: the same command goes on where it was interrupted.
 """
 
@@ -13,12 +14,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from arbiscale.config.named import by_name
 from arbiscale.evaluation.held_out import pictures_below
 from arbiscale.evaluation.intervals import Interval, intervals
 from arbiscale.evaluation.networks import MetricNetworks, load_metric_networks
-from arbiscale.evaluation.peers import Peer, load_row
+from arbiscale.evaluation.noise import noise_seeds
+from arbiscale.evaluation.pairs import Pairs
+from arbiscale.evaluation.peers import Peer, identity_of, load_row
 from arbiscale.evaluation.plan import Plan
 from arbiscale.evaluation.protocols import BENCHMARK
 from arbiscale.evaluation.rows import Upscalers
@@ -26,6 +30,25 @@ from arbiscale.evaluation.store import Scratch, measure
 from arbiscale.evaluation.suite import finish
 from arbiscale.evaluation.super_resolution import SuperResolution
 from arbiscale.inference.model import Model
+
+
+class SelfEnsemble(Peer):
+    """A model that draws each picture as `Model.upscale` does with `self_ensemble`."""
+
+    timed = True
+
+    def __init__(self, model: Model) -> None:
+        self.identity = f"{identity_of(model)} self-ensemble"
+        self._model = model
+
+    def draw(self, pairs: Pairs, group: str) -> Tensor:
+        """See `Peer.draw`."""
+        drawn = [
+            self._model.upscale(low[None], size=pairs.size, seed=seed, self_ensemble=True)
+            for low, seed in zip(pairs.low, noise_seeds(0, pairs.names), strict=True)
+        ]
+        return torch.cat(drawn)
+
 
 METRICS = {"psnr": 2, "ssim": 4, "lpips": 3}  # digits
 
@@ -82,12 +105,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("rows", nargs="+", metavar="ROW=MODEL")
     parser.add_argument("--sets", nargs="+", metavar="SET=FOLDER", required=True)
     parser.add_argument("--scratch", type=Path, required=True)
+    parser.add_argument("--self-ensemble", nargs="+", metavar="ROW", default=[])
     parser.add_argument("--weights", default="", help="folder of AlexNet's")
     options = parser.parse_args(arguments)
     rows = {row: load_row(where, "cpu") for row, where in by_name(options.rows).items()}
+    first, *others = rows
+    for row in options.self_ensemble:
+        model = rows[row] if row in others else None
+        if model is None or isinstance(model, Peer):
+            parser.error(f"--self-ensemble {row}: must name a model's row, other than the first")
+        rows[row] = SelfEnsemble(model)
     networks = load_metric_networks(["lpips"], options.weights, torch.device("cpu"))
     found = measured(rows, by_name(options.sets), Scratch(options.scratch), networks)
-    print("\n".join(as_markdown(found, next(iter(rows)))))
+    print("\n".join(as_markdown(found, first)))
 
 
 if __name__ == "__main__":

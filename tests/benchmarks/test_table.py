@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from arbiscale.evaluation.peers import load_row
 from arbiscale.evaluation.store import Scratch
 from arbiscale.imaging.writing import write_image
-from benchmarks.table import as_markdown, measured
+from arbiscale.inference.latent_model import LatentModel
+from benchmarks.table import SelfEnsemble, as_markdown, main, measured
 from tests.stand_ins import NO_NETWORKS, StandIn, texture
 
 
@@ -39,3 +41,24 @@ def test_rows_have_means_and_differences_to_the_first(tmp_path: Path) -> None:
     assert line.startswith("| set/x4 | perfect | 100.00 | 1.0000 |")
     (own,) = (line for line in lines if line.startswith("| set/x4 | first |"))
     assert own.endswith("|  |  |")  # nothing over itself
+
+
+def test_a_row_is_drawn_as_a_self_ensemble(tmp_path: Path, upscaler: LatentModel) -> None:
+    pixels = texture(64, 0)
+    write_image(tmp_path / "set/a.png", pixels)
+    rows: dict[str, Any] = {"plain": upscaler, "mean": SelfEnsemble(upscaler)}
+    found = measured(rows, {"set": str(tmp_path / "set")}, Scratch(tmp_path / "scratch"), NO_NETWORKS)
+    psnr = {each.row: each.mean for each in found if each.metric == "psnr" and not each.over}
+    assert psnr["mean"] > psnr["plain"]  # as of any mean of pictures that are off in their own ways
+    assert rows["mean"].identity.endswith("self-ensemble")
+
+
+@pytest.mark.parametrize("row", ["first", "drawn", "missing"])
+def test_rows_that_cannot_be_one(
+    tmp_path: Path, save_linf: Callable[..., Path], row: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "drawn").mkdir()
+    rows = [f"first={save_linf()}", f"drawn=folder:{tmp_path / 'drawn'}"]
+    with pytest.raises(SystemExit):
+        main([*rows, "--sets", "a=b", "--scratch", str(tmp_path), "--self-ensemble", row])
+    assert f"--self-ensemble {row}: must name a model's row" in capsys.readouterr().err

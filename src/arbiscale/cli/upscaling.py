@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from arbiscale.cli.estimating import estimate
 from arbiscale.cli.jobs import (
     STANDARD,
     Job,
@@ -35,6 +36,7 @@ from arbiscale.cli.options import (
     PrecisionOption,
     Provenance,
     Sampler,
+    SelfEnsemble,
     SkipExisting,
     Steps,
     Threads,
@@ -52,8 +54,6 @@ from arbiscale.files import sha256_of
 from arbiscale.imaging.formats import Encoding, find_format
 from arbiscale.pipeline.crew import join_crew
 from arbiscale.progress import DrawingProgress, drawing_progress
-
-_PROBE_PX = 64  # side of what is drawn to measure time
 
 if TYPE_CHECKING:
     from arbiscale.imaging.picture import Picture
@@ -99,6 +99,7 @@ def upscale(
     compiled: Compile = False,
     threads: Threads = 0,
     tile: Tile = "auto",
+    self_ensemble: SelfEnsemble = False,
     suffix: Annotated[
         str | None,
         typer.Option("--format", metavar="png|jpg|tif|webp|avif|gif|dzi", help="In a folder, or of -."),
@@ -166,12 +167,13 @@ def upscale(
         for value in fidelities:
             loaded.share_of_branch(value)
         sampling: SamplerOptions = {"steps": steps, "sampler": sampler, "eta": eta}
-        options = _Options(sampling, chosen_tile, ending, encoding, provenance, as_json)
+        options = _Options(sampling, chosen_tile, self_ensemble, ending, encoding, provenance, as_json)
         for job in own:
             try:
                 picture, read = first or _read(job.source)
                 if dry_run:
-                    _estimate(loaded, picture, job, options)
+                    sizes = _sizes(job.outputs, picture, ending)
+                    estimate(loaded, picture, job.outputs, sizes, sampling, chosen_tile, options.members)
                     continue
                 _upscale(loaded, picture, read, job, options, progress)
             except UserError as error:
@@ -189,10 +191,18 @@ class _Options:
 
     sampling: SamplerOptions
     tile: str | int
+    self_ensemble: bool
     ending: str | None
     encoding: Encoding
     provenance: bool
     as_json: bool
+
+    @property
+    def members(self) -> int:
+        """How often each picture is drawn."""
+        from arbiscale.inference.self_ensemble import MEMBERS
+
+        return MEMBERS if self.self_ensemble else 1
 
 
 def _upscale(
@@ -207,21 +217,36 @@ def _upscale(
     latent = any(model.share_of_branch(output.fidelity) < 1 for output in job.outputs)
     drawing: Drawing | None = None
     tiles = model.tiles(picture.size, options.tile)
-    passes = tiles * (1 + sampling_passes(model, options.sampling.get("steps"))) if latent else 0
+    passes = options.members * tiles * (1 + sampling_passes(model, options.sampling.get("steps")))
     for seed in dict.fromkeys(each.seed for each in job.outputs):
         began = time.monotonic()
         own = [each for each in zip(job.outputs, sizes, strict=True) if each[0].seed == seed]
         resampled = drawing is None or (latent and model.timesteps > 0)  # else it is that of every seed
-        progress.begin(own[0][0].path.name, math.prod(own[0][1]), passes if resampled else 0)
+        progress.begin(own[0][0].path.name, math.prod(own[0][1]), passes if latent and resampled else 0)
         if drawing is None or resampled:
-            drawing = model.sample(picture, tile=options.tile, latent=latent, seed=seed, **options.sampling)
+            drawing = model.sample(
+                picture,
+                tile=options.tile,
+                latent=latent,
+                seed=seed,
+                self_ensemble=options.self_ensemble,
+                **options.sampling,
+            )
         drawing.seed = seed
         for index, (output, wanted) in enumerate(own):
             if index:
                 progress.begin(output.path.name, math.prod(wanted))
             dials: Dials = {"temperature": output.temperature, "fidelity": output.fidelity}
             record = describe(
-                model, read, wanted, options.encoding, options.sampling, seed=seed, tile=options.tile, **dials
+                model,
+                read,
+                wanted,
+                options.encoding,
+                options.sampling,
+                seed=seed,
+                tile=options.tile,
+                self_ensemble=options.self_ensemble,
+                **dials,
             )
             write_drawing(
                 drawing,
@@ -236,34 +261,7 @@ def _upscale(
             seconds, began = time.monotonic() - began, time.monotonic()
             lost = find_format(_named(output.path, options.ending)).lost(picture.metadata)
             problems = [*picture.problems, *([f"left out: {', '.join(lost)}"] if lost else [])]
-            _report(job.source, output, wanted, seconds, tiles, problems, as_json=options.as_json)
-
-
-def _estimate(model: Model, picture: Picture, job: Job, options: _Options) -> None:
-    """Say what a picture would take, by the time that its middle takes."""
-    import psutil
-
-    from arbiscale.imaging.picture import Picture
-
-    height, width = picture.size
-    side = min(_PROBE_PX, height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    probe = Picture(picture.colour[top : top + side, left : left + side])
-    share = side * side / (height * width)
-    tiles = model.tiles(picture.size, options.tile)
-    for output, wanted in zip(job.outputs, _sizes(job.outputs, picture, options.ending), strict=True):
-        small = (max(1, wanted[0] * side // height), max(1, wanted[1] * side // width))
-        began = time.monotonic()
-        latent = model.share_of_branch(output.fidelity) < 1
-        drawing = model.sample(probe, latent=latent, **options.sampling)
-        drawing.draw(small, temperature=output.temperature, fidelity=output.fidelity)
-        seconds = (time.monotonic() - began) / share
-        memory = psutil.Process().memory_info().rss + height * width * model.bytes_per_pixel
-        print(
-            f"{output.path}: {wanted[0]}x{wanted[1]} px, {tiles} tile{'s' * (tiles > 1)}, "
-            f"about {memory / 2**30:.1f} GiB and {seconds:.0f} s",
-            flush=True,
-        )
+            _report(job.source, output, wanted, seconds, tiles, problems, options)
 
 
 def _report(
@@ -273,12 +271,11 @@ def _report(
     seconds: float,
     tiles: int,
     problems: Sequence[str],
-    *,
-    as_json: bool,
+    options: _Options,
 ) -> None:
     """Say what was written, and what was wrong with its source."""
     told = sys.stderr if output.path == STANDARD else sys.stdout
-    if as_json:
+    if options.as_json:
         values: dict[str, object] = {
             "input": str(source.path),
             "output": str(output.path),
@@ -288,6 +285,7 @@ def _report(
             "temperature": output.temperature,
             "fidelity": output.fidelity,
             "tiles": tiles,
+            "self_ensemble": options.self_ensemble,
             "problems": problems,
         }
         print(json.dumps(values), file=told, flush=True)

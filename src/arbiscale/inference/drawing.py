@@ -21,12 +21,30 @@ from arbiscale.imaging.resize import Kernel
 from arbiscale.inference.arguments import checked_region, checked_size
 from arbiscale.inference.features import FeatureRows, hold
 from arbiscale.inference.tiles import Tiling
-from arbiscale.networks.local_ensemble import LocalEnsembleHead
 from arbiscale.networks.texture import Texture
 
 _BAND_PIXELS = 1 << 18  # drawn at once
 _BAND_LATENT_PIXELS = 1 << 16  # read at once: most where a picture is made smaller
 _KEPT_PIXELS = 1 << 22  # of an output whose two drawings are kept while its fidelity varies: 96 MiB
+
+
+class Head(Protocol):
+    """What draws colours from features; see `LocalEnsembleHead`."""
+
+    def rows_read(self, start: int, count: int, outputs: int, inputs: int) -> tuple[int, int]:
+        """The first latent row that output rows read, and the one behind the last."""
+
+    def __call__(
+        self,
+        features: Tensor,
+        size: Size,
+        region: Region,
+        *,
+        inputs: Size,
+        origin: tuple[int, int],
+        texture: Texture,
+    ) -> Tensor:
+        """Colours of a region, from the features of a part of the latent."""
 
 
 class LatentDecoder(Protocol):
@@ -35,7 +53,10 @@ class LatentDecoder(Protocol):
     device: torch.device
     base_kernel: Kernel | None
     reads_picture: bool
-    head: LocalEnsembleHead
+
+    @property
+    def head(self) -> Head:
+        """What draws colours from features."""
 
     def computing(self) -> AbstractContextManager[None]:
         """Without gradients, in the model's precision."""
@@ -54,8 +75,10 @@ class Drawing:
     """A sampled latent that is drawn as often, and as large, as asked for.
 
     Attributes:
-        latent: shape (1, channels, height, width); None = a branch draws without one.
+        latent: shape (1, channels, height, width), or one a member of a self-ensemble; None = a branch draws
+            without one.
         picture: what was upscaled; None for a generated latent.
+        tiling: how features are cut; None = not at all.
         seed: of the texture that a flow draws; set another one, and the same latent is drawn otherwise.
     """
 
@@ -72,7 +95,7 @@ class Drawing:
         self.seed = seed
         self.picture = picture
         self._model = model
-        self._tiling = tiling
+        self.tiling = tiling
         self._holding = False
         self._features: dict[bool, FeatureRows] = {}  # by whether they are the latent's
         self._drawn: dict[tuple[object, ...], Tensor] = {}  # bands of the last size, of either
@@ -183,7 +206,7 @@ class Drawing:
         if of_latent in self._features:
             return self._features[of_latent]
         latent = self.latent if of_latent else None
-        features = self._model.feature_rows(latent, self._low, self._tiling)
+        features = self._model.feature_rows(latent, self._low, self.tiling)
         if self._holding:
             with self._model.computing():
                 features = hold(features)
@@ -204,7 +227,8 @@ class Drawing:
         dialled = self.latent is not None and (fidelity is not None or len(sources) > 1)
         kept = dialled and region == (0, 0, *size) and size[0] * size[1] <= _KEPT_PIXELS
         top, left, height, width = region
-        read = _BAND_LATENT_PIXELS * size[0] // (latent_size[0] * latent_size[1])
+        latents = 1 if self.latent is None else len(self.latent)
+        read = _BAND_LATENT_PIXELS * size[0] // (latents * latent_size[0] * latent_size[1])
         rows = max(1, min(_BAND_PIXELS // width, read))
         for start in range(top, top + height, rows):
             band = (start, left, min(rows, top + height - start), width)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from arbiscale.imaging.coordinates import Region, Size, crop
+from arbiscale.imaging.orientations import UPRIGHT, Orientation
 from arbiscale.inference.tiles import AxisTile, Tiling, blend_strip, cut
 
 _PROBE_PX = 16  # side of what is decoded to see how many features there are
@@ -31,7 +33,7 @@ class FeatureRows(Protocol):
     whole: bool
 
     def part(self, region: Region) -> Tensor:
-        """Features (1, channels, height, width) of a region; from top to bottom, unless whole."""
+        """Features (batch, channels, height, width) of a region; from top to bottom, unless whole."""
         ...
 
 
@@ -163,7 +165,19 @@ def make_features(latent: Tensor, decode: Decode, tiling: Tiling | None) -> Feat
     if tiling is None or max(latent.shape[-2:]) <= tiling.tile_px:
         return WholeFeatures(latent, decode)
     tile, overlap = tiling.tile_px, tiling.overlap_px
-    channels = decode(crop(latent, (0, 0, _PROBE_PX, _PROBE_PX)).contiguous()).shape[1]
-    rows = min(tile, max(_LEAST_ROWS, _STRIP_BYTES // (4 * channels * latent.shape[-1])))
+    batch, channels, *_ = decode(crop(latent, (0, 0, _PROBE_PX, _PROBE_PX)).contiguous()).shape
+    rows = min(tile, max(_LEAST_ROWS, _STRIP_BYTES // (4 * batch * channels * latent.shape[-1])))
     across, down = Tiling(tile * tile // rows, overlap), Tiling(rows, min(overlap, rows // 4))
     return FeatureStrips(latent, decode, across, down=down)
+
+
+def seen_in(orientations: Sequence[Orientation], decode: Decode) -> Decode:
+    """From a batch of upright latents to their upright features, each decoded laid in its own orientation."""
+    if tuple(orientations) == (UPRIGHT,):
+        return decode
+
+    def decode_each(latents: Tensor) -> Tensor:
+        laid = zip(orientations, latents.split(1), strict=True)
+        return torch.cat([each.turn_back(decode(each.turn(latent).contiguous())) for each, latent in laid])
+
+    return decode_each

@@ -13,6 +13,7 @@ from arbiscale.config.sampling import Sampler, SamplingSettings
 from arbiscale.errors import UserError
 from arbiscale.imaging.coordinates import Region, Size
 from arbiscale.imaging.draws import normal_like
+from arbiscale.imaging.orientations import UPRIGHT, Orientation
 from arbiscale.imaging.picture import Picture
 from arbiscale.imaging.pixels import to_tensor
 from arbiscale.imaging.resize import BASE_KERNEL
@@ -23,7 +24,7 @@ from arbiscale.inference.arguments import (
     checked_tensor,
 )
 from arbiscale.inference.drawing import Drawing
-from arbiscale.inference.features import FeatureRows, make_features
+from arbiscale.inference.features import FeatureRows, make_features, seen_in
 from arbiscale.inference.latents import sample_tiled
 from arbiscale.inference.memory import choose_tiling
 from arbiscale.inference.model import Model, Precision
@@ -78,20 +79,28 @@ class LatentModel(Model):
         found = [self.autoencoder.encoder, self.autoencoder.decoder.feature_decoder]
         return [*found, self.diffusion.denoiser] if self.diffusion else found
 
-    def feature_rows(self, latent: Tensor | None, low: Tensor | None, tiling: Tiling | None) -> FeatureRows:
+    def feature_rows(
+        self,
+        latent: Tensor | None,
+        low: Tensor | None,
+        tiling: Tiling | None,
+        seen: Sequence[Orientation] = (UPRIGHT,),
+    ) -> FeatureRows:
         """Features of one latent, and of the image, row by row; see `Model.feature_rows`."""
         decoder, channels = self.autoencoder.decoder, self.latent_channels
         with self.computing():
             if latent is None:
                 assert low is not None
-                return make_features(low, lambda part: decoder.features(None, part), tiling)
+                alone = seen_in(seen, lambda part: decoder.features(None, part))
+                return make_features(low.expand(len(seen), -1, -1, -1), alone, tiling)
             if decoder.branch is None or low is None:
-                return make_features(latent, lambda part: decoder.features(part, low), tiling)
+                return make_features(latent, seen_in(seen, lambda part: decoder.features(part, low)), tiling)
 
             def read(part: Tensor) -> Tensor:
                 return decoder.features(part[:, :channels], part[:, channels:])
 
-            return make_features(torch.cat([latent, low.to(latent)], dim=1), read, tiling)
+            both = torch.cat([latent, low.to(latent).expand(len(seen), -1, -1, -1)], dim=1)
+            return make_features(both, seen_in(seen, read), tiling)
 
     def tiling(self, size: Size, tile: str | int) -> tuple[Size, Tiling | None]:
         """See `Model.tiling`; the plane is the latent."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Unpack
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from arbiscale.errors import UserError
 from arbiscale.imaging.coordinates import Region, Size, crop
+from arbiscale.imaging.orientations import UPRIGHT, Orientation
 from arbiscale.imaging.picture import Picture
 from arbiscale.imaging.pixels import to_tensor
 from arbiscale.imaging.resize import resize
@@ -20,7 +22,7 @@ from arbiscale.inference.model import Model, Precision
 from arbiscale.inference.options import SamplingOptions
 from arbiscale.inference.tiles import Tiling, blend
 from arbiscale.models.folder import LocalImplicitConfig
-from arbiscale.models.local_implicit import BASE_KERNEL, LocalImplicit, unfold_rows
+from arbiscale.models.local_implicit import BASE_KERNEL, NEIGHBOURHOOD_PX, LocalImplicit, unfold_rows
 from arbiscale.networks.texture import Texture
 
 
@@ -55,10 +57,16 @@ class LocalImplicitModel(Model):
         """The convolutional network: the encoder."""
         return [self.network.encoder]
 
-    def feature_rows(self, latent: Tensor | None, low: Tensor | None, tiling: Tiling | None) -> FeatureRows:
+    def feature_rows(
+        self,
+        latent: Tensor | None,
+        low: Tensor | None,
+        tiling: Tiling | None,
+        seen: Sequence[Orientation] = (UPRIGHT,),
+    ) -> FeatureRows:
         """What the head reads of one encoded picture, row by row."""
         assert latent is not None
-        return UnfoldedRows(latent)
+        return UnfoldedRows(latent, seen)
 
     def tiling(self, size: Size, tile: str | int) -> tuple[Size, Tiling | None]:
         """See `Model.tiling`; the plane is the picture."""
@@ -115,14 +123,21 @@ class UnfoldedRows:
 
     whole = True
 
-    def __init__(self, features: Tensor) -> None:
+    def __init__(self, features: Tensor, seen: Sequence[Orientation] = (UPRIGHT,)) -> None:
+        """Of a batch, upright; each is `seen` in its own orientation."""
         self.size: Size = (features.shape[2], features.shape[3])
-        self._features = features
+        self._features, self._seen = features, seen
 
     def part(self, region: Region) -> Tensor:
-        """Features (1, 9 * channels, height, width) of a region."""
+        """Features (batch, 9 * channels, height, width) of a region."""
         top, left, height, width = region
-        return unfold_rows(self._features, top, top + height)[..., left : left + width]
+        unfolded = unfold_rows(self._features, top, top + height)[..., left : left + width]
+        if tuple(self._seen) == (UPRIGHT,):
+            return unfolded
+        around = unfolded.unflatten(1, (-1, NEIGHBOURHOOD_PX, NEIGHBOURHOOD_PX)).movedim((2, 3), (-2, -1))
+        laid = zip(self._seen, around.split(1), strict=True)  # a neighbourhood is turned as the picture is
+        turned = torch.cat([each.turn(neighbours) for each, neighbours in laid])
+        return turned.movedim((-2, -1), (2, 3)).flatten(1, 3)
 
 
 def encode_picture(network: LocalImplicit, low_resolution: Tensor, tiling: Tiling | None) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 from arbiscale.config.sampling import Sampler, SamplingSettings
 from arbiscale.errors import UserError
 from arbiscale.imaging.coordinates import Region, Size
+from arbiscale.imaging.orientations import ORIENTATIONS, UPRIGHT, Orientation
 from arbiscale.imaging.picture import Picture
 from arbiscale.imaging.pixels import to_array
 from arbiscale.imaging.resize import Kernel
@@ -35,6 +36,7 @@ from arbiscale.inference.drawing import Drawing
 from arbiscale.inference.features import FeatureRows
 from arbiscale.inference.options import SamplingOptions
 from arbiscale.inference.origin import Origin
+from arbiscale.inference.self_ensemble import mean_drawing, turned
 from arbiscale.inference.tiles import Tiling, cut
 from arbiscale.networks.flow_head import FlowHead
 from arbiscale.networks.local_ensemble import LocalEnsembleHead, multiplied_in
@@ -98,11 +100,20 @@ class Model(ABC):
         """The convolutional networks."""
 
     @abstractmethod
-    def feature_rows(self, latent: Tensor | None, low: Tensor | None, tiling: Tiling | None) -> FeatureRows:
+    def feature_rows(
+        self,
+        latent: Tensor | None,
+        low: Tensor | None,
+        tiling: Tiling | None,
+        seen: Sequence[Orientation] = (UPRIGHT,),
+    ) -> FeatureRows:
         """What the head reads of one latent, row by row; in tiles where the latent was made in tiles.
 
-        `low`: the low-resolution image (1, 3, height, width) where `reads_picture`. Without a latent, what a
-        branch says alone.
+        Args:
+            latent: shape (1, channels, height, width); None = what a branch says alone.
+            low: the low-resolution image (1, 3, height, width) where `reads_picture`.
+            tiling: in pixels of the plane; see `tiling`.
+            seen: orientations in which networks see a latent each; latents and features are a batch, upright.
         """
 
     @abstractmethod
@@ -113,6 +124,16 @@ class Model(ABC):
         """In how many tiles a picture of (height, width) pixels is computed."""
         plane, tiling = self.tiling(size, tile)
         return 1 if tiling is None else len(cut(plane[0], tiling)) * len(cut(plane[1], tiling))
+
+    @property
+    def bytes_per_latent(self) -> int:
+        """Of a further latent, for each pixel of the picture: as sampled, and beside the picture."""
+        return 2 * 4 * self.latent_channels * (self.factor // self.downsampling) ** 2
+
+    def tile_px(self, size: Size, tile: str | int) -> str | int:
+        """What comes of a tile that is asked for: `none`, or its side in pixels of the picture."""
+        plane, tiling = self.tiling(size, tile)
+        return "none" if tiling is None else -(-tiling.tile_px // (plane[0] // size[0]))
 
     def upscale(
         self,
@@ -127,6 +148,7 @@ class Model(ABC):
         temperature: float | None = None,
         fidelity: float | None = None,
         tile: str | int = "auto",
+        self_ensemble: bool = False,
     ) -> ImageLike:
         """Upscale a picture.
 
@@ -144,6 +166,7 @@ class Model(ABC):
             fidelity: of a model with a branch: 1 = only what the picture says for sure, 0 = all that the
                 model adds; between, a blend of both drawings. None = the model's own.
             tile: `auto`, `none`, or the side of a tile in pixels of the image; see `Drawing`.
+            self_ensemble: draw the mean of the picture's 8 orientations, which takes 8 times the time.
 
         Returns:
             The picture at its new size, of the type given; a PIL image keeps alpha, profile and EXIF.
@@ -158,7 +181,14 @@ class Model(ABC):
         self.texture(temperature, seed)  # refused before the work
         latent = self.share_of_branch(fidelity) < 1
         drawing = self.sample(
-            picture, steps=steps, sampler=sampler, seed=seed, eta=eta, tile=tile, latent=latent
+            picture,
+            steps=steps,
+            sampler=sampler,
+            seed=seed,
+            eta=eta,
+            tile=tile,
+            latent=latent,
+            self_ensemble=self_ensemble,
         )
         drawn = drawing.draw(target, temperature=temperature, fidelity=fidelity)
         return like(image, drawn, picture.metadata)
@@ -173,6 +203,7 @@ class Model(ABC):
         eta: float | None = None,
         tile: str | int = "auto",
         latent: bool = True,
+        self_ensemble: bool = False,
     ) -> Drawing:
         """Make a picture's latent once, to draw it at several sizes: `sample(image).draw((1080, 1920))`.
 
@@ -180,7 +211,12 @@ class Model(ABC):
         which takes no sampling, a branch draws at fidelity 1 only.
         """
         options: SamplingOptions = {"steps": steps, "sampler": sampler, "seed": seed, "eta": eta}
-        return self._sample(fill_hidden(to_picture(image)), tile, latent, **options)
+        picture = fill_hidden(to_picture(image))
+        if not self_ensemble:
+            return self._sample(picture, tile, latent, **options)
+        tile = self.tile_px(picture.size, tile)  # the same for all
+        members = (self._sample(turned(picture, each), tile, latent, **options) for each in ORIENTATIONS)
+        return mean_drawing(self, picture, members)
 
     @abstractmethod
     def _sample(

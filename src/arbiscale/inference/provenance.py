@@ -32,6 +32,7 @@ def describe(
     temperature: float | None = None,
     fidelity: float | None = None,
     tile: str | int = "none",
+    self_ensemble: bool = False,
     identity: Record | None = None,
 ) -> dict[str, str]:
     """What draws a picture: the model, what it is drawn of, and every setting that decides its pixels.
@@ -46,6 +47,7 @@ def describe(
         temperature: of texture; None = the model's own.
         fidelity: None = the model's own.
         tile: as asked for; recorded is what came of it.
+        self_ensemble: see `Model.upscale`.
         identity: what names the model; None = its origin.
 
     Returns:
@@ -58,14 +60,13 @@ def describe(
     share = model.share_of_branch(fidelity)
     if isinstance(source, Input):
         scales = (f"{one / other:.6g}" for one, other in zip(size, source.size, strict=True))
-        plane, tiling = model.tiling(source.size, tile)
-        per_pixel = plane[0] // source.size[0]
         record |= {
             "input": source.name,
             "input_sha256": source.sha256,
             "scale": "x".join(dict.fromkeys(scales)),
-            "tile": "none" if tiling is None else str(-(-tiling.tile_px // per_pixel)),
+            "tile": str(model.tile_px(source.size, tile)),
         }
+        record |= {"self_ensemble": "True"} if self_ensemble else {}
     else:
         record["latent"] = shown_size(source)
     if model.sampling and model.timesteps and share < 1:
@@ -110,6 +111,7 @@ def redraw(model: Model, record: Record, original: Picture | None, path: Path) -
         float(record["dpi"]) if "dpi" in record else None,
     )
     tile: str | int = "none"
+    self_ensemble = record.get("self_ensemble") == "True"
     source: Input | Size
     if original is None:
         source = latent_size = _size(record["latent"])
@@ -120,9 +122,22 @@ def redraw(model: Model, record: Record, original: Picture | None, path: Path) -
         tile = "none" if record["tile"] == "none" else int(record["tile"])
         source = Input(record["input"], record["input_sha256"], original.size)
         latent = model.share_of_branch(dials["fidelity"]) < 1
-        drawing = model.sample(original, tile=tile, latent=latent, seed=seed, **options)
+        drawing = model.sample(
+            original, tile=tile, latent=latent, seed=seed, self_ensemble=self_ensemble, **options
+        )
     identity = {name: record[name] for name in IDENTITY if name in record}  # the same, however it was found
-    own = describe(model, source, size, encoding, options, seed=seed, tile=tile, identity=identity, **dials)
+    own = describe(
+        model,
+        source,
+        size,
+        encoding,
+        options,
+        seed=seed,
+        tile=tile,
+        self_ensemble=self_ensemble,
+        identity=identity,
+        **dials,
+    )
     write_drawing(drawing, size, path, encoding=encoding, provenance=own, **dials)
 
 

@@ -14,7 +14,7 @@ from arbiscale.networks.image_encoder import ImageEncoder
 from arbiscale.networks.texture import Texture
 
 BASE_KERNEL: Kernel = "bilinear"  # of what a residual network draws on
-_NEIGHBOURHOOD_PX = 3  # side of the window whose features the head reads together
+NEIGHBOURHOOD_PX = 3  # side of the window whose features the head reads together
 
 
 class LocalImplicit(nn.Module):
@@ -27,7 +27,7 @@ class LocalImplicit(nn.Module):
         super().__init__()
         self.settings = settings
         self.encoder = ImageEncoder(settings.encoder)
-        self.head = build_head(settings.head, settings.encoder.width * _NEIGHBOURHOOD_PX**2)
+        self.head = build_head(settings.head, settings.encoder.width * NEIGHBOURHOOD_PX**2)
         if settings.largest_scale is not None:
             self.head.least_cell = 2 / settings.largest_scale
 
@@ -89,8 +89,8 @@ def unfold_rows(features: Tensor, start: int, stop: int) -> Tensor:
     Returns:
         Shape (batch, 9 * channels, stop - start, width), channel by channel.
     """
-    reach, height, width = _NEIGHBOURHOOD_PX // 2, features.shape[2], features.shape[3]
+    reach, height, width = NEIGHBOURHOOD_PX // 2, features.shape[2], features.shape[3]
     above, below = max(0, start - reach), min(height, stop + reach)
     outside = (reach, reach, above - (start - reach), stop + reach - below)
     window = functional.pad(features[:, :, above:below], outside)
-    return functional.unfold(window, _NEIGHBOURHOOD_PX).unflatten(2, (stop - start, width))
+    return functional.unfold(window, NEIGHBOURHOOD_PX).unflatten(2, (stop - start, width))
