@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import torch
 from PIL import Image
 
 from arbiscale.data import photograph_shards
-from arbiscale.data.dataset import CropDataset, training_batches
+from arbiscale.data.dataset import CropDataset
 from arbiscale.data.manifest import Manifest
 from arbiscale.data.remote_shards import ShardPrefix
 from arbiscale.errors import UserError
@@ -98,13 +100,37 @@ def test_samples_are_those_of_shards_that_lie_here(
         CropDataset(tmp_path / name, "train", AUGMENTATION, seed=5) for name in ("here", "clone")
     )
     assert all(torch.equal(expected[index], found[index]) for index in range(2 * len(expected)))
-    beside = [*training_batches(found, 4, range(6), 2)]
-    assert all(
-        torch.equal(one, other)
-        for one, other in zip(beside, training_batches(expected, 4, range(6), 0), strict=True)
-    )
     train = {shard.sha256 for shard in here.shards if shard.split == "train"}
     assert kept(tmp_path) == {each["sha256"] for each in order[:kept_of_train]} & train
+
+
+IN_A_PROCESS = """
+import sys
+from pathlib import Path
+import torch
+from arbiscale.data.dataset import CropDataset, training_batches
+if __name__ == "__main__":
+    here, there = (CropDataset(Path(folder), "train", None, 0) for folder in sys.argv[1:])
+    one, other = training_batches(here, 4, range(6), 0), training_batches(there, 4, range(6), 2)
+    assert all(torch.equal(*batches) for batches in zip(one, other, strict=True))
+"""
+
+
+def test_loader_processes_read_there_too(
+    cut: Callable[..., Manifest], endpoint: str, bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """In a process of its own: loaders have the environment that the first of all was begun in."""
+    cut("here", store="photographs")
+    manifest = cut(store="photographs", prefix=ShardPrefix("s3://shards", endpoint))
+    script = tmp_path / "load.py"
+    script.write_text(IN_A_PROCESS)
+    for gib, expected in (("0", set()), ("1", {each.sha256 for each in manifest.shards[1:]})):
+        monkeypatch.setenv("ARBISCALE_SHARD_CACHE_GIB", gib)
+        shutil.rmtree(tmp_path / "repository/.shards", ignore_errors=True)
+        command = [sys.executable, script, tmp_path / "here", tmp_path / "crops"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert kept(tmp_path) == expected
 
 
 @pytest.mark.usefixtures("small_shards")
