@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,17 +11,16 @@ from arbiscale.config.local_implicit import ImageEncoderSettings
 
 _RESIDUAL_SCALE = 0.2  # of dense blocks, and of blocks of them
 _LEAK = 0.2
-Border = Literal["zeros", "replicate"]
 _DENSE_LAYERS = 5
 
 
 class ResidualBlock(nn.Module):
     """Convolution, ReLU, convolution, added to the input as they are (EDSR-baseline's scale of 1)."""
 
-    def __init__(self, width: int, border: Border = "zeros") -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1, padding_mode=border)
-        self.second = nn.Conv2d(width, width, 3, padding=1, padding_mode=border)
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (batch, width, height, width_px) to features of the same shape."""
@@ -66,25 +63,21 @@ class ImageEncoder(nn.Module):
     """EDSR-baseline (arXiv 1707.02921) or RRDB: convolution, blocks, convolution, added to the first.
 
     As in LIIF and LINF: no mean colour, no upsampling.
-
-    Args:
-        settings: kind and sizes.
-        border: what stands beyond the image: zeros, as published, or (EDSR) its edge repeated.
     """
 
-    def __init__(self, settings: ImageEncoderSettings, border: Border = "zeros") -> None:
+    def __init__(self, settings: ImageEncoderSettings) -> None:
         super().__init__()
         width = settings.width
-        self.stem = nn.Conv2d(3, width, 3, padding=1, padding_mode=border)
+        self.stem = nn.Conv2d(3, width, 3, padding=1)
         self.blocks = nn.Sequential(
             *(
-                ResidualBlock(width, border)
+                ResidualBlock(width)
                 if settings.kind == "edsr"
                 else ResidualDenseBlock(width, settings.growth)
                 for _ in range(settings.blocks)
             )
         )
-        self.last = nn.Conv2d(width, width, 3, padding=1, padding_mode=border)
+        self.last = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, image: Tensor) -> Tensor:
         """Images (batch, 3, height, width) in [-1, 1] to features (batch, width, height, width_px)."""
@@ -95,14 +88,12 @@ class ImageEncoder(nn.Module):
 def build_branch(settings: BranchSettings) -> ImageEncoder | None:
     """An encoder of EDSR's kind as a decoder's branch; None where it has no blocks.
 
-    Beyond the image its edge is repeated: zeros would show on flat areas at the border. Its blocks begin as
-    the identity, so that a deeper branch draws as the shallower one does whose weights it starts from.
+    Its blocks begin as the identity: a deeper branch draws as the shallower one does whose weights it starts
+    from.
     """
     if not settings.blocks:
         return None
-    encoder = ImageEncoder(
-        ImageEncoderSettings(kind="edsr", width=settings.width, blocks=settings.blocks), border="replicate"
-    )
+    encoder = ImageEncoder(ImageEncoderSettings(kind="edsr", width=settings.width, blocks=settings.blocks))
     for name, parameter in encoder.blocks.named_parameters():
         if ".second." in name:
             nn.init.zeros_(parameter)
