@@ -14,7 +14,7 @@ from PIL import Image
 
 from arbiscale import files
 from arbiscale.imaging.reading import read_image, read_picture
-from arbiscale.inference import model
+from arbiscale.inference import drawing_model
 from tests.cli.running import run
 
 
@@ -193,7 +193,7 @@ def test_metadata_alpha_and_depth_arrive(tmp_path: Path, options: list[str | Pat
 def test_tiles_precision_threads_and_eta_are_taken(
     picture: Path, tmp_path: Path, options: list[str | Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model, "multiplied_in", lambda dtype, _: dtype)  # also where it is emulated
+    monkeypatch.setattr(drawing_model, "multiplied_in", lambda dtype, _: dtype)  # also where it is emulated
     plain = tmp_path / "plain.png"
     assert run("upscale", picture, plain, "--scale", "4", *options) == 0
     drawn = {}

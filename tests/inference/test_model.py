@@ -10,7 +10,7 @@ from PIL import Image
 
 from arbiscale.errors import UserError
 from arbiscale.imaging.pixels import to_array
-from arbiscale.inference import model
+from arbiscale.inference import drawing_model
 from arbiscale.inference.model import Model
 
 
@@ -130,7 +130,7 @@ def test_a_short_precision_is_used_where_it_is_not_emulated(
     short.precision = "bfloat16"
     for emulated in (True, False):
         monkeypatch.setattr(
-            model, "multiplied_in", lambda dtype, _, to=emulated: torch.float32 if to else dtype
+            drawing_model, "multiplied_in", lambda dtype, _, to=emulated: torch.float32 if to else dtype
         )
         with short.computing():
             assert torch.is_autocast_enabled("cpu") is not emulated

@@ -24,10 +24,11 @@ from arbiscale.inference.arguments import (
     checked_tensor,
 )
 from arbiscale.inference.drawing import Drawing
+from arbiscale.inference.drawing_model import Precision
 from arbiscale.inference.features import FeatureRows, make_features, seen_in
 from arbiscale.inference.latents import sample_tiled
 from arbiscale.inference.memory import choose_tiling
-from arbiscale.inference.model import Model, Precision
+from arbiscale.inference.model import Model
 from arbiscale.inference.options import SamplingOptions
 from arbiscale.inference.tiles import Tiling
 from arbiscale.models.folder import DiffusionConfig, ModelConfig

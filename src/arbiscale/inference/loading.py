@@ -13,10 +13,11 @@ from torch import nn
 
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.errors import UserError
+from arbiscale.inference.drawing_model import Precision
 from arbiscale.inference.latent_model import LatentModel
 from arbiscale.inference.local_implicit_model import LocalImplicitModel
 from arbiscale.inference.memory import configure_malloc
-from arbiscale.inference.model import Model, Precision
+from arbiscale.inference.model import Model
 from arbiscale.inference.origin import find_origin
 from arbiscale.models.device import choose_device
 from arbiscale.models.folder import (

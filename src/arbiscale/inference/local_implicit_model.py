@@ -16,9 +16,10 @@ from arbiscale.imaging.pixels import to_tensor
 from arbiscale.imaging.resize import resize
 from arbiscale.inference.arguments import checked_seeds, checked_tensor
 from arbiscale.inference.drawing import Drawing
+from arbiscale.inference.drawing_model import Precision
 from arbiscale.inference.features import FeatureRows
 from arbiscale.inference.memory import bytes_per_encoded_pixel, fit_tiling
-from arbiscale.inference.model import Model, Precision
+from arbiscale.inference.model import Model
 from arbiscale.inference.options import SamplingOptions
 from arbiscale.inference.tiles import Tiling, blend
 from arbiscale.models.folder import LocalImplicitConfig
