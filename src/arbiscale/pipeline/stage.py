@@ -36,7 +36,8 @@ from arbiscale.tracking.environment import (
 )
 from arbiscale.tracking.journal import Journal, remove_delivered
 from arbiscale.tracking.registry import CARD_TAG
-from arbiscale.tracking.store import StageRun, Store, open_store
+from arbiscale.tracking.stage_run import StageRun
+from arbiscale.tracking.store import Store, open_store
 from arbiscale.training.processes import process_count, process_rank
 
 NETWORKS = "src/arbiscale/networks"  # a dependency of the stages that compute with them

@@ -14,7 +14,8 @@ from arbiscale.errors import UserError
 from arbiscale.files import content_hash, sha256_of_json
 from arbiscale.tracking import address as store_address
 from arbiscale.tracking.environment import command_state
-from arbiscale.tracking.store import StageRun, Store, open_store
+from arbiscale.tracking.stage_run import StageRun
+from arbiscale.tracking.store import Store, open_store
 from arbiscale.tracking.versions import (
     SCHEME,
     Version,
