@@ -1,4 +1,4 @@
-"""What survives from a file: 16 bits, alpha, EXIF, the profile, the upright pixels."""
+"""What survives from a file: 16 bits, alpha, the profile, the upright pixels."""
 
 import io
 import struct
@@ -9,12 +9,10 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from PIL import ExifTags, Image, ImageCms
+from PIL import Image, ImageCms
 
 from arbiscale.errors import UserError
-from arbiscale.imaging.formats import find_format
 from arbiscale.imaging.reading import from_pil, read_image, read_picture
-from arbiscale.imaging.writing import Layout, write_bands
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 9, 4), dtype=np.uint8)
 DEEP = np.random.default_rng(1).integers(0, 65536, (6, 9, 4), dtype=np.uint16)
@@ -101,21 +99,6 @@ def _add_exif(path: Path, exif: bytes) -> None:
     path.write_bytes(encoded[:33] + chunk + encoded[33:])
 
 
-def test_exif_without_what_no_longer_holds(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x010F], exif[0x0112] = "Camera", 6
-    exif.get_ifd(0x8769).update({0x829A: 0.5, 0xA002: 9, 0xA003: 6})
-    Image.fromarray(PIXELS[..., :3]).save(tmp_path / "a.jpg", exif=exif)
-    kept = Image.Exif()
-    kept.load(b"Exif\0\0" + read_picture(tmp_path / "a.jpg").metadata.exif)
-    assert dict(kept) == {0x010F: "Camera", 0x8769: kept[0x8769]}
-    assert {tag: float(value) for tag, value in kept.get_ifd(0x8769).items()} == {0x829A: 0.5}
-    Image.fromarray(PIXELS[..., :3]).save(tmp_path / "plain.tif")
-    assert read_picture(tmp_path / "plain.tif").metadata.exif == b""
-    Image.fromarray(PIXELS[..., :3]).save(tmp_path / "broken.png", exif=b"Exif\0\0no exif")
-    assert read_picture(tmp_path / "broken.png").metadata.exif == b""
-
-
 def test_rgb_keeps_its_profile(tmp_path: Path) -> None:
     rgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.fromarray(PIXELS[..., :3]).save(tmp_path / "rgb.png", icc_profile=rgb)
@@ -147,24 +130,6 @@ def test_refusals_name_the_file(tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match=f"{name}: .*{said}|{name}: {said}"):
             read_picture(tmp_path / name)
-
-
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
-def test_texts_beyond_ascii_arrive(tmp_path: Path, suffix: str) -> None:
-    exif = Image.Exif()
-    exif[0x013B] = "Zoë ©".encode()
-    owner = "Jörg Müller".encode()
-    exif.get_ifd(ExifTags.IFD.Exif)[0xA430] = "x" * len(owner)
-    Image.fromarray(PIXELS[..., :3]).save(tmp_path / "a.jpg", exif=exif)
-    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes().replace(b"x" * len(owner), owner))
-    metadata = read_picture(tmp_path / "a.jpg").metadata
-    layout, path = Layout(PIXELS.shape[:2], metadata=metadata), tmp_path / f"b{suffix}"
-    with path.open("w+b") as stream:
-        write_bands(stream, find_format(path), layout, iter([PIXELS[..., :3]]))
-    with Image.open(path) as image:
-        assert image.getexif()[0x013B].encode("latin-1").decode() == "Zoë ©"
-        owner_there = image.getexif().get_ifd(ExifTags.IFD.Exif)[0xA430]
-        assert owner_there.encode("latin-1") == owner
 
 
 def test_a_broken_file_is_one_line(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:

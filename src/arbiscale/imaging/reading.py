@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,18 +17,13 @@ from arbiscale.errors import UserError, first_line
 from arbiscale.imaging.formats import DEEP_ZOOM, FORMATS, recognise
 from arbiscale.imaging.formats.deep_zoom import embedded_xmp
 from arbiscale.imaging.formats.exif import kept_exif
-from arbiscale.imaging.formats.loaders import jpeg_header, load, load_header
+from arbiscale.imaging.formats.loaders import load, load_header
+from arbiscale.imaging.formats.metadata import blob, kept_metadata, said_resolution, texts
 from arbiscale.imaging.formats.profiles import is_srgb, to_srgb
 from arbiscale.imaging.picture import Metadata, Picture, Pixels
 
-_DEFAULT_RESOLUTIONS = (1.0, 72 / 25.4)  # that libvips gives where a file says none
 _COLOURS = {"b-w": 1, "grey16": 1, "srgb": 3, "rgb16": 3, "scrgb": 3, "rgb": 3, "cmyk": 4}
 _SPACES = {b"GRAY": 1, b"RGB ": 3, b"CMYK": 4}  # of a profile
-_RATING = (
-    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-    '<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="{}"/>'
-    "</rdf:RDF></x:xmpmeta>"
-)
 
 pyvips.cache_set_max(0)  # nothing is computed twice
 
@@ -90,7 +86,7 @@ def read_metadata(path: Path) -> Metadata:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
     except (pyvips.Error, ValueError) as error:
         raise UserError(f"{path}: {first_line(error)}") from None
-    return Metadata(xmp=_blob(image, "xmp-data"), text=_texts(image))
+    return Metadata(xmp=blob(image, "xmp-data"), text=texts(image))
 
 
 def claimed_pixels(data: bytes) -> int:
@@ -195,28 +191,18 @@ def _decode(data: bytes) -> Picture:
 
 def _upright(image: Any, profile: bytes | None, data: bytes, name: str, problems: list[str]) -> Picture:
     """A decoded image as a picture."""
-    resolution = (float(image.xres), float(image.yres))
+    resolution = said_resolution(image)
     image = _in_whole_bits(image.autorot())
     channels = _COLOURS.get(image.interpretation)
     if channels is None or image.bands not in {channels, channels + 1}:
         raise ValueError(
             f"holds {image.bands} channels ({image.interpretation}); save it as grey, RGB or RGBA"
         )
-    profile = _blob(image, "icc-profile-data") or profile
+    profile = blob(image, "icc-profile-data") or profile
     image, profile = _in_known_colours(image, profile, problems)
     pixels: Pixels = image.numpy().reshape(image.height, image.width, image.bands)
     colours = 1 if pixels.shape[2] < 3 else 3
-    known = not any(abs(resolution[0] - default) < 0.01 for default in _DEFAULT_RESOLUTIONS)
-    exif = kept_exif(data, tiff=True) if name == "TIFF" else kept_exif(_blob(image, "exif-data"))
-    metadata = Metadata(
-        exif=exif,
-        icc_profile=profile,
-        xmp=_blob(image, "xmp-data") or (_rating(exif) if exif else b""),
-        iptc=_iptc(image),
-        text=_texts(image),
-        comment=bytes(jpeg_header(data).get("comment", b"")) if name == "JPEG" else b"",
-        resolution=resolution if known else None,
-    )
+    metadata = replace(kept_metadata(image, name, data), icc_profile=profile, resolution=resolution)
     alpha = np.ascontiguousarray(pixels[..., colours]) if pixels.shape[2] > colours else None
     return Picture(np.ascontiguousarray(pixels[..., :colours]), alpha, metadata, tuple(problems))
 
@@ -276,32 +262,3 @@ def _without_ink(image: Any) -> Any:
 def _grey(image: Any) -> Any:
     """One channel, and alpha, of three equal ones."""
     return image.extract_band(1).bandjoin(image[3]) if image.bands == 4 else image.extract_band(1)
-
-
-def _texts(image: Any) -> dict[str, str]:
-    """Of a PNG, by their keys."""
-    fields = [field for field in image.get_fields() if field.startswith("png-comment-")]
-    return {field.split("-", 3)[3]: image.get(field) for field in fields}
-
-
-def _iptc(image: Any) -> bytes:
-    """IPTC as a JPEG file holds it: in a block of Photoshop's resources."""
-    if resources := _blob(image, "photoshop-data"):
-        return b"Photoshop 3.0\0" + resources
-    records = _blob(image, "iptc-data")
-    if not records or records.startswith(b"Photoshop"):
-        return records
-    length = len(records).to_bytes(4, "big")
-    return b"Photoshop 3.0\08BIM\4\4\0\0" + length + records + b"\0" * (len(records) % 2)
-
-
-def _rating(exif: bytes) -> bytes:
-    """EXIF's rating as XMP, for formats whose EXIF is written without it."""
-    found = Image.Exif()
-    found.load(b"Exif\0\0" + exif)
-    rating = found.get(ExifTags.Base.Rating)
-    return _RATING.format(rating).encode() if isinstance(rating, int) else b""
-
-
-def _blob(image: Any, field: str) -> bytes:
-    return bytes(image.get(field)) if image.get_typeof(field) else b""
