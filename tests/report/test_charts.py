@@ -5,35 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from itertools import pairwise
-from xml.etree import ElementTree
-
-import pytest
 
 from arbiscale.evaluation.scores import OperatingPoint, Setting
-from arbiscale.report.charts import Labels, Series, Style, bar_chart, line_chart, scatter_chart
+from arbiscale.report.charts import bar_chart, line_chart, scatter_chart
 from arbiscale.report.facts import Training
 from arbiscale.report.figures import learning_curves, styles, thinned, trade_offs
 
+from .charted import LABELS, named, parsed, texts, tooltips
 from .conftest import HOSTILE
-
-LABELS = Labels("chart", f"title {HOSTILE}", "what is seen", "scale", "PSNR (dB)")
-
-
-def parsed(chart: str) -> ElementTree.Element:
-    return ElementTree.fromstring(chart)
-
-
-def texts(chart: str) -> list[str]:
-    return [each.text or "" for each in parsed(chart).iter("text")]
-
-
-def tooltips(chart: str) -> list[str]:
-    return [each.text or "" for each in parsed(chart).iter("title")][1:]
-
-
-def named(name: str, *points: tuple[float, float], marker: str = "circle") -> Series:
-    return Series(name, points, Style("hue-1", marker))
 
 
 def test_words_stand_in_the_chart_as_they_are() -> None:
@@ -69,27 +48,10 @@ def test_equal_charts_are_equal_to_the_character() -> None:
     assert first == second
 
 
-def test_labels_of_lines_that_end_together_keep_apart() -> None:
-    chart = line_chart(LABELS, [named(name, (0, 1), (1, 2)) for name in "abcde"])
-    heights = sorted(
-        float(str(each.get("y"))) for each in parsed(chart).iter("text") if each.text in {*"abcde"}
-    )
-    assert min(b - a for a, b in pairwise(heights)) >= 12
-
-
 def test_single_points_and_constant_lines_are_drawn() -> None:
     assert "<use" in line_chart(LABELS, [named("a", (4, 25))], markers=False)
     assert tooltips(line_chart(LABELS, [named("a", (1, 5), (2, 5))], logarithmic_y=True)) == ["a"]
     assert tooltips(scatter_chart(LABELS, [named("a", (25, 0.3))])) == ["a"]
-
-
-@pytest.mark.parametrize("marker", ["circle", "square", "diamond", "triangle", "cross"])
-def test_every_point_of_a_plane_is_named(marker: str) -> None:
-    series = [named(f"row {index}", (25, 0.3 + index / 1000), marker=marker) for index in range(4)]
-    chart = scatter_chart(LABELS, series, y_upwards=False)
-    names = {each.name for each in series}
-    assert names == {*tooltips(chart)}
-    assert names <= {*texts(chart)}
 
 
 def test_curves_have_their_names_below_and_tags_at_their_points() -> None:

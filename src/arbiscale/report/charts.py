@@ -9,12 +9,13 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import compress, product
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from arbiscale.report.names import name_points, spread_names, write_names
+from arbiscale.report.series import Labels, Series
 from arbiscale.report.svg import COLOURS, inline_svg
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WIDTH_PX, _HEIGHT_PX, _TALL_PX, _BAR_PX = 380, 250, 330, 22
-_LINE_PX, _LEGEND_PX = 13.0, 17  # of names
+_LEGEND_PX = 17  # of a name
 _MARKERS = {"circle": "o", "square": "s", "diamond": "D", "triangle": "^", "cross": "x"}
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
@@ -39,53 +40,6 @@ _SETTINGS: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 } | dict.fromkeys(("axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), COLOURS["muted"])
-
-Point = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Style:
-    """What distinguishes a series from others: more than its colour.
-
-    Attributes:
-        colour: variable of page.css.
-        marker: of points: circle, square, diamond, triangle, cross.
-        dash: lengths of strokes and gaps in pixels; empty = a whole line.
-        strong: stands out.
-    """
-
-    colour: str
-    marker: str = "circle"
-    dash: tuple[float, ...] = ()
-    strong: bool = False
-
-
-@dataclass(frozen=True)
-class Series:
-    """Points (x, y) of one name, in the order in which they are joined."""
-
-    name: str
-    points: Sequence[Point]
-    style: Style
-
-
-@dataclass(frozen=True)
-class Labels:
-    """The words of a chart.
-
-    Attributes:
-        identity: unique in the page.
-        title: what the chart shows, for screen readers.
-        description: the same in a sentence, with its values.
-        x: the horizontal axis, with its unit.
-        y: the vertical axis, with its unit.
-    """
-
-    identity: str
-    title: str
-    description: str
-    x: str
-    y: str
 
 
 def line_chart(
@@ -122,15 +76,9 @@ def line_chart(
         _round_ticks(axes.yaxis)
         if x_ticks:
             axes.set_xticks(x_ticks)
-        beside = axes.get_yaxis_transform()  # right of the axes, at a value's height
-        names = [_name(axes, each, (1.04, each.points[-1][1]), beside) for each in series]
+        names = write_names(axes, series)
         _label(figure, axes, labels)
-        ends = [axes.transData.transform(each.points[-1]) for each in series]
-        heights = _spread([end[1] for end in ends], axes.bbox.y0, axes.bbox.y1)
-        for name, each, end, height in zip(names, series, ends, heights, strict=True):
-            name.set_transform(None)
-            name.set_position((axes.bbox.x1 + 12, height))
-            _leader(axes, each, (end[0] + 5, end[1]), (axes.bbox.x1 + 8, height))
+        spread_names(axes, series, names)
         return inline_svg(figure, labels.identity, labels.title, labels.description)
 
 
@@ -171,35 +119,8 @@ def scatter_chart(
         if not y_upwards:
             axes.invert_yaxis()
         _label(figure, axes, labels)
-        _name_points(axes, [*beside.values()])
+        name_points(axes, [*beside.values()])
         return inline_svg(figure, labels.identity, labels.title, labels.description)
-
-
-def _name_points(axes: Axes, series: Sequence[Series]) -> None:
-    """Put each name as near to its point as it can stand without covering another name or point."""
-    from matplotlib.transforms import Bbox
-
-    points = [axes.transData.transform(each.points[0]) for each in series]
-    taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in points]
-    order = sorted(  # the strong one chooses its place first, grey ones last
-        range(len(series)),
-        key=lambda index: (not series[index].style.strong, series[index].style.colour == "muted"),
-    )
-    for index in order:
-        (x, y), others = points[index], taken[:index] + taken[index + 1 :]
-        name = _name(axes, series[index], (x + 9, y), None)
-        width = name.get_window_extent().width
-        for shift, left in product(sorted(range(-72, 73, 3), key=abs), (x + 9, x - 9 - width)):
-            box = Bbox.from_bounds(left, y + shift - 6, width, 12)
-            near = (left if left > x else box.x1, y + shift)
-            leader = Bbox.from_bounds((x + near[0]) / 2, y + shift / 2, 1, 1)  # its middle
-            inside = axes.bbox.x0 <= box.x0 and box.x1 <= _WIDTH_PX and axes.bbox.containsy(near[1])
-            if inside and not box.count_overlaps(others) and not leader.count_overlaps(others):
-                name.set_position((left, y + shift))
-                taken.append(box)
-                if abs(shift) > 6:
-                    _leader(axes, series[index], (x, y), near)
-                break
 
 
 def bar_chart(labels: Labels, bars: Sequence[tuple[str, float, str]]) -> Markup:
@@ -256,21 +177,6 @@ def _draw(axes: Axes, series: Series, *, line: bool = True, markers: bool = True
     )
 
 
-def _name(axes: Axes, series: Series, place: Point, transform: Any) -> Any:
-    weight = "bold" if series.style.strong else "normal"
-    return axes.text(*place, series.name, transform=transform, va="center_baseline", weight=weight)
-
-
-def _leader(axes: Axes, series: Series, start_px: Point, end_px: Point) -> None:
-    """A thin line from a point to its name."""
-    from matplotlib.lines import Line2D
-
-    colour = COLOURS[series.style.colour]
-    axes.figure.add_artist(
-        Line2D(*zip(start_px, end_px, strict=True), transform=None, color=colour, linewidth=0.8, alpha=0.7)
-    )
-
-
 def _round_ticks(axis: Axis, prefix: str = "") -> None:
     """Few round numbers beside an axis: 20k for thousands; 1, 2, 5 or powers of ten on a logarithmic one."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
@@ -302,16 +208,3 @@ def _label(figure: Figure, axes: Axes, labels: Labels) -> None:
         box = label.get_window_extent()
         label.set_visible(box.x0 > last_px + 2)
         last_px = box.x1 if label.get_visible() else last_px
-
-
-def _spread(wanted_px: Sequence[float], low_px: float, high_px: float) -> list[float]:
-    """Heights of names: near the wanted ones, in their order, a line apart, within bounds if they fit."""
-    order = sorted(range(len(wanted_px)), key=lambda index: wanted_px[index])
-    placed = [0.0] * len(wanted_px)
-    below = low_px - _LINE_PX
-    for index in order:
-        placed[index] = below = max(wanted_px[index], below + _LINE_PX)
-    above = max(high_px, low_px + _LINE_PX * (len(order) - 1)) + _LINE_PX
-    for index in reversed(order):
-        placed[index] = above = min(placed[index], above - _LINE_PX)
-    return placed

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from markupsafe import Markup
 
 from arbiscale.evaluation.scores import Means, OperatingPoint, Setting
-from arbiscale.report.charts import Labels, Point, Series, Style, bar_chart, line_chart, scatter_chart
+from arbiscale.report.charts import bar_chart, line_chart, scatter_chart
 from arbiscale.report.facts import Training
 from arbiscale.report.measures import duration, label_of, measures
+from arbiscale.report.series import Labels, Point, Series, Style
 from arbiscale.report.table import places
 
 _FIXED = {
