@@ -1,4 +1,4 @@
-"""Which pictures are read, and what each becomes: sources, names of outputs, and those that exist."""
+"""Which pictures are read, and what each becomes: sources, outputs, and which of these exist."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from arbiscale.cli.requests import Target, check_place
+from arbiscale.cli.requests import Size, Target, check_place
 from arbiscale.errors import UserError
-from arbiscale.imaging.formats import FORMATS, READ_SUFFIXES
+from arbiscale.imaging.formats import FORMATS, READ_SUFFIXES, Format, find_format
 from arbiscale.imaging.picture_folders import Found, find_pictures
 
 LONGEST_NAME_BYTES = 255  # on all usual file systems
@@ -187,3 +187,25 @@ def report_skipped(planned: Sequence[Job], left: Sequence[Job]) -> None:
     wanted, new = (sum(len(job.outputs) for job in jobs) for jobs in (planned, left))
     if new < wanted:
         print(f"{wanted - new} of {wanted} outputs exist and are skipped", flush=True)
+
+
+def sizes_of(outputs: Sequence[Output], size: Size, ending: str | None) -> list[Size]:
+    """The outputs' sizes, of a source of (height, width) pixels; `ending` as for `format_of`.
+
+    Raises:
+        UserError: an absurd one, or one that its format cannot hold.
+    """
+    sizes = [output.target.of(size) for output in outputs]
+    for output, each in zip(outputs, sizes, strict=True):
+        format_of(output, ending, each)
+    return sizes
+
+
+def format_of(output: Output, ending: str | None, size: Size | None = None) -> Format:
+    """The format that an output is written in: of its suffix, of standard output that of `ending`.
+
+    Raises:
+        UserError: there is none of that name, or it cannot hold the size.
+    """
+    path = Path(f"{output.path}{ending}") if output.path == STANDARD else output.path
+    return find_format(path, size)

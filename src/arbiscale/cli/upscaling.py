@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import math
 import sys
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from arbiscale.cli.drawing import Options, draw
 from arbiscale.cli.estimating import estimate
 from arbiscale.cli.jobs import (
     STANDARD,
-    Job,
-    Output,
     Source,
     find_sources,
+    format_of,
     plan,
     report_skipped,
+    sizes_of,
     without_existing,
 )
 from arbiscale.cli.options import (
@@ -46,20 +42,18 @@ from arbiscale.cli.options import (
     memory_suffices,
     open_model,
     parse_tile,
-    sampling_passes,
 )
 from arbiscale.cli.requests import check_input, parse_dpi, parse_format, parse_targets
 from arbiscale.errors import UserError
 from arbiscale.files import sha256_of
-from arbiscale.imaging.formats import Encoding, find_format
+from arbiscale.imaging.formats import Encoding
 from arbiscale.pipeline.crew import join_crew
-from arbiscale.progress import DrawingProgress, drawing_progress
+from arbiscale.progress import drawing_progress
 
 if TYPE_CHECKING:
     from arbiscale.imaging.picture import Picture
     from arbiscale.imaging.provenance import Input
-    from arbiscale.inference.model import Model
-    from arbiscale.inference.options import Dials, SamplerOptions
+    from arbiscale.inference.options import SamplerOptions
 
 
 def upscale(
@@ -151,12 +145,12 @@ def upscale(
     where = check_runtime(device, model, shipped=True)
     for job in jobs:
         for each in job.outputs:
-            find_format(_named(each.path, ending))
+            format_of(each, ending)
     if not jobs:
         return
     first = _read(jobs[0].source) if len(jobs) == 1 else None  # refused before torch is loaded
     if first is not None:
-        _sizes(jobs[0].outputs, first[0], ending)
+        sizes_of(jobs[0].outputs, first[0].size, ending)
 
     crew.wait()  # what one writes, none finds while it plans
     own, failures = crew.own(jobs), 0
@@ -167,15 +161,15 @@ def upscale(
         for value in fidelities:
             loaded.share_of_branch(value)
         sampling: SamplerOptions = {"steps": steps, "sampler": sampler, "eta": eta}
-        options = _Options(sampling, chosen_tile, self_ensemble, ending, encoding, provenance, as_json)
+        options = Options(sampling, chosen_tile, self_ensemble, ending, encoding, provenance, as_json)
         for job in own:
             try:
                 picture, read = first or _read(job.source)
                 if dry_run:
-                    sizes = _sizes(job.outputs, picture, ending)
+                    sizes = sizes_of(job.outputs, picture.size, ending)
                     estimate(loaded, picture, job.outputs, sizes, sampling, chosen_tile, options.members)
                     continue
-                _upscale(loaded, picture, read, job, options, progress)
+                draw(loaded, picture, read, job, options, progress)
             except UserError as error:
                 if len(jobs) == 1:
                     raise
@@ -183,116 +177,6 @@ def upscale(
                 failures += 1
     if failed := crew.total(failures):
         raise UserError(f"{failed} of {len(jobs)} pictures could not be upscaled")
-
-
-@dataclass(frozen=True)
-class _Options:
-    """How every picture of a command is upscaled and written."""
-
-    sampling: SamplerOptions
-    tile: str | int
-    self_ensemble: bool
-    ending: str | None
-    encoding: Encoding
-    provenance: bool
-    as_json: bool
-
-    @property
-    def members(self) -> int:
-        """How often each picture is drawn."""
-        from arbiscale.inference.self_ensemble import MEMBERS
-
-        return MEMBERS if self.self_ensemble else 1
-
-
-def _upscale(
-    model: Model, picture: Picture, read: Input, job: Job, options: _Options, progress: DrawingProgress
-) -> None:
-    """Draw everything that is asked of one picture; a latent is sampled once for each seed."""
-    from arbiscale.inference.drawing import Drawing
-    from arbiscale.inference.provenance import describe
-    from arbiscale.inference.writing import write_drawing
-
-    sizes = _sizes(job.outputs, picture, options.ending)
-    latent = any(model.share_of_branch(output.fidelity) < 1 for output in job.outputs)
-    drawing: Drawing | None = None
-    tiles = model.tiles(picture.size, options.tile)
-    passes = options.members * tiles * (1 + sampling_passes(model, options.sampling.get("steps")))
-    for seed in dict.fromkeys(each.seed for each in job.outputs):
-        began = time.monotonic()
-        own = [each for each in zip(job.outputs, sizes, strict=True) if each[0].seed == seed]
-        resampled = drawing is None or (latent and model.timesteps > 0)  # else it is that of every seed
-        progress.begin(own[0][0].path.name, math.prod(own[0][1]), passes if latent and resampled else 0)
-        if drawing is None or resampled:
-            drawing = model.sample(
-                picture,
-                tile=options.tile,
-                latent=latent,
-                seed=seed,
-                self_ensemble=options.self_ensemble,
-                **options.sampling,
-            )
-        drawing.seed = seed
-        for index, (output, wanted) in enumerate(own):
-            if index:
-                progress.begin(output.path.name, math.prod(wanted))
-            dials: Dials = {"temperature": output.temperature, "fidelity": output.fidelity}
-            record = describe(
-                model,
-                read,
-                wanted,
-                options.encoding,
-                options.sampling,
-                seed=seed,
-                tile=options.tile,
-                self_ensemble=options.self_ensemble,
-                **dials,
-            )
-            write_drawing(
-                drawing,
-                wanted,
-                output.path,
-                suffix=options.ending if output.path == STANDARD else None,
-                encoding=options.encoding,
-                provenance=record if options.provenance else None,
-                advance=progress.advance,
-                **dials,
-            )
-            seconds, began = time.monotonic() - began, time.monotonic()
-            lost = find_format(_named(output.path, options.ending)).lost(picture.metadata)
-            problems = [*picture.problems, *([f"left out: {', '.join(lost)}"] if lost else [])]
-            _report(job.source, output, wanted, seconds, tiles, problems, options)
-
-
-def _report(
-    source: Source,
-    output: Output,
-    size: tuple[int, int],
-    seconds: float,
-    tiles: int,
-    problems: Sequence[str],
-    options: _Options,
-) -> None:
-    """Say what was written, and what was wrong with its source."""
-    told = sys.stderr if output.path == STANDARD else sys.stdout
-    if options.as_json:
-        values: dict[str, object] = {
-            "input": str(source.path),
-            "output": str(output.path),
-            "size": size,
-            "seconds": round(seconds, 2),
-            "seed": output.seed,
-            "temperature": output.temperature,
-            "fidelity": output.fidelity,
-            "tiles": tiles,
-            "self_ensemble": options.self_ensemble,
-            "problems": problems,
-        }
-        print(json.dumps(values), file=told, flush=True)
-        return
-    for problem in problems:
-        print(f"warning: {source.path}: {problem}", file=sys.stderr)
-    print(f"{output.path}: {size[0]}x{size[1]} px in {seconds:.1f} s", file=told, flush=True)
 
 
 def _read(source: Source) -> tuple[Picture, Input]:
@@ -314,16 +198,3 @@ def _read(source: Source) -> tuple[Picture, Input]:
         picture, digest = read_picture(stream), hashlib.sha256(stream.getvalue()).hexdigest()
     check_input(name, picture.size)
     return picture, Input(source.path.name, digest, picture.size)
-
-
-def _sizes(outputs: Sequence[Output], picture: Picture, ending: str | None) -> list[tuple[int, int]]:
-    """The outputs' sizes; raises UserError for absurd ones, and ones that a format cannot hold."""
-    sizes = [output.target.of(picture.size) for output in outputs]
-    for output, size in zip(outputs, sizes, strict=True):
-        find_format(_named(output.path, ending), size)
-    return sizes
-
-
-def _named(path: Path, ending: str | None) -> Path:
-    """A path whose suffix says its format, also for standard output."""
-    return Path(f"{path}{ending}") if path == STANDARD else path
