@@ -55,7 +55,7 @@ OVERRIDES: dict[str, Any] = {  # a published configuration, with networks as sma
             "encoder": {"unshuffle": 1, **LEVELS},
             "decoder": LEVELS,
             "branch": {"blocks": 0},
-            "head": {"width": 64, "layers": 4},
+            "head": {"kind": "liif", "width": 64, "layers": 4},
         },
         "latent_dropout": 0.0,
         "target_px": [32, 64],

@@ -215,7 +215,9 @@ def test_another_first_stage_replaces_the_files(
 def test_the_other_first_stage_need_not_be_a_published_one(
     tmp_path: Path, params: MakeParams, whole_state: State
 ) -> None:
-    settings = params(autoencoder={"network": {"residual": True, "head": {"layers": 2}}}).autoencoder.network
+    settings = params(
+        autoencoder={"network": {"residual": True, "head": {"kind": "liif", "layers": 2}}}
+    ).autoencoder.network
     save_autoencoder(
         tmp_path / "own", FirstStageConfig(factor=4, autoencoder=settings), Autoencoder(settings)
     )
