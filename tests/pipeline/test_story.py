@@ -64,7 +64,10 @@ evaluate:
   perceptual: []
   trade_off: {{scales: []}}
 register:
-  gate: {{gain: [psnr=0], regression: [psnr=0.1, consistency=1, grid_energy=0.5]}}
+  gate:
+    gain: [psnr=0]
+    regression: [psnr=0.1, consistency=1, grid_energy=0.5]
+    first_regression: [grid_energy=2]  # of crops of 64 px, bicubic's spectrum is no measure of a grid
 runtime: {{log_every_steps: 1, validate_every_steps: 20, checkpoint_every_steps: 4}}
 """
 
