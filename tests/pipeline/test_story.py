@@ -133,8 +133,8 @@ def test_from_two_experiments_to_a_picture_and_back_to_its_data(story: Story) ->
     code, output = story.command("promote")  # the challenger: what came last
     assert code == 2
     table = [line.split() for line in output.splitlines() if line.endswith("does not hold")]
-    assert [line[0] for line in table] == ["psnr", "psnr", "consistency", "grid_energy"]
-    assert "version 2: is not promoted: psnr, consistency, grid_energy: worse than" in output
+    assert [line[0] for line in table] == ["psnr", "psnr", "consistency"]
+    assert "version 2: is not promoted: psnr, consistency: worse than" in output
     assert "Traceback" not in output
 
     photograph = story.project.folder / "photograph.png"

@@ -56,8 +56,11 @@ def serve(
     from arbiscale.web.settings import ServerLimits
 
     with listen(host, port) as listening:
-        models = open_models(model, beside or [], device, precision, compiled, threads)
-        app = make_app(Service(models, ServerLimits(seconds=seconds, waiting=waiting)))
+        drawing_threads = _left_to_the_worker(threads)
+        models = open_models(model, beside or [], device, precision, compiled)
+        app = make_app(
+            Service(models, ServerLimits(seconds=seconds, waiting=waiting, threads=drawing_threads))
+        )
         run(app, listening, lambda address: _announce(address, models))
 
 
@@ -86,8 +89,9 @@ def page(
             webbrowser.open(address)  # which is answered as soon as the server runs
 
     with listen("127.0.0.1", port) as listening:
-        models = open_models(model, beside or [], device, precision, compiled, threads)
-        app = make_app(Service(models, ServerLimits(seconds=_PATIENCE_SECONDS)))
+        drawing_threads = _left_to_the_worker(threads)
+        models = open_models(model, beside or [], device, precision, compiled)
+        app = make_app(Service(models, ServerLimits(seconds=_PATIENCE_SECONDS, threads=drawing_threads)))
         add_page(app)
         run(app, listening, ready)
 
@@ -96,8 +100,21 @@ def _announce(address: str, models: Models) -> None:
     print(f"{address} serves {models.label} (Ctrl-C ends it)", flush=True)
 
 
+def _left_to_the_worker(threads: int) -> int:
+    """How many threads draw; all else in this process computes in one.
+
+    Each thread that computes in parallel has a team of its own. Where teams have more threads than there are
+    processors, OpenMP's wait asleep for each other: a drawing takes three times as long.
+    """
+    import torch
+
+    drawing = threads or torch.get_num_threads()
+    torch.set_num_threads(1)
+    return drawing
+
+
 def open_models(
-    model: str | None, beside: list[str], device: str, precision: Precision, compiled: bool, threads: int
+    model: str | None, beside: list[str], device: str, precision: Precision, compiled: bool
 ) -> Models:
     """The model asked for, loaded, and the names of those beside it.
 
@@ -108,7 +125,7 @@ def open_models(
     from arbiscale.web.models import Models
 
     def load(name: str) -> Model:
-        return open_model(name, device, precision, compiled, threads)
+        return open_model(name, device, precision, compiled, threads=1)
 
     return Models(where, load, others)
 

@@ -41,7 +41,7 @@ class Service:
     def __init__(self, models: Models, limits: ServerLimits) -> None:
         self.models, self.limits = models, limits
         self.gallery = Gallery(limits.kept_px, limits.kept_bytes)
-        self.worker = Worker(limits.waiting, limits.seconds)
+        self.worker = Worker(limits.waiting, limits.seconds, limits.threads)
         self.pixels = 0
 
     async def keep(self, data: bytes, name: str) -> tuple[str, Size]:

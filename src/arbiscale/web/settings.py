@@ -27,6 +27,7 @@ class ServerLimits(Limits):
         seconds: from a request to its answer.
         kept_px: pixels of pictures that are kept.
         kept_bytes: of images, latents and features that are held to draw them.
+        threads: that compute a drawing; 0 = torch's choice.
     """
 
     body_bytes: int = 2**26
@@ -35,6 +36,7 @@ class ServerLimits(Limits):
     seconds: float = 120.0
     kept_px: int = 2**25
     kept_bytes: int = 2**31
+    threads: int = 0
 
 
 class Query(Request):

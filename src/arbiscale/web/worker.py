@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from arbiscale.errors import UserError
+from arbiscale.models.device import use_threads
 from arbiscale.web.refusals import BusyError
 
 if TYPE_CHECKING:
@@ -66,15 +67,16 @@ class Worker:
     Args:
         waiting: drawings that may be asked for at once, the present one among them.
         seconds: from a request to its answer.
+        threads: that compute a drawing; 0 = torch's choice.
     """
 
-    def __init__(self, waiting: int, seconds: float) -> None:
+    def __init__(self, waiting: int, seconds: float, threads: int = 0) -> None:
         self.waiting, self.seconds = waiting, seconds
         self.shared = 0  # requests that were answered by another's drawing
         self._jobs: dict[Hashable, Job] = {}
         self._present: Job | None = None
         self._watched: WeakSet[Model] = WeakSet()
-        self._thread = ThreadPoolExecutor(1, "drawing")
+        self._thread = ThreadPoolExecutor(1, "drawing", initializer=use_threads, initargs=(threads,))
 
     @property
     def jobs(self) -> list[Job]:
