@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from arbiscale.data import benchmarks, downloads, transfer
+from arbiscale.data import benchmarks, connections
 from arbiscale.data.benchmarks import pending, pictures_folder
 from arbiscale.errors import UnavailableError, UserError
 from tests.data.web_server import WebServer, serving
@@ -23,8 +23,7 @@ KEY = "evaluate.folders.benchmark: set5"
 @pytest.fixture(autouse=True)
 def root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The repository's root; retries are quick."""
-    for module in (transfer, downloads):
-        monkeypatch.setattr(module, "PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(connections, "PAUSE_SECONDS", 0.001)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     return tmp_path
 
@@ -165,5 +164,5 @@ def test_a_full_disk_is_noticed_before_unpacking(server: WebServer, monkeypatch:
 def test_a_server_that_is_away_is_no_reason_to_leave_a_set_out(server: WebServer) -> None:
     server.shutdown()
     server.server_close()
-    with pytest.raises(UnavailableError, match="cannot be reached"):
+    with pytest.raises(UnavailableError, match="cannot be fetched"):
         pictures_folder(f"{server.url}/benchmark.tar#folder=Set5/HR", KEY)

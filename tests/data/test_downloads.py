@@ -8,11 +8,12 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
 
-from arbiscale.data import downloads, transfer
+from arbiscale.data import connections, downloads, transfer
 from arbiscale.data.downloads import fetch, missing
 from arbiscale.data.transfer import RemoteFile, without_secrets
 from arbiscale.errors import UnavailableError, UserError
@@ -28,8 +29,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 def _small_and_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer, "PART_BYTES", PART)
     monkeypatch.setattr(transfer, "_CHUNK_BYTES", 1000)
-    for module in (transfer, downloads):
-        monkeypatch.setattr(module, "PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(connections, "PAUSE_SECONDS", 0.001)
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_passing_failures_are_repeated_and_lasting_ones_said(server: WebServer, 
     fetch([remote(server)], tmp_path, 1)
     assert (tmp_path / "a.zip").read_bytes() == CONTENT
     server.fault = lambda path, nth: 503 if nth > 3 else None
-    with pytest.raises(UnavailableError, match=rf"^b\.zip: {server.url}/b\.zip: does not answer \(503 "):
+    with pytest.raises(UnavailableError, match=rf"^b\.zip: {server.url}/b\.zip: cannot be fetched \(503 "):
         fetch([remote(server, "b.zip", None)], tmp_path, 1)
     with pytest.raises(UserError, match=r"^c\.zip: .* is refused \(404 Not Found\); name another address in"):
         fetch([remote(server, "c.zip")], tmp_path, 1)
@@ -113,10 +113,45 @@ def test_a_connection_that_is_always_cut(server: WebServer, tmp_path: Path) -> N
 def test_an_unreachable_server(server: WebServer, tmp_path: Path) -> None:
     file = RemoteFile("a.zip", "http://somebody:password@127.0.0.1:1/a.zip?token=hidden")
     with pytest.raises(
-        UnavailableError, match=r"^a\.zip: http://127\.0\.0\.1:1/a\.zip: cannot be reached"
+        UnavailableError, match=r"^a\.zip: http://127\.0\.0\.1:1/a\.zip: cannot be fetched"
     ) as caught:
         fetch([file], tmp_path, 1)
     assert not {"password", "hidden"} & set(str(caught.value).replace("=", " ").split())
+
+
+def test_a_server_that_asks_for_patience_gets_it_within_bounds(
+    server: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "LONGEST_PAUSE_SECONDS", 1)
+    server.headers["/a.zip"] = {"Retry-After": "3600"}
+    server.fault = lambda path, nth: 429 if nth in (1, 4) else None
+    begun = monotonic()
+    fetch([remote(server)], tmp_path, 1)
+    assert 2 <= monotonic() - begun < 10
+    assert (tmp_path / "a.zip").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("fault", [503, "stall"])
+def test_ctrl_c_ends_pauses_and_silences(server: WebServer, tmp_path: Path, fault: int | str) -> None:
+    waiting = threading.Event()
+
+    def spoil(path: str, nth: int) -> int | str | None:
+        if nth > 2:
+            waiting.set()
+        return fault if nth > 2 else None
+
+    server.fault = spoil
+    server.headers["/a.zip"] = {"Retry-After": "3600"}
+    process = multiprocessing.get_context("fork").Process(
+        target=fetch_interruptibly, args=([remote(server)], tmp_path, 2)
+    )
+    process.start()
+    assert waiting.wait(20)
+    os.kill(process.pid, signal.SIGINT)
+    process.join(10)
+    code = process.exitcode
+    process.kill()
+    assert code == 1
 
 
 def test_an_altered_file_is_fetched_again_alone(server: WebServer, tmp_path: Path) -> None:

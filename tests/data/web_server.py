@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-Fault = Callable[[str, int], object]  # of (path, nth request): a status, "cut", "alter", or None
+Fault = Callable[[str, int], object]  # of (path, nth request): a status, "cut", "alter", "stall", or None
 
 
 class WebServer(ThreadingHTTPServer):
@@ -31,6 +31,7 @@ class WebServer(ThreadingHTTPServer):
         self.fault: Fault = lambda path, nth: None
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.lock = threading.Lock()
+        self.ended = threading.Event()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients that go away are part of the tests."""
@@ -56,7 +57,8 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self.server.fault(path, nth)
         content = self.server.files.get(path.partition("?")[0])
         if isinstance(fault, int) or content is None:
-            self._answer(fault if isinstance(fault, int) else 404, {}, b"")
+            refusal = self.server.headers.get(path, {}) if fault else {}
+            self._answer(fault if isinstance(fault, int) else 404, refusal, b"")
             return
         headers = {"ETag": self.server.version} if self.server.version else {}
         headers |= self.server.headers.get(path, {})
@@ -79,8 +81,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if fault == "alter":
             body = bytes([body[0] ^ 1]) + body[1:]
-        if fault == "cut":
+        if fault in ("cut", "stall"):
             self.wfile.write(body[: len(body) // 2])
+            if fault == "stall":
+                self.server.ended.wait(60)
             self.close_connection = True
             return
         self.wfile.write(body)
@@ -97,5 +101,6 @@ def serving(files: dict[str, bytes]) -> Iterator[WebServer]:
     try:
         yield server
     finally:
+        server.ended.set()
         server.shutdown()
         server.server_close()

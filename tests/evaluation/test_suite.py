@@ -14,7 +14,7 @@ from pandas.testing import assert_frame_equal
 from PIL import Image
 
 from arbiscale.config.evaluate import EvaluateSettings
-from arbiscale.data import downloads, transfer
+from arbiscale.data import connections
 from arbiscale.errors import UnavailableError, UserError
 from arbiscale.evaluation.held_out import HeldOutData, HeldOutPhotograph
 from arbiscale.evaluation.networks import MetricNetworks
@@ -122,8 +122,7 @@ def test_a_set_by_address_is_the_set_by_folder(
     evaluate: Evaluate, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    for module in (transfer, downloads):
-        monkeypatch.setattr(module, "PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(connections, "PAUSE_SECONDS", 0.001)
     archive = shutil.make_archive(str(tmp_path / "sets"), "zip", Path(folder).parent, Path(folder).name)
     with serving({"/sets.zip": Path(archive).read_bytes()}) as server:
         place = f"{server.url}/sets.zip#folder={Path(folder).name}"

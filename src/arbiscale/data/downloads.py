@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
-import requests
 from filelock import FileLock, Timeout
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
 
-from arbiscale.data.transfer import ATTEMPTS, PASSING, PAUSE_SECONDS, RemoteFile, Transfer, is_noted, note
+from arbiscale.data.connections import Connections
+from arbiscale.data.transfer import RemoteFile, Transfer, is_noted, note
 from arbiscale.errors import UserError
 from arbiscale.files import named_errors, sha256_of
 from arbiscale.progress import LongTask
@@ -35,11 +32,11 @@ def fetch(files: Sequence[RemoteFile], folder: Path, connections: int) -> None:
     """
     if not any(_is_missing(file, folder) for file in files):
         return
-    with named_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder), _session(connections) as session:
-        stop = threading.Event()
-        transfers = [Transfer(file, folder, session, stop) for file in files if _is_missing(file, folder)]
+    for place in (folder, *(file.path(folder).parent for file in files)):
+        with named_errors(place):
+            place.mkdir(parents=True, exist_ok=True)
+    with _alone(folder), Connections(connections) as servers:
+        transfers = [Transfer(file, folder, servers) for file in files if _is_missing(file, folder)]
         pool = ThreadPoolExecutor(connections)
         try:
             list(pool.map(Transfer.begin, transfers))
@@ -47,13 +44,13 @@ def fetch(files: Sequence[RemoteFile], folder: Path, connections: int) -> None:
             parts = [(each, part) for each in transfers for part in each.todo]
             _await([pool.submit(each.fetch, part) for each, part in parts], transfers)
         finally:
-            stop.set()
+            servers.stop()
             pool.shutdown(cancel_futures=True)
 
 
 def missing(files: Sequence[RemoteFile], folder: Path) -> list[RemoteFile]:
     """Those that do not lie in the folder; nothing is verified."""
-    return [file for file in files if not (folder / file.name).is_file()]
+    return [file for file in files if not file.path(folder).is_file()]
 
 
 def _await(futures: Sequence[Future[None]], transfers: Sequence[Transfer]) -> None:
@@ -96,28 +93,13 @@ def _alone(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _session(connections: int) -> requests.Session:
-    """Connections that are kept; requests that fail or are refused for a while are repeated."""
-    session = requests.Session()
-    retry = Retry(
-        ATTEMPTS - 1,
-        backoff_factor=PAUSE_SECONDS,
-        status_forcelist=PASSING,
-        allowed_methods={"GET"},
-        raise_on_status=False,
-    )
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(pool_maxsize=connections, max_retries=retry))
-    return session
-
-
 def _is_missing(file: RemoteFile, folder: Path) -> bool:
     """Whether a file is not here.
 
     Raises:
         UserError: it is, and is another.
     """
-    path = folder / file.name
+    path = file.path(folder)
     if not path.is_file():
         return True
     if file.sha256 and not is_noted(path, file.sha256):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import threading
@@ -15,15 +16,12 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 from urllib3.exceptions import HTTPError
 
+from arbiscale.data.connections import ATTEMPTS, Connections, StoppedError, reason_of, status_of
 from arbiscale.errors import UnavailableError, UserError
 from arbiscale.files import named_errors, sha256_of, write_json
 
 PART_BYTES = 16 * 2**20
-ATTEMPTS = 6  # without a byte arriving
-PAUSE_SECONDS = 0.5  # before the second attempt; doubled before each further one
-PASSING = (429, 500, 502, 503, 504)
 _CHUNK_BYTES = 2**18
-_TIMEOUT_SECONDS = (10, 60)  # to connect; without a byte arriving
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,11 @@ class RemoteFile:
     size: int | None = None  # bytes; None = not known before
     sha256: str | None = None
     key: str = "data.downloads.mirrors"  # of params.yaml, where another address can be named
+    below: str = ""  # folder that the file lies in, below that of the downloads
+
+    def path(self, downloads: Path) -> Path:
+        """Where the file lies."""
+        return downloads / self.below / self.name
 
 
 def without_secrets(url: str) -> str:
@@ -73,13 +76,11 @@ def _read_json(path: Path) -> Any:
 class Transfer:
     """One file on its way: a partial file, and a journal of the parts that are in it."""
 
-    def __init__(
-        self, file: RemoteFile, folder: Path, session: requests.Session, stop: threading.Event
-    ) -> None:
-        self._file, self._session, self._stop = file, session, stop
+    def __init__(self, file: RemoteFile, folder: Path, connections: Connections) -> None:
+        self._file, self._connections = file, connections
         self._shown = f"{file.name}: {without_secrets(file.url)}"
         self._remedy = f"name another address in {file.key}"
-        self._target = folder / file.name
+        self._target = file.path(folder)
         self._partial = _beside(self._target, "part")
         self._journal = _beside(self._target, "parts")
         self._lock = threading.Lock()
@@ -101,22 +102,27 @@ class Transfer:
 
     def begin(self) -> None:
         """Ask the server for size and version, and find what is here of just that."""
-        try:
-            with self._request({"Range": "bytes=0-0"}) as response:
-                self._ranges = response.status_code == requests.codes.partial_content
-                total = response.headers.get("Content-Range", "").rpartition("/")[2]
-                length = total if self._ranges else response.headers.get("Content-Length", "")
-                tag = response.headers.get("ETag", "")
-                self._version = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
-        except requests.RequestException as error:
-            raise UnavailableError(f"{self._shown}: cannot be reached ({_first_line(error)})") from None
-        self.size = int(length) if length.isdecimal() else None
-        self._ranges = self._ranges and self.size is not None
+        self._ask()
         if self._file.size is not None and self.size not in (None, self._file.size):
             raise UserError(
                 f"{self._shown} has {self.size} bytes instead of {self._file.size}; {self._remedy}"
             )
         self._restart(self._parts_of_before() if self._ranges else set())
+
+    def _ask(self) -> None:
+        for failures in itertools.count(1):
+            try:
+                with self._get({"Range": "bytes=0-0"}) as response:
+                    self._ranges = response.status_code == requests.codes.partial_content
+                    total = response.headers.get("Content-Range", "").rpartition("/")[2]
+                    length = total if self._ranges else response.headers.get("Content-Length", "")
+                    tag = response.headers.get("ETag", "")
+                    self._version = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
+                    break
+            except requests.RequestException as error:
+                self._pause(failures, error)
+        self.size = int(length) if length.isdecimal() else None
+        self._ranges = self._ranges and self.size is not None
 
     def _parts_of_before(self) -> set[int]:
         """Parts that an interrupted process has left of the same file."""
@@ -155,10 +161,10 @@ class Transfer:
         try:
             self._fetch(part)
             self._note_part(part)
-        except _StoppedError:
+        except StoppedError:
             return
         except BaseException:
-            self._stop.set()
+            self._connections.stop()
             raise
 
     def _note_part(self, part: int) -> None:
@@ -198,25 +204,27 @@ class Transfer:
         length, failures = self._length(part), 0
         self._here[part] = 0
         while True:
-            if self._stop.is_set():
-                raise _StoppedError
+            self._connections.check()
             before = self._here[part]
             try:
                 self._receive(part)
                 if length is None or self._here[part] == length:
                     return
-                reason = "the connection was cut"
-            except (requests.RequestException, HTTPError) as error:
-                reason = _first_line(error)
-            if self._ranges:
-                failures = 1 if self._here[part] > before else failures + 1
-            else:
-                failures += 1
+                error: Exception = ConnectionError("the connection was cut")
+            except (requests.RequestException, HTTPError) as caught:
+                error = caught
+            failures = 1 if self._ranges and self._here[part] > before else failures + 1
+            if not self._ranges:
                 self._here[part] = 0
-            if failures >= ATTEMPTS:
-                raise UnavailableError(f"{self._shown}: cannot be fetched ({reason}); run this again later")
-            if self._stop.wait(PAUSE_SECONDS * 2**failures):
-                raise _StoppedError
+            self._pause(failures, error)
+
+    def _pause(self, failures: int, error: Exception) -> None:
+        """Wait before another attempt, unless there were enough."""
+        if failures >= ATTEMPTS:
+            raise UnavailableError(
+                f"{self._shown}: cannot be fetched ({reason_of(error)}); run this again later"
+            ) from None
+        self._connections.pause(failures, error)
 
     def _receive(self, part: int) -> None:
         """Write what one response brings of a part, behind what is here of it."""
@@ -226,12 +234,11 @@ class Transfer:
             headers["Range"] = f"bytes={first + self._here[part]}-{first + length - 1}"
         if self._ranges and self._version:
             headers["If-Range"] = self._version
-        with self._request(headers) as response:
+        with self._get(headers) as response:
             if self._ranges and response.status_code != requests.codes.partial_content:
                 raise UserError(f"{self._shown}: has changed while it was fetched; run this again")
             for chunk in response.iter_content(_CHUNK_BYTES):
-                if self._stop.is_set():
-                    raise _StoppedError
+                self._connections.check()
                 wanted = chunk if length is None else chunk[: length - self._here[part]]
                 self._write(first + self._here[part], wanted)
                 self._here[part] += len(wanted)
@@ -242,26 +249,8 @@ class Transfer:
             stream.write(content)
 
     @contextmanager
-    def _request(self, headers: dict[str, str]) -> Iterator[requests.Response]:
-        plain = {"Accept-Encoding": "identity"}  # ranges count the bytes of the file
-        with self._session.get(
-            self._file.url, headers=plain | headers, stream=True, timeout=_TIMEOUT_SECONDS
-        ) as response:
-            status = f"{response.status_code} {response.reason or ''}".strip()
-            if response.status_code in PASSING:
-                raise UnavailableError(f"{self._shown}: does not answer ({status}); run this again later")
+    def _get(self, headers: dict[str, str]) -> Iterator[requests.Response]:
+        with self._connections.get(self._file.url, headers) as response:
             if not response.ok:
-                raise UserError(f"{self._shown}: is refused ({status}); {self._remedy}")
+                raise UserError(f"{self._shown}: is refused ({status_of(response)}); {self._remedy}")
             yield response
-
-
-class _StoppedError(Exception):
-    """Another part cannot be had, or the user interrupts."""
-
-
-def _first_line(error: Exception) -> str:
-    """Why, without the address: it may hold what is secret."""
-    cause: BaseException = error
-    while (inner := cause.__cause__ or cause.__context__) is not None:
-        cause = inner
-    return f"{type(cause).__name__}: {str(cause).splitlines()[0] if str(cause) else 'no reason given'}"

@@ -132,6 +132,17 @@ def test_a_member_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
         open_archive(path).read("a.png")
 
 
+@pytest.mark.parametrize("size", [-1, -512, -1024])
+def test_a_member_of_negative_size_is_refused(tmp_path: Path, size: int) -> None:
+    header = bytearray(tarfile.TarInfo("a.png").tobuf(tarfile.GNU_FORMAT))
+    header[124:136] = size.to_bytes(12, "big", signed=True)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    (tmp_path / "a.tar").write_bytes(header + bytes(10240))
+    with pytest.raises(UserError, match=r"a\.tar: .*; delete it"):
+        open_archive(tmp_path / "a.tar")
+
+
 @pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz"])
 def test_what_is_no_archive_is_said(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"<html>not found</html>" * 100)

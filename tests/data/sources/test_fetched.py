@@ -18,7 +18,7 @@ from PIL import Image
 
 from arbiscale.config.data import DataSettings, PublishedName
 from arbiscale.config.section import read_yaml
-from arbiscale.data import downloads, transfer
+from arbiscale.data import connections
 from arbiscale.data.index import Index
 from arbiscale.data.scan import scan
 from arbiscale.data.sources import open_source
@@ -48,8 +48,7 @@ def zipped(files: dict[str, bytes]) -> bytes:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for module in (transfer, downloads):
-        monkeypatch.setattr(module, "PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(connections, "PAUSE_SECONDS", 0.001)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
 
 
@@ -88,6 +87,15 @@ def test_addresses_of_archives_and_pictures(server: WebServer, tmp_path: Path) -
     assert len(server.requests) == asked
 
 
+def test_a_file_of_another_address_is_not_taken_for_one_of_the_same_name(server: WebServer) -> None:
+    server.files["/other/photos.zip"] = zipped({"4.png": picture(4)})
+    for path, first in {"photos.zip": "photos/day/1.png", "other/photos.zip": "photos/4.png"}.items():
+        chosen = source("urls", urls={"addresses": [f"{server.url}/{path}"]})
+        assert chosen.pending() == "photos.zip"
+        assert chosen.list().entries[0].name == first
+    assert source("urls", urls={"addresses": [f"{server.url}/photos.zip"]}).pending() == ""
+
+
 def test_addresses_are_refused_in_one_line(server: WebServer) -> None:
     def message(*addresses: str) -> str:
         with pytest.raises(UserError) as caught:
@@ -97,6 +105,7 @@ def test_addresses_are_refused_in_one_line(server: WebServer) -> None:
 
     assert "movie.mp4: is neither a picture nor an archive" in message(f"{server.url}/movie.mp4?secret=1")
     assert "two files are called a; name one" in message(f"{server.url}/a.zip", f"{server.url}/b/a.tar")
+    assert "/%2e./b.zip: its path leads elsewhere" in message(f"{server.url}/a/../%2e./b.zip")
     server.files["/empty.zip"] = zipped({"readme.txt": b"x"})
     assert "/empty.zip: holds no picture (.avif, .bmp," in message(f"{server.url}/empty.zip")
 

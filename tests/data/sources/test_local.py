@@ -100,6 +100,20 @@ def test_what_cannot_be_used_is_rejected_or_left_out_and_said(mixed: Path):
     assert "2 of other suffixes" in listing.left_out
 
 
+def test_a_photograph_that_may_not_be_read_is_rejected_until_it_may(
+    mixed: Path, monkeypatch: pytest.MonkeyPatch
+):
+    before = folder(mixed).state()
+    with monkeypatch.context() as patch:  # who runs tests may read everything
+        patch.setattr("os.access", lambda path, mode: Path(path).name != "a.png")
+        listing = folder(mixed).list()
+        assert folder(mixed).state() != before  # `dvc repro` notices
+    assert len(listing.entries) == 5
+    assert [(each.source, each.reason) for each in listing.rejected] == [
+        ("a.png", "cannot be read; check its permissions")
+    ]
+
+
 def test_relative_folder_counts_from_the_repository(
     mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

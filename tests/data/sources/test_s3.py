@@ -106,6 +106,33 @@ def test_a_key_that_is_no_relative_path_is_rejected(endpoint: str):
     assert len(listing.entries) == 10
 
 
+def test_what_a_folder_leaves_out_is_left_out_here_too(endpoint: str):
+    client = boto3.client("s3", endpoint_url=endpoint)
+    for key in ("._1.png", ".thumbnails/1.png", "1.png", "notes.txt"):
+        client.put_object(Bucket="pictures", Key=f"hidden/.own/{key}", Body=picture(1))
+    listing = Bucket(settings(endpoint, "s3://pictures/hidden/.own")).list()
+    assert [each.name for each in listing.entries] == ["1.png"]
+    assert listing.left_out == "left out: 2 hidden (._1.png, 1.png); 1 of other suffixes (notes.txt)"
+
+
+def test_an_object_that_cannot_be_read_is_named(endpoint: str, tmp_path: Path):
+    client = boto3.client("s3", endpoint_url=endpoint)
+    for number in range(2):
+        client.put_object(Bucket="pictures", Key=f"fading/{number}.png", Body=picture(number))
+    source = Bucket(settings(endpoint, "s3://pictures/fading"))
+    listing = source.list()
+    client.delete_object(Bucket="pictures", Key="fading/0.png")
+    source.list = lambda: listing  # deleted since
+    with open_index(tmp_path / "index.db") as index:
+        record, _ = scan(source, tmp_path / "raw", index, "code")
+    assert [(each.source, each.reason) for each in record.rejected] == [("0.png", "is gone")]
+    client.put_object(Bucket="pictures", Key="fading/1.png", Body=picture(1), StorageClass="GLACIER")
+    with pytest.raises(
+        UserError, match=r"^data\.s3\.url: s3://pictures/fading/1\.png: is archived \(InvalidObjectState"
+    ):
+        source.read("1.png")
+
+
 def test_only_what_changed_is_transferred(proxied, endpoint: str, tmp_path: Path):
     proxy = proxied(lambda path, nth: None)
     client = boto3.client("s3", endpoint_url=endpoint)
@@ -222,7 +249,9 @@ def test_lasting_failures_are_reported(proxied, tmp_path: Path):
     def fail_on_objects(path: str, nth: int):
         return (503, "SlowDown") if "5.png" in path else None
 
-    with pytest.raises(UserError, match=r"data\.s3\.url: s3://pictures/photos: .* refuses \(503") as caught:
+    with pytest.raises(
+        UserError, match=r"data\.s3\.url: s3://pictures/photos/deep/5\.png: .* refuses \(503"
+    ) as caught:
         scanned(proxied(fail_on_objects).url, tmp_path)
     assert "\n" not in str(caught.value)
     denied = proxied(lambda path, nth: (403, "AccessDenied"))

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from arbiscale.data.sources.source import UnreadableError, is_plain, is_text
+from arbiscale.data.sources.source import UnreadableError, is_plain, is_text, shown
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_file
 
@@ -157,6 +157,8 @@ class _Tar:
         with tarfile.open(path, "r:") as archive:
             for count, info in enumerate(archive, start=1):
                 _require_few(count, path)
+                if info.size < 0:
+                    raise tarfile.ReadError(f"{shown(info.name)} claims {info.size} bytes")
                 if info.isdir():
                     continue
                 name = info.name.removeprefix("./")

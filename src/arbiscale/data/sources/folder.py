@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from arbiscale.config.data import FolderSettings
@@ -65,6 +66,9 @@ class Folder(Source):
             name = self._name(path)
             if not is_text(name):  # no JSON holds it
                 rejected.append(Rejected(shown(name), "has a name that is no UTF-8; rename it"))
+                continue
+            if not os.access(path, os.R_OK):  # so that `dvc repro` notices when it may be read
+                rejected.append(Rejected(name, "cannot be read; check its permissions"))
                 continue
             status = path.stat()
             entries.append(Entry(name, status.st_size, str(status.st_mtime_ns), name))

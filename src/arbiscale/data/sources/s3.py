@@ -6,14 +6,15 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from arbiscale.config.data import S3Settings
 from arbiscale.data.manifest import Rejected
-from arbiscale.data.sources.source import Entry, Listing, Source, is_plain, no_picture
+from arbiscale.data.sources.source import Entry, Listing, Source, UnreadableError, is_plain, no_picture
 from arbiscale.errors import UnavailableError, UserError, first_line
 from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
+from arbiscale.imaging.picture_folders import Found
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -44,14 +45,18 @@ class Bucket(Source):
             UserError: no boto3, no or wrong credentials, no such bucket, no picture below the prefix.
             UnavailableError: the store cannot be reached.
         """
-        entries, rejected = [], []
+        entries, rejected, others = [], [], Found()
         with _errors_in_one_line(self._settings, self._bucket):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._prefix
             )
             for found in (entry for page in pages for entry in page.get("Contents", [])):
                 key, name = found["Key"], found["Key"].removeprefix(self._prefix)
-                if PurePosixPath(key).suffix.lower() not in PHOTOGRAPH_SUFFIXES:
+                path = PurePosixPath(name)
+                hidden = any(part.startswith(".") and part != ".." for part in path.parts)  # as in a folder
+                if hidden or path.suffix.lower() not in PHOTOGRAPH_SUFFIXES:
+                    if not key.endswith("/"):
+                        others.leave_out(Path(name), "hidden" if hidden else "of other suffixes")
                     continue
                 if not is_plain(name):
                     rejected.append(Rejected(name, "its key is no relative path; rename the object"))
@@ -60,11 +65,16 @@ class Bucket(Source):
                 entries.append(Entry(name, found["Size"], found["ETag"].strip('"'), origin))
         if not entries:
             raise no_picture(f"data.s3.url: {self._settings.url}", "check the prefix")
-        return Listing(sorted(entries, key=lambda entry: entry.name), rejected)
+        return Listing(sorted(entries, key=lambda entry: entry.name), rejected, others.summary())
 
     def read(self, name: str) -> bytes:
-        """One object."""
-        with _errors_in_one_line(self._settings, self._bucket):
+        """One object.
+
+        Raises:
+            UnreadableError: it is gone.
+            UserError, UnavailableError: the store refuses it, or cannot be reached.
+        """
+        with _errors_in_one_line(self._settings, self._bucket, self._prefix + name):
             from boto3.s3.transfer import TransferConfig
 
             content = io.BytesIO()
@@ -95,8 +105,8 @@ def _connect(settings: S3Settings) -> Any:
 
 
 @contextmanager
-def _errors_in_one_line(settings: S3Settings, bucket: str) -> Iterator[None]:
-    """Turn what boto3 raises into user errors."""
+def _errors_in_one_line(settings: S3Settings, bucket: str, key: str = "") -> Iterator[None]:
+    """Turn what boto3 raises into user errors; `key`: the one object that is asked for."""
     try:
         import boto3
         from botocore import exceptions
@@ -106,7 +116,10 @@ def _errors_in_one_line(settings: S3Settings, bucket: str) -> Iterator[None]:
     try:
         yield
     except exceptions.ClientError as error:
-        raise UserError(_refusal(error, settings.url, bucket, store)) from None
+        if key and error.response.get("Error", {}).get("Code") in {"NoSuchKey", "404"}:
+            raise UnreadableError("is gone") from None
+        place = f"s3://{bucket}/{key}" if key else settings.url
+        raise UserError(_refusal(error, place, bucket, store)) from None
     except (
         exceptions.NoCredentialsError,
         exceptions.PartialCredentialsError,
@@ -136,6 +149,8 @@ def _refusal(error: ClientError, url: str, bucket: str, store: str) -> str:
         return f"data.s3.url: {url}: no bucket {bucket!r} at {store} ({reason}); check both names"
     if code in {"AccessDenied", "AllAccessDisabled", "403"}:
         return f"data.s3.url: {url}: access denied ({reason}); s3:ListBucket and s3:GetObject are needed"
+    if code == "InvalidObjectState":
+        return f"data.s3.url: {url}: is archived ({reason}); restore it, or move it elsewhere"
     if code in {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}:
         return f"data.s3.url: {url}: {store} does not accept the credentials ({reason}); renew them"
     return f"data.s3.url: {url}: {store} refuses ({reason})"

@@ -10,6 +10,7 @@ from arbiscale.config.data import DownloadSettings, UrlSettings
 from arbiscale.data.downloads import fetch, missing
 from arbiscale.data.sources.archives import is_archive, stem_of
 from arbiscale.data.sources.pieces import Piece, Pieces, piece_of
+from arbiscale.data.sources.source import is_plain
 from arbiscale.data.transfer import RemoteFile, without_secrets
 from arbiscale.errors import UserError
 from arbiscale.files import sha256_of_json
@@ -18,7 +19,10 @@ from arbiscale.workspace import repository_root
 
 
 class Urls(Pieces):
-    """The files at some addresses. They are fetched once; archives are read in place."""
+    """The files at some addresses. They are fetched once; archives are read in place.
+
+    A file lies in a folder for its host and path, so a file of another address is never taken for it.
+    """
 
     def __init__(self, settings: UrlSettings, downloads: DownloadSettings) -> None:
         super().__init__()
@@ -39,7 +43,7 @@ class Urls(Pieces):
         """Every file, by its name in the address."""
         files = self._files()
         fetch(files, self._folder, self._downloads.connections)
-        return [piece_of(self._folder / file.name, without_secrets(file.url)) for file in files]
+        return [piece_of(file.path(self._folder), without_secrets(file.url)) for file in files]
 
     def _files(self) -> list[RemoteFile]:
         files = [_remote(address) for address in self._addresses]
@@ -51,11 +55,15 @@ class Urls(Pieces):
 
 def _remote(address: str) -> RemoteFile:
     url, _, sha256 = address.partition("#sha256=")
-    name = PurePosixPath(unquote(urlsplit(url).path)).name
-    if name.startswith(".") or not (is_archive(name) or Path(name).suffix.lower() in PHOTOGRAPH_SUFFIXES):
-        shown = without_secrets(url)
-        raise UserError(f"data.urls.addresses: {shown}: is neither a picture nor an archive (zip, tar)")
-    return RemoteFile(name, url, None, sha256 or None, "data.urls.addresses")
+    parts = urlsplit(without_secrets(url))
+    path = PurePosixPath(unquote(parts.path).lstrip("/"))
+    name, named = path.name, f"data.urls.addresses: {parts.geturl()}"
+    if not is_plain(path.as_posix()):
+        raise UserError(f"{named}: its path leads elsewhere; name it without ..")
+    if name.startswith(".") or not (is_archive(name) or path.suffix.lower() in PHOTOGRAPH_SUFFIXES):
+        raise UserError(f"{named}: is neither a picture nor an archive (zip, tar)")
+    below = f"{parts.netloc}/{path.parent}"
+    return RemoteFile(name, url, None, sha256 or None, "data.urls.addresses", below)
 
 
 def downloads_folder(settings: DownloadSettings) -> Path:
