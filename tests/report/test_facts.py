@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from arbiscale.report.facts import StageRecord, read_records, read_training
+from arbiscale.report.facts import StageRecord, read_parameters, read_records, read_training
 from arbiscale.tracking.store import open_store
 
 
@@ -21,6 +21,15 @@ def test_records_that_are_missing_or_damaged_say_nothing(tmp_path: Path) -> None
     assert [each.stage for each in others] == ["diffusion", "autoencoder", "align", "gone"]
     assert all(each == StageRecord(each.stage) for each in others)
     assert others[0].commit == "unknown"
+
+
+def test_parameters_are_read_without_secrets(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(
+        "runtime:\n  webhook: https://host/secret\n  mlflow_uri: http://me:secret@host\n"
+        "data:\n  urls:\n    addresses: ['https://host/a.zip?signature=secret']\n"
+    )
+    found = read_parameters(tmp_path / "params.yaml")
+    assert found == {"runtime.mlflow_uri": "http://host", "data.urls.addresses": ["https://host/a.zip?***"]}
 
 
 def test_curves_are_those_of_training_and_validation(project: Path) -> None:

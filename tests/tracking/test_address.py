@@ -61,6 +61,8 @@ def test_passwords_are_not_shown() -> None:
         == "postgresql://host/runs?user=me&password=***&a=1"
     )
     assert shown("sqlite:////tmp/me:secret@home/mlflow.db") == "sqlite:////tmp/me:secret@home/mlflow.db"
+    signed = "['a=https://host/a.zip?signature=secret#sha256=0', 'http://host/b.zip?token=secret&v=1']"
+    assert shown(signed) == "['a=https://host/a.zip?***#sha256=0', 'http://host/b.zip?***']"
     error = ValueError("\nAPI request to https://me:se@cret@host:5/api failed, of me@host\nTraceback")
     assert first_line(error) == "API request to https://host:5/api failed, of me@host"
     assert portable("postgresql://me:secret@host/runs") == "postgresql://host/runs"

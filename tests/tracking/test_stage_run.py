@@ -36,6 +36,16 @@ def test_a_run_records_what_it_is_told(store: Store) -> None:
     assert [(point.step, point.value) for point in history] == [(1, 1.0), (2, 0.5)]
 
 
+def test_signed_addresses_are_recorded_without_what_signs_them(store: Store) -> None:
+    addresses = ["http://host/a.zip?signature=secret"]
+    name, note = f"crop · data.urls.addresses={addresses}", f"| data.urls.addresses | [] | {addresses} |"
+    with store.run("crop", tags={"note": note}, params={"data.urls.addresses": addresses}, name=name) as run:
+        pass
+    found = store.client.get_run(run.id)
+    assert found.data.params["data.urls.addresses"] == "['http://host/a.zip?***']"
+    assert "secret" not in str(found.to_dictionary())
+
+
 def artifacts(store: Store, run: StageRun, folder: str) -> list[str]:
     return [found.path for found in store.client.list_artifacts(run.id, folder)]
 

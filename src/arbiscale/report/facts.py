@@ -117,7 +117,13 @@ def read_parameters(path: Path) -> dict[str, Any]:
     """All of params.yaml by dotted key, without the secrets that addresses may hold."""
     parameters = flatten(read_yaml(path))
     parameters.pop("runtime.webhook", None)
-    return {key: shown(value) if isinstance(value, str) else value for key, value in parameters.items()}
+    return {key: _without_secrets(value) for key, value in parameters.items()}
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_secrets(each) for each in value]
+    return shown(value) if isinstance(value, str) else value
 
 
 def collect_facts(

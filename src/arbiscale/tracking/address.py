@@ -62,8 +62,10 @@ def portable(uri: str) -> str:
 
 
 def shown(text: str) -> str:
-    """An address, or any text, without the names and passwords that addresses in it hold."""
-    return re.sub(r"([?&]\w*password=)[^&\s]*", r"\1***", re.sub(r"://[^/?#\s]*@", "://", text))
+    """An address, or any text, without the names, passwords and queries that addresses in it hold."""
+    text = re.sub(r"://[^/?#\s]*@", "://", text)
+    text = re.sub(r"(https?://[^\s'\"?#]*\?)[^\s'\"#]+", r"\1***", text)
+    return re.sub(r"([?&]\w*password=)[^&\s]*", r"\1***", text)
 
 
 def first_line(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from arbiscale.tracking.address import shown
 from arbiscale.tracking.journal import Journal
 
 if TYPE_CHECKING:
@@ -29,12 +30,12 @@ class StageRun:
         self.journal.log_metrics(dict(metrics), step)
 
     def log_params(self, parameters: Mapping[str, Any]) -> None:
-        """Record parameters; what a resumed run holds stays as it is."""
-        self.journal.append("params", values={name: str(value) for name, value in parameters.items()})
+        """Record parameters, without secrets; what a resumed run holds stays as it is."""
+        self.journal.append("params", values={name: shown(str(value)) for name, value in parameters.items()})
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Record tags."""
-        self.journal.append("tags", values=dict(tags))
+        """Record tags, without secrets."""
+        self.journal.append("tags", values={name: shown(value) for name, value in tags.items()})
 
     def log_image(self, name: str, image: np.ndarray, step: int | None = None) -> None:
         """Record a picture, uint8 (height, width, 3); those of one name share a slider over steps."""

@@ -127,7 +127,7 @@ class Store:
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
         former = self.find(resume_id) if resume_id else None
-        info = former.info if former else self.create_run(name or stage).info
+        info = former.info if former else self.create_run(store_address.shown(name or stage)).info
         lost_id = resume_id if former is None else None
         with open_journal(info.run_id, lost_id) as journal:
             run = StageRun(info.run_id, info.experiment_id, info.start_time / 1000, bool(former), journal)
