@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
 from arbiscale.config.params import load_params
@@ -115,6 +116,18 @@ def test_the_users_own_comments_and_lists_stay(params: Path, tmp_path: Path) -> 
     apply_preset(params, preset(tmp_path, "evaluate: {scales: [3, 5]}\n"))
     assert load_params(params).evaluate.scales == [3, 5]
     assert "# mine" in params.read_text()
+
+
+@pytest.mark.parametrize("name", ["div2k", "sample-generation"])  # which empty lists
+def test_presets_are_applied_to_what_dvc_has_rewritten(params: Path, name: str) -> None:
+    """`dvc exp run -S` writes every list as lines of items, with its comment above them."""
+    expected = preview_preset(params, find_preset(name))
+    apply_preset(params, find_preset("smoke"))
+    apply_overrides(params, ["align.lr=1e-6"])
+    assert "    - flower\n" in params.read_text()
+    apply_preset(params, find_preset(name))
+    assert load_params(params) == expected
+    assert params.read_text().count("# they choose parameters; test photographs report") == 1
 
 
 @pytest.mark.parametrize(

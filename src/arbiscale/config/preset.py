@@ -11,14 +11,14 @@ from __future__ import annotations
 import difflib
 import io
 import json
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedSeq
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from arbiscale.config.params import Params
@@ -168,27 +168,30 @@ def _refuse_unknown(
             _refuse_unknown(value, known[key], path, f"{full_key}.")
 
 
-def _merge(document: MutableMapping[str, Any], overrides: Mapping[str, Any]) -> None:
+def _merge(document: CommentedMap, overrides: Mapping[str, Any]) -> None:
     """Put the overrides into a round-trip document; values that are equal keep their notation."""
     for key, value in overrides.items():
         if isinstance(value, Mapping):
             _merge(document[key], value)
         elif isinstance(value, CommentedSeq) and document[key] != value:
-            document[key] = _with_notation_of(document[key], value)
+            _replace_list(document, key, value)
         elif document[key] != value:
             document[key] = value
 
 
-def _with_notation_of(old: Any, new: CommentedSeq) -> CommentedSeq:
-    """A list in the old one's notation, [1, 2] or lines of items, and with its comment."""
+def _replace_list(section: CommentedMap, key: str, new: CommentedSeq) -> None:
+    """Put a list in the old one's place, in its notation, [1, 2] or lines of items, and with its comment."""
+    old = section[key]
     if isinstance(old, CommentedSeq) and old and new and not old.fa.flow_style():
         old.clear()
         old.extend(new)
-        return old
-    if isinstance(old, CommentedSeq):
-        new.ca.comment = old.ca.comment
+        return
+    new.ca.comment = None  # the preset's own
+    if isinstance(old, CommentedSeq) and old.ca.comment:
+        new.ca.comment = [old.ca.comment[0], None]
+        section.ca.items.pop(key, None)  # as of lines of items, which would cost the next line break
     new.fa.set_flow_style()
-    return new
+    section[key] = new
 
 
 def _round_trip_yaml() -> YAML:
