@@ -36,7 +36,7 @@ def test_draws_in_parts_are_the_draws_at_once(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_one_photograph_says_nothing_of_others() -> None:
-    assert bootstrap_interval(np.array([1.0, 3.0]), ["a", "a"], seed=0) == (2.0, 2.0)
+    assert np.isnan(bootstrap_interval(np.array([1.0, 3.0]), ["a", "a"], seed=0)).all()
 
 
 def test_columns_are_measured_with_the_same_draws() -> None:

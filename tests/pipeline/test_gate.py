@@ -127,7 +127,9 @@ def test_a_metric_that_was_not_measured_is_no_gain_and_no_safety() -> None:
 def test_one_photograph_is_no_evidence() -> None:
     decision = judged(scores(1.0, photographs=1), before=scores(photographs=1))
     assert not decision.holds
-    assert "too few photographs" in table(decision, "version 1", "version 2")
+    assert "too few photographs" in (text := table(decision, "version 1", "version 2"))
+    assert "nan" not in text, "an interval that one photograph does not give"
+    assert decision.values()["findings"][0]["low"] is None
     assert judged(scores(1.0, photographs=2), before=scores(photographs=2)).holds
 
 

@@ -40,8 +40,8 @@ def test_metrics_come_in_the_order_of_papers_and_unknown_ones_last() -> None:
 
 def test_values_are_written_as_they_are_read() -> None:
     (psnr,) = measures(["psnr"])
-    assert [psnr.text(value) for value in (25.274, -1.0, None, math.nan, math.inf)] == [
-        "25.27", "−1.00", "–", "–", "–",
+    assert [psnr.text(value) for value in (25.274, -1.0, -0.001, None, math.nan, math.inf)] == [
+        "25.27", "−1.00", "0.00", "–", "–", "–",
     ]  # fmt: skip
     assert [significant(value) for value in (1432.9, 8.033, 0.0456, 0)] == ["1 433", "8.03", "0.0456", "0"]
     assert [signed(value, 2) for value in (0.704, -0.1, -0.001, 0.0)] == ["+0.70", "−0.10", "0.00", "0.00"]

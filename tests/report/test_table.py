@@ -74,3 +74,15 @@ def test_differences_are_missing_where_values_are() -> None:
     measures, (line,) = differences([*intervals(scored({"x4": rows}), "diffusion", 0)])
     assert [measure.name for measure in measures] == ["ssim"]
     assert line.cells == [("+0.125", "0.000 to +0.250")]
+
+
+def test_one_scene_has_means_and_differences_without_intervals() -> None:
+    evaluation = scores({"x4": {"bicubic": [10.0], "diffusion": [11.0]}})
+    found = [*intervals(evaluation, "diffusion", 0)]
+    ((body,),) = (table.bodies for table in tables(evaluation, evaluation.means(), found))
+    assert [(line.cells[0].text, line.cells[0].interval) for line in body.lines] == [
+        ("10.00", ""),
+        ("11.00", ""),
+    ]
+    (difference,) = differences(found)[1]
+    assert difference.cells == [("+1.00", "")]

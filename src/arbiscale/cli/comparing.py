@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -68,7 +67,7 @@ def _values(
 
     def of_groups(gains: Gains) -> dict[str, Any]:
         return {
-            group: [asdict(each) | {"verdict": each.verdict} for each in of_group]
+            group: [each.values() | {"verdict": each.verdict} for each in of_group]
             for group, of_group in gains.items()
         }
 

@@ -38,8 +38,9 @@ class Interval:
 def intervals(evaluation: Evaluation, last: str, seed: int) -> Iterator[Interval]:
     """The interval of every mean, and of the last model's differences to every other row.
 
-    Scenes are resampled with all their pictures, because views of one scene resemble each other. A row that
-    lacks a picture's value has no interval there. The same scores and seed give the same intervals.
+    Scenes are resampled with all their pictures, because views of one scene resemble each other; the ends of
+    one scene's are NaN. A row that lacks a picture's value has no interval there. The same scores and seed
+    give the same intervals.
     """
     for group, scores in evaluation.scores.groupby("group", sort=False):
         values = scores.pivot(index="picture", columns="row", values=evaluation.metrics)
@@ -66,7 +67,7 @@ def bootstrap_intervals(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The ends of the 95 % interval of each column's mean, by drawing whole clusters with replacement.
 
-    All columns see the same draws.
+    All columns see the same draws. One cluster alone says nothing of others: both ends are NaN.
 
     Args:
         values: finite, shape (pictures, columns).
@@ -75,6 +76,8 @@ def bootstrap_intervals(
     """
     member, names = pd.factorize(np.asarray(clusters))
     count = len(names)
+    if count < 2:
+        return (unknown := np.full(values.shape[1], np.nan)), unknown
     sums = np.stack([np.bincount(member, column) for column in values.T], axis=1)  # (clusters, columns)
     sizes = np.bincount(member)
     generator = np.random.default_rng(seed)

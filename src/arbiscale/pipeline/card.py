@@ -20,7 +20,7 @@ from arbiscale.evaluation.intervals import bootstrap_interval
 from arbiscale.evaluation.super_resolution import BASELINE
 from arbiscale.models.folder import CONFIG
 from arbiscale.pipeline.comparison import Evaluated, recorded
-from arbiscale.report.measures import measures
+from arbiscale.report.measures import interval_text, measures
 from arbiscale.report.table import group_of
 from arbiscale.tracking.lineage import TracedData, TracedRun, chain, data_of
 from arbiscale.tracking.registry import EVALUATION_TAG
@@ -168,9 +168,10 @@ def _measured(where: str, found: Evaluated | None) -> Iterator[str]:
                 if not np.isfinite(values).all():
                     cells.append("–")
                     continue
-                low, high = bootstrap_interval(values, [*lines["photograph"]], 0)
-                mean = float(values.mean())
-                cells.append(f"{each.text(mean)} ({each.text(low)} to {each.text(high)})")
+                interval = interval_text(
+                    *bootstrap_interval(values, [*lines["photograph"]], 0), shown_as=each.text
+                )
+                cells.append(each.text(float(values.mean())) + f" ({interval})" * bool(interval))
             yield f"| {group_of(group).full_label} {label} | " + " | ".join(cells) + " |"
 
 

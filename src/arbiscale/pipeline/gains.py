@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,7 @@ import pandas as pd
 from arbiscale.evaluation.intervals import bootstrap_interval
 from arbiscale.evaluation.paired import paired, protocol_of
 from arbiscale.evaluation.scores import KEYS
-from arbiscale.report.measures import Measure, measures, signed
+from arbiscale.report.measures import Measure, interval_text, measures, signed
 
 _COLUMN = 14  # characters of the models' columns
 LEAST_PHOTOGRAPHS = 2  # one says nothing of others
@@ -27,7 +29,7 @@ class Gain:
         before: the mean of the one.
         after: that of the other.
         difference: mean of what the other is better by, a picture; NaN = not measured.
-        low: of its 95 % interval.
+        low: of its 95 % interval; NaN = one photograph has none.
         high: likewise.
         pictures: that have a value in both.
         photographs: of these pictures.
@@ -63,16 +65,20 @@ class Gain:
             return "the same"
         return "better" if self.low > 0 else "worse" if self.high < 0 else "within chance"
 
+    def values(self) -> dict[str, Any]:
+        """As it is recorded and printed as JSON: NaN is None."""
+        nan = {name for name, value in vars(self).items() if isinstance(value, float) and math.isnan(value)}
+        return vars(self) | dict.fromkeys(nan)
+
     def text(self) -> str:
         """Means, difference, interval and what they are of, for a terminal; see `gains_head`."""
         if not self.pictures:
             return f"{self.metric:97}"
         before, after = (self._shown(value) for value in (self.before, self.after))
-        difference, low, high = (signed(value, 4) for value in (self.difference, self.low, self.high))
-        means = (
-            f"{self.metric:12}{before:>{_COLUMN}}{after:>{_COLUMN}}{difference:>12}{f'{low} to {high}':>22}"
-        )
-        return f"{means}{self.pictures:>10}{self.photographs:>13}"
+        shown_as = partial(signed, decimals=4)
+        interval = interval_text(self.low, self.high, shown_as) or "–"
+        means = f"{self.metric:12}{before:>{_COLUMN}}{after:>{_COLUMN}}{shown_as(self.difference):>12}"
+        return f"{means}{interval:>22}{self.pictures:>10}{self.photographs:>13}"
 
     def _shown(self, value: float) -> str:
         return f"{self.measure.text(value)} {self.measure.unit}".strip()

@@ -68,7 +68,7 @@ class Decision:
 
     def values(self) -> dict[str, Any]:
         """As it is recorded."""
-        findings = [asdict(each) | {"holds": each.holds} for each in self.findings]
+        findings = [each.values() | {"holds": each.holds} for each in self.findings]
         return {"holds": self.holds, "findings": findings}
 
     def reason(self) -> str:

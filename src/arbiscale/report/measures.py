@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,7 +46,7 @@ class Measure:
             return "–"
         if self.logarithmic:
             return significant(value)
-        return f"{value:.{self.decimals}f}".replace("-", "−")
+        return _without_sign_of_zero(f"{value:.{self.decimals}f}".replace("-", "−"))
 
     def best(self, values: Mapping[str, float | None]) -> set[str]:
         """The rows whose shown value is the best; none where fewer than two contest, or none is better."""
@@ -116,8 +116,16 @@ def significant(value: float) -> str:
 
 def signed(value: float, decimals: int) -> str:
     """A difference with its sign; one that is nothing at so many decimals has none."""
-    text = f"{value:+.{decimals}f}".replace("-", "−")
-    return text if text.strip("+−0.") else text[1:]
+    return _without_sign_of_zero(f"{value:+.{decimals}f}".replace("-", "−"))
+
+
+def interval_text(low: float, high: float, shown_as: Callable[[float], str]) -> str:
+    """An interval, `22.10 to 23.40`; empty where there is none (NaN)."""
+    return f"{shown_as(low)} to {shown_as(high)}" if math.isfinite(low) and math.isfinite(high) else ""
+
+
+def _without_sign_of_zero(text: str) -> str:
+    return text if text.strip("+−0.") else text.lstrip("+−")
 
 
 def duration(seconds: float) -> str:

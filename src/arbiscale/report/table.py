@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from arbiscale.evaluation.intervals import Interval
 from arbiscale.evaluation.scores import Evaluation, Means
-from arbiscale.report.measures import Measure, label_of, measures, signed
+from arbiscale.report.measures import Measure, interval_text, label_of, measures, signed
 
 _COMPARED = {"psnr": 2, "ssim": 3, "lpips": 3, "dists": 3}  # metrics whose difference is shown, its decimals
 
@@ -118,7 +119,7 @@ def _lines(
         best = measure.best(values)
         for line in lines:
             value, interval = values[line.row], intervals.get((group, line.row, measure.name))
-            bounds = f"{measure.text(interval.low)} to {measure.text(interval.high)}" if interval else ""
+            bounds = interval_text(interval.low, interval.high, measure.text) if interval else ""
             line.cells.append(Cell(measure.text(value), bounds, value, line.row in best))
     return lines
 
@@ -146,7 +147,9 @@ def differences(found: Sequence[Interval]) -> tuple[list[Measure], list[Differen
         cells = []
         for measure in shown:
             each, decimals = known.get((group, over, measure.name)), _COMPARED[measure.name]
-            texts = [signed(value, decimals) for value in (each.mean, each.low, each.high)] if each else []
-            cells.append((texts[0], f"{texts[1]} to {texts[2]}") if texts else ("–", ""))
+            shown_as = partial(signed, decimals=decimals)
+            cells.append(
+                (shown_as(each.mean), interval_text(each.low, each.high, shown_as)) if each else ("–", "")
+            )
         lines.append(Difference(group_of(group).full_label, label_of(over), cells))
     return shown, lines
