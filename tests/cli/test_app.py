@@ -97,6 +97,22 @@ def test_check_looks_for_the_models_to_start_from(
     assert run("check") == 0
 
 
+def test_check_looks_for_the_rows_of_an_evaluation(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "[a=nowhere, b=folder:nowhere, c=spandrel:no.pth, d=pretrained, e=models:/x@y]"
+    path = workspace / "params.yaml"
+    text = path.read_text().replace("extra_models: []", f"extra_models: {rows}")
+    path.write_text(text.replace("against: bicubic", "against: swinir"))
+    assert run("check") == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "WARNING: evaluate.extra_models: a: nowhere: no model there (no config.json); `evaluate` needs it",
+        "WARNING: evaluate.extra_models: b: folder:nowhere: no such folder; `evaluate` needs it",
+        "WARNING: evaluate.extra_models: c: spandrel:no.pth: no such file; `evaluate` needs it",
+        "WARNING: register.gate.against: swinir: no row is called so; evaluate.extra_models adds rows",
+    ]
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--version") == 0
     assert capsys.readouterr().out == f"arbiscale {__version__}\n"
@@ -109,8 +125,12 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["check", "--bogus"], "No such option: --bogus"),
         (["upscale"], "Missing argument 'INPUT'"),
         (["generate", "out", "--size", "8x8", "--count", "0"], "Invalid value for '--count'"),
-        (["upscale", "a.png", "b.png", "--scale", "2", "--steps", "0"], "Invalid value for '--steps'"),
+        (
+            ["upscale", "a.png", "b.png", "--scale", "2", "--steps", "0"],
+            "Invalid value for '--steps': must be ",
+        ),
         (["upscale", "a.png", "b.png", "--scale", "2", "--seed", "-1"], "Invalid value for '--seed'"),
+        (["upscale", "a.png", "b.png", "--scale", "2", "--sampler", "x"], "'--sampler': 'x' is not one of"),
         (["preset"], "Missing command"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from arbiscale.evaluation.scores import Evaluation
 from arbiscale.evaluation.super_resolution import SuperResolution
 from arbiscale.imaging.reading import read_image
 from arbiscale.imaging.writing import write_image
+from arbiscale.workspace import SHIPPED_MODEL
 from tests.stand_ins import NO_NETWORKS, StandIn, Still, evaluated, still, texture
 
 PICTURES = [still("a", texture(65, 0)), still("b/c", texture(48, 1))]
@@ -184,6 +186,17 @@ def test_a_peer_that_cannot_be_loaded_is_one_line(
         load_row(where, "cpu")
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_model_lies_in_the_repository_where_dvc_s_copy_of_the_workspace_lacks_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Git and DVC ignore `pretrained/`, so that no experiment of the queue has it beside it."""
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "repository"))
+    (copy := tmp_path / "copy").mkdir()
+    monkeypatch.chdir(copy)
+    shutil.copytree(SHIPPED_MODEL, tmp_path / "repository/pretrained/mine")
+    assert load_row("pretrained/mine", "cpu").task == "super_resolution"
 
 
 def test_a_model_draws_at_the_evaluations_fidelity() -> None:

@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         sys.exit(_fail(f"{error.filename}: {error.strerror}; name another place, or change this one", 2))
     except typer.TyperException as error:  # wrong options and arguments
-        message = error.format_message()
+        message = error.format_message().replace("Input should be", "must be").replace("Value error, ", "")
         hint = " (put -- before names that begin with -)" if message.startswith("No such option") else ""
         sys.exit(_fail(message + hint, error.exit_code))
     except Exception as error:

@@ -47,6 +47,7 @@ def check(
         _show_degraded(params, degraded)
     _compare_source(params)
     _name_sets_to_fetch(params)
+    _name_what_rows_lack(params)
     if dry_run:
         _expect(params)
 
@@ -110,6 +111,24 @@ def _name_sets_to_fetch(params: Params) -> None:
     for key, place in sets.items():
         if waiting := pending(place, key):
             print(f"{key}: `dvc repro` fetches {waiting}")
+
+
+def _name_what_rows_lack(params: Params) -> None:
+    """Warn of what `evaluate` would not find when the trainings have ended."""
+    from arbiscale.config.evaluate import ROWS
+    from arbiscale.config.named import by_name
+
+    extra, against = by_name(params.evaluate.extra_models), params.register_.gate.against
+    if extra:
+        from arbiscale.evaluation.peers import what_a_row_lacks
+
+        for name, where in extra.items():
+            if lack := what_a_row_lacks(where):
+                print(f"WARNING: evaluate.extra_models: {name}: {where}: {lack}; `evaluate` needs it")
+    if against not in {*ROWS, *params.baselines.train, *extra}:
+        print(
+            f"WARNING: register.gate.against: {against}: no row is called so; evaluate.extra_models adds rows"
+        )
 
 
 def _expect(params: Params) -> None:

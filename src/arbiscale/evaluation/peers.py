@@ -19,7 +19,8 @@ from arbiscale.imaging.resize import resize
 from arbiscale.inference.loading import load_model
 from arbiscale.inference.model import Model
 from arbiscale.models.device import choose_device
-from arbiscale.workspace import repository_root
+from arbiscale.tracking.versions import SCHEME
+from arbiscale.workspace import PRETRAINED, find_folder, repository_root
 
 SPANDREL, FOLDER = "spandrel:", "folder:"
 
@@ -113,23 +114,41 @@ def load_row(where: str | Path, device: str, fidelity: float | None = None) -> M
     """What draws a row: a model (see `load_model`), `spandrel:FILE` or `folder:FOLDER`.
 
     Args:
-        where: of either; relative paths of peers count from the repository.
+        where: of either; relative paths count from the repository, of models first from the workspace.
         device: of a network.
         fidelity: at which a model with a branch draws; None = its own, which may be another than other rows'.
 
     Raises:
         UserError: it cannot be loaded.
     """
-    for scheme in (SPANDREL, FOLDER):
-        if str(where).startswith(scheme):
-            path = repository_root() / Path(str(where).removeprefix(scheme)).expanduser()
-            if not (path.is_file() if scheme == SPANDREL else path.is_dir()):
-                raise UserError(f"{where}: no such {'file' if scheme == SPANDREL else 'folder'}")
-            return SpandrelModel(path, device) if scheme == SPANDREL else PictureFolder(path)
-    model = load_model(where, device)
+    name = str(where)
+    if name.startswith((SPANDREL, FOLDER)):
+        if lack := what_a_row_lacks(name):
+            raise UserError(f"{where}: {lack}")
+        path = _peer_path(name)
+        return SpandrelModel(path, device) if name.startswith(SPANDREL) else PictureFolder(path)
+    model = load_model(where if _is_no_folder(name) else find_folder(name), device)
     if fidelity is not None and model.has_branch:
         model.fidelity = fidelity
     return model
+
+
+def what_a_row_lacks(where: str) -> str:
+    """Why `load_row` cannot find what it would load; empty where it can. The registry is not asked."""
+    if where.startswith(SPANDREL):
+        return "" if _peer_path(where).is_file() else "no such file"
+    if where.startswith(FOLDER):
+        return "" if _peer_path(where).is_dir() else "no such folder"
+    found = _is_no_folder(where) or (find_folder(where) / "config.json").is_file()
+    return "" if found else "no model there (no config.json)"
+
+
+def _peer_path(where: str) -> Path:
+    return repository_root() / Path(where.partition(":")[2]).expanduser()
+
+
+def _is_no_folder(where: str) -> bool:
+    return where == PRETRAINED or where.startswith(SCHEME)
 
 
 def identity_of(row: Model | Peer) -> str:
