@@ -34,7 +34,11 @@ def _names_place(entry: str) -> str:
     return entry
 
 
-Address = Annotated[str, Field(pattern=f"^{_ADDRESS}$"), AfterValidator(_without_password)]
+Address = Annotated[
+    str,
+    Field(pattern=f"^{_ADDRESS}$", description="an address, https://HOST/PATH"),
+    AfterValidator(_without_password),
+]
 Place = Annotated[str, AfterValidator(_is_place)]  # empty, a folder, or an archive's address
 NamedPlace = Annotated[Named, AfterValidator(_names_place)]  # NAME=PLACE
 

@@ -12,7 +12,10 @@ from arbiscale.config.named import Named
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.config.section import Section
 
-HeightByWidth = Annotated[str, Field(pattern=r"^[1-9]\d{0,4}x[1-9]\d{0,4}$")]  # in px, e.g. 160x224
+HeightByWidth = Annotated[
+    str,
+    Field(pattern=r"^[1-9]\d{0,4}x[1-9]\d{0,4}$", description="HEIGHTxWIDTH in pixels, such as 160x224"),
+]
 
 ProtocolName = Literal["sample", "realistic", "crops", "div2k", "benchmark", "faces", "generation"]
 Scale = Annotated[float, Field(ge=1, le=64)]  # output / input

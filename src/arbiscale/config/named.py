@@ -7,7 +7,11 @@ from typing import Annotated
 from pydantic import Field
 
 Named = Annotated[
-    str, Field(pattern=r"^[a-z0-9_-]+=.+$")
+    str,
+    Field(
+        pattern=r"^[a-z0-9_-]+=.+$",
+        description="NAME=WHERE, such as mine=pretrained/mine; names of a-z, 0-9, _ and -",
+    ),
 ]  # NAME=WHERE; the name becomes part of metrics' names
 
 

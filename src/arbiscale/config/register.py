@@ -10,12 +10,24 @@ from arbiscale.config.evaluate import ProtocolName
 from arbiscale.config.named import by_name
 from arbiscale.config.section import Section
 
+METRICS = (
+    "psnr",
+    "ssim",
+    "lpips",
+    "lpips_vgg",
+    "dists",
+    "consistency",
+    "self_ssim",
+    "grid_energy",
+    "colour_shift",
+)
 Bound = Annotated[
     str,
     Field(
-        pattern=r"^(psnr|ssim|lpips|lpips_vgg|dists|consistency|self_ssim|grid_energy|colour_shift)=\d+(\.\d+)?$"
+        pattern=rf"^({'|'.join(METRICS)})=\d+(\.\d+)?$",
+        description=f"METRIC=BOUND, such as psnr=0.1; metrics: {', '.join(METRICS)}",
     ),
-]  # METRIC=AMOUNT
+]
 
 
 class GateSettings(Section):
@@ -50,5 +62,8 @@ class GateSettings(Section):
 class RegisterSettings(Section):
     """The name of the registered model, and the gate of its alias `champion`."""
 
-    model_name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$")
+    model_name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$",
+        description="at most 100 letters, digits, '_', '.' and '-', the first a letter or digit",
+    )
     gate: GateSettings

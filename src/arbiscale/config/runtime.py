@@ -12,7 +12,7 @@ from arbiscale.config.section import Section
 class RuntimeSettings(Section):
     """Device, workers, intervals and the tracking server."""
 
-    device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")
+    device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$", description="auto, cpu, cuda, cuda:1 or mps")
     devices: int = Field(ge=1)  # of a node, that train together
     num_nodes: int = Field(ge=1)
     accumulate: int = Field(ge=1)  # parts that a device computes its share of a batch in
@@ -26,6 +26,8 @@ class RuntimeSettings(Section):
     validate_every_steps: int = Field(ge=1)
     checkpoint_every_steps: int = Field(ge=1)
     stall_minutes: int = Field(ge=0)  # without a step before a training warns; 0 = never
-    webhook: str = Field(pattern=r"^(https?://\S+)?$")  # gets that warning too; empty = none
+    webhook: str = Field(
+        pattern=r"^(https?://\S+)?$", description="an address, https://..."
+    )  # gets that warning too; empty = none
     mlflow_uri: str  # empty = SQLite under the repository; MLFLOW_TRACKING_URI overrides
     weights_dir: str  # pretrained metric networks; empty = environment, ./weights, torch's cache

@@ -136,7 +136,18 @@ def _expectation(detail: ErrorDetails, annotation: Any) -> str:
             return f"must be a mapping of {', '.join(_field_names(plain))}"
         if plain in _NOUNS:
             return ", ".join(filter(None, [f"must be {_NOUNS[plain]}", bounds]))
-    return re.sub(r"^(Input|String|List|Value) should ", "must ", detail["msg"])
+    if detail["type"] == "string_pattern_mismatch" and (form := _form(annotation, detail["ctx"]["pattern"])):
+        return f"must be {form}"
+    message = re.sub(r"^(Input|String|List|Value) should ", "must ", detail["msg"])
+    return re.sub(r" after validation, not \d+$", "", message)
+
+
+def _form(annotation: Any, pattern: str) -> str:
+    """What a text of this pattern looks like, in words: the description of the field that has it."""
+    for part in get_args(annotation)[1:]:
+        if any(getattr(rule, "pattern", None) == pattern for rule in getattr(part, "metadata", ())):
+            return part.description or ""
+    return ""
 
 
 def _annotation_at(section: Any, location: Sequence[int | str]) -> Any:
@@ -152,7 +163,7 @@ def _annotation_at(section: Any, location: Sequence[int | str]) -> Any:
                 return Any
             field = fields[part]
             current = field.annotation
-            for constraint in field.metadata:
+            for constraint in (*field.metadata, *[field] * bool(field.description)):
                 current = Annotated[current, constraint]
     return current
 

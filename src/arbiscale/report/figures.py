@@ -211,7 +211,8 @@ def _curves(stage: str, label: str, curves: Mapping[str, Sequence[Point]]) -> Fi
 def _curve_name(name: str, curves: Mapping[str, Sequence[Point]]) -> str:
     """`train/loss` as `loss`, unless validation has one beside it."""
     kind, _, metric = name.partition("/")
-    return f"{metric}, {kind}" if len({other.partition("/")[0] for other in curves}) > 1 else metric
+    label = label_of(metric)
+    return f"{label}, {kind}" if len({other.partition("/")[0] for other in curves}) > 1 else label
 
 
 def _curve_style(name: str, index: int) -> Style:

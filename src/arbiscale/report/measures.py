@@ -69,6 +69,7 @@ class Measure:
 
 _KNOWN = (
     Measure("psnr", "PSNR", "dB", "higher", 2),
+    Measure("psnr_without_latent", "PSNR without latent", "dB", "higher", 2),
     Measure("ssim", "SSIM", "", "higher"),
     Measure("lpips", "LPIPS", "", "lower"),
     Measure("lpips_vgg", "LPIPS VGG", "", "lower"),
