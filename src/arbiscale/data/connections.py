@@ -13,7 +13,7 @@ from requests.adapters import HTTPAdapter
 ATTEMPTS = 6  # without a byte arriving
 PAUSE_SECONDS = 0.5  # before the second attempt; doubled before each further one
 LONGEST_PAUSE_SECONDS = 60  # that a server gets which asks for more (Retry-After)
-_PASSING = (429, 500, 502, 503, 504)
+PASSING = (429, 500, 502, 503, 504)
 _TIMEOUT_SECONDS = (10, 60)  # to connect; without a byte arriving
 
 
@@ -94,7 +94,7 @@ class Connections:
             self._open.add(response)
             try:
                 self.check()
-                if response.status_code in _PASSING:
+                if response.status_code in PASSING:
                     raise BusyError(status_of(response), response.headers.get("Retry-After", ""))
                 yield response
             finally:

@@ -277,7 +277,9 @@ LISTED = """
 import json, sys
 from arbiscale.config.data import HubSettings
 from arbiscale.data.sources.hub import Hub
+from arbiscale.data import connections
 from arbiscale.errors import UserError
+connections.PAUSE_SECONDS = 0.001
 try:
     hub = Hub(HubSettings(repository="someone/photos", revision="main", files=sys.argv[1]))
     said = {"before": hub.pending()}
@@ -291,7 +293,7 @@ print(json.dumps(said))
 
 def publish(server: WebServer, files: dict[str, bytes]) -> None:
     """What huggingface_hub asks of a hub: a repository's listing, and its files."""
-    blobs = {name: hashlib.sha1(data).hexdigest() for name, data in files.items()}
+    blobs = {name: hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest() for name, data in files.items()}
     listing = {
         "id": "someone/photos",
         "sha": COMMIT,
@@ -338,6 +340,35 @@ def test_a_repository_of_the_hub(server: WebServer, tmp_path: Path) -> None:
     assert from_hub(server, tmp_path)["names"] == said["names"]
     assert not [path for path, _ in server.requests if "/resolve/" in path]
     assert "cannot be fetched" in from_hub(server, tmp_path, HF_HUB_OFFLINE="1")["error"]
+
+
+@pytest.mark.parametrize(("kind", "nth"), [("api", 1), (500, 1), (503, 2), ("cut", 2), ("alter", 2)], ids=str)
+def test_a_hub_that_stumbles_brings_the_same(
+    server: WebServer, tmp_path: Path, kind: int | str, nth: int
+) -> None:
+    publish(server, {f"data/{number}.png": picture(number) for number in range(3)})
+
+    def stumble(path: str, count: int) -> object:
+        if kind == "api":
+            return 500 if path.startswith("/api/") and count == nth else None
+        return kind if path.endswith("1.png") and count == nth else None
+
+    server.fault = stumble
+    said = from_hub(server, tmp_path)
+    assert said["names"] == ["data/0.png", "data/1.png", "data/2.png"]
+    assert said["sizes"] == [len(picture(number)) for number in range(3)]
+    altered = [path for path, _ in server.requests if path.endswith("1.png")]
+    assert len(altered) <= 4, "and alone"
+    assert len([path for path, _ in server.requests if path.endswith("2.png")]) == 2
+
+
+def test_what_a_hub_does_not_bring_is_one_line(server: WebServer, tmp_path: Path) -> None:
+    publish(server, {f"data/{number}.png": picture(number) for number in range(3)})
+    shown = "data.hub.repository: someone/photos: "
+    server.fault = lambda path, nth: "alter" if path.endswith("1.png") else None
+    assert from_hub(server, tmp_path)["error"] == f"{shown}delivers another data/1.png than it lists, twice"
+    away = from_hub(server, tmp_path, HF_ENDPOINT="http://127.0.0.1:9")["error"]
+    assert away == f"{shown}cannot be fetched ([Errno 111] Connection refused)"
 
 
 def test_a_repository_that_is_of_no_use(server: WebServer, tmp_path: Path) -> None:
