@@ -56,7 +56,11 @@ def main(stage: Stage) -> None:
         if (CROPS / name).exists():
             stage.run.log_artifact(CROPS / name)
     stage.run.log_image("crops", read_image(CROPS / SHEET))
-    print(", ".join(f"{count} {name}" for name, count in counts.items()))
+    cut = ", ".join(f"{count} of {split}" for split, count in sorted(crops.items()))
+    print(
+        f"crops: {cut}; photographs: {read} read, {len(manifest.photographs)} of test, "
+        f"{len(manifest.rejected)} rejected, {len(manifest.near_duplicates)} pairs that look alike"
+    )
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ def main(stage: Stage) -> None:
         version = find_version(stage.store, name, str(number))
         if version is not None:
             link_figures(stage.run, version)
+        print(f"{name} version {number} registered: it is the challenger now")
         return number
 
     version = make_version(PACKED, settings.model_name, MODEL.name)

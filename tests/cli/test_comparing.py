@@ -122,6 +122,8 @@ def test_versions(
     assert "champion: nothing was measured of version 1" in capsys.readouterr().err
     for tag, value in ((EVALUATION_TAG, measure(30)), (ROW_TAG, "align_samples")):
         store.client.set_model_version_tag("arbiscale", "1", tag, value)
+    assert run("compare") == 2
+    assert "champion and challenger are both arbiscale/1; name others" in capsys.readouterr().err
     better = measure(31)
     assert run("compare", better) == 0
     shown = capsys.readouterr().out

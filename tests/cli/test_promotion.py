@@ -14,6 +14,7 @@ from arbiscale.data.crops import make_crops
 from arbiscale.data.index import open_index
 from arbiscale.data.scan import scan
 from arbiscale.data.sources.folder import Folder
+from arbiscale.evaluation.paired import FILES, read_scores
 from arbiscale.models.folder import read_config, save_latent_diffusion
 from arbiscale.pipeline.comparison import recorded
 from arbiscale.tracking.moves import champion, moves
@@ -149,6 +150,32 @@ def test_both_are_evaluated_anew_where_the_evaluations_differ(
     store.client.set_model_version_tag("arbiscale", "1", EVALUATION_TAG, first)
     assert run("promote") == 2
     assert "evaluated anew: their evaluations differ in evaluate.scales" in capsys.readouterr().out
+
+
+def test_both_are_evaluated_anew_where_a_metric_was_measured_of_one_alone(
+    store: Store,
+    register: Callable[[Path], int],
+    untrained: Path,
+    project: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As with weights that have been fetched since."""
+    register(SHIPPED_MODEL)
+    assert run("promote") == 0
+    tags = find_version(store, "arbiscale", "1").tags
+    first = store.client.get_run(tags[EVALUATION_TAG])
+    file = store.download_artifact(first.info.run_id, FILES, project)
+    read_scores(file).drop(columns="psnr").to_parquet(file)
+    with store.run("evaluate", tags=first.data.tags, params=first.data.params) as second:
+        second.log_artifact(file, Path(FILES).parent.name)
+    register(untrained)
+    for tag, value in ((EVALUATION_TAG, second.id), (ROW_TAG, tags[ROW_TAG])):
+        store.client.set_model_version_tag("arbiscale", "2", tag, value)
+    capsys.readouterr()
+    assert run("promote") == 2
+    shown = capsys.readouterr().out
+    assert "evaluated anew: psnr: recorded of one of them alone" in shown
+    assert "without a value" not in shown
 
 
 def test_without_data_only_force_helps(

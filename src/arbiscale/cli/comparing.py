@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import combinations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -48,6 +49,9 @@ def compare(
     if len({*names}) < len(names):
         raise UserError(f"{' '.join(names)}: name each once")
     found = [find_contestant(store, name, settings.model_name) for name in names]
+    for one, other in combinations(found, 2):
+        if one.version is not None and one.version == other.version:
+            raise UserError(f"{one.name} and {other.name} are both {one.version}; name others")
     first, *others = found
     parameters = differing_parameters(found)
     gains: list[Gains] = [dict(gains_over(first, each, each_group=groups)) for each in others]

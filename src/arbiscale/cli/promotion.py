@@ -48,6 +48,7 @@ def _judge(
     store: Store, settings: RegisterSettings, before: Version | None, candidate: Version, *, forced: bool
 ) -> tuple[bool, str, dict[str, Any]]:
     """Whether the gate holds, why, and what is recorded of it; prints the table."""
+    from arbiscale.config.named import by_name
     from arbiscale.pipeline.gate import decide, table
     from arbiscale.pipeline.reevaluation import scores_of
 
@@ -55,7 +56,8 @@ def _judge(
     against = gate.against
     names = (f"version {before.number}" if before else against, f"version {candidate.number}")
     try:
-        old, new, source = scores_of(store, before, candidate, against)
+        metrics = {*by_name(gate.gain), *by_name(gate.regression)}
+        old, new, source = scores_of(store, before, candidate, against, metrics)
         decision = decide(old, new, gate)
     except UserError as error:
         if not forced:

@@ -33,12 +33,14 @@ class Contestant:
         title: what it is called in tables.
         parameters: by dotted key; empty where they were not recorded.
         evaluated: its scores.
+        version: name and number of a registered model; None = it is none.
     """
 
     name: str
     title: str
     parameters: Mapping[str, str]
     evaluated: Evaluated
+    version: str | None = None
 
     @property
     def scores(self) -> pd.DataFrame:
@@ -75,7 +77,8 @@ def _of_version(store: Store, what: str, version: Version) -> Contestant:
         raise UserError(f"{what}: nothing was measured of version {version.number}; `arbiscale promote` does")
     runs = chain(store, version.run_id) if version.run_id else []
     parameters = {key: value for run in reversed(runs) for key, value in run.parameters.items()}
-    return Contestant(what, f"version {version.number}", parameters, found)
+    registered = f"{version.name}/{version.number}"
+    return Contestant(what, f"version {version.number}", parameters, found, registered)
 
 
 def _of_run(store: Store, what: str, run: TracedRun) -> Contestant:

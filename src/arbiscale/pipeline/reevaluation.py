@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,11 @@ _CROPS = Path("data/crops")
 
 
 def scores_of(
-    store: Store, before: Version | None, after: Version, against: str = BASELINE
+    store: Store,
+    before: Version | None,
+    after: Version,
+    against: str = BASELINE,
+    metrics: Collection[str] = (),
 ) -> tuple[pd.DataFrame, pd.DataFrame, str]:
     """The lines of two versions in one evaluation, each drawn by its own settings.
 
@@ -51,6 +55,7 @@ def scores_of(
         before: the champion; None = another row of the candidate's evaluation stands in for it.
         after: the candidate.
         against: that row.
+        metrics: that decide; one that was measured of either version alone has both evaluated anew.
 
     Returns:
         The lines of either, and in a line where they are from.
@@ -65,14 +70,17 @@ def scores_of(
             return new.of(against), new.of(new.row), f"as evaluated by run {after.tags[EVALUATION_TAG]}"
         why = f"its evaluation has no row {against}"
     elif new is not None and old is not None:
-        if old.identity == new.identity:
-            return old.of(old.row), new.of(new.row), "as recorded, measured alike"
         keys = sorted(
             key
             for key in old.identity.keys() | new.identity
             if old.identity.get(key) != new.identity.get(key)
         )
+        alone = sorted({*metrics} & (_measured(old) ^ _measured(new)))
+        if not keys and not alone:
+            return old.of(old.row), new.of(new.row), "as recorded, measured alike"
         why = f"their evaluations differ in {', '.join(keys)}"
+        if not keys:
+            why = f"{', '.join(alone)}: recorded of one of them alone"
     else:
         missing = [each for each, known in ((before, old), (after, new)) if each and known is None]
         why = f"nothing is recorded of {', '.join(f'version {each.number}' for each in missing)}"
@@ -84,6 +92,11 @@ def scores_of(
             "(register.gate.against); evaluate.extra_models adds rows"
         )
     return first, new.of(new.row), f"evaluated anew: {why}"
+
+
+def _measured(found: Evaluated) -> set[str]:
+    """The columns in which a version's lines have values."""
+    return {*found.of(found.row).dropna(axis="columns", how="all")}
 
 
 def evaluate_versions(store: Store, versions: Sequence[Version], row: str = BASELINE) -> list[Evaluated]:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from arbiscale.config.evaluate import ROWS
 from arbiscale.evaluation.intervals import Interval, intervals
 from arbiscale.evaluation.scores import Evaluation, Means, OperatingPoint
 from arbiscale.files import atomic_folder, write_json
@@ -21,6 +22,9 @@ from arbiscale.report.facts import Facts
 from arbiscale.report.sheets import draw_contact_sheet
 
 ALWAYS = ("psnr", "ssim", "lpips", "consistency", "self_ssim", "grid_energy", "fps")  # dvc.yaml plots some
+ROWS_PLOTTED = tuple(
+    row for row in ROWS if row != "lanczos"
+)  # by dvc.yaml; no protocol of scales alone has that
 _POINT = ("row", "scale", "steps", "eta", "temperature", "fidelity", "psnr", "lpips")
 _DIGITS = "%.6g"
 
@@ -79,7 +83,7 @@ def write_plots(folder: Path, means: Means) -> None:
     Groups of a protocol, such as `benchmark/set5/x2`, are written below `benchmark/set5`. Groups by size,
     such as `generation/128x128`, have a line for every size. A group with neither (`reconstruction`)
     gives `GROUP.csv` instead: a line a row, a column a metric. Without any group by scale alone, `METRIC.csv`
-    are empty.
+    are empty. There all rows that `dvc.yaml` plots have a column, so that it finds each.
     """
     _write(folder / "table.csv", {f"{group} {row}": of for group, row, of in _rows(means)}, _columns(means))
     tables: dict[tuple[str, str], Means] = {("", "scale"): {}}  # dvc.yaml plots it: it is always there
@@ -92,7 +96,8 @@ def write_plots(folder: Path, means: Means) -> None:
         else:
             _write(folder / f"{group}.csv", rows, _columns({group: rows}))
     for (place, axis), groups in tables.items():
-        names = [*dict.fromkeys(row for rows in groups.values() for row in rows)]
+        plotted = () if place else ROWS_PLOTTED
+        names = [*dict.fromkeys((*plotted, *(row for rows in groups.values() for row in rows)))]
         for metric in _columns(groups):
             lines = {
                 value: {row: rows[row][metric] for row in rows if metric in rows[row]}
@@ -148,7 +153,9 @@ def _columns(means: Means) -> list[str]:
 
 
 def _rounded(value: float) -> str:
-    """Three decimals, or of small numbers three digits."""
+    """Three decimals, none of large numbers, or of small ones three digits."""
+    if abs(value) >= 1000:
+        return f"{value:.0f}"
     return f"{value:.3f}" if abs(value) >= 0.1 else f"{value:.3g}"
 
 
