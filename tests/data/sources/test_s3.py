@@ -181,7 +181,7 @@ def test_missing_boto3_names_the_extra(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 class Proxy(ThreadingHTTPServer):
-    """Passes requests on, unless `before(path, nth request)` answers (status, error code)."""
+    """Passes requests on, unless `before(path, nth request)` gives (status, error code), "cut" or "alter"."""
 
     def __init__(self, target: str, before) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -196,23 +196,27 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.seen[f"{self.command} {self.path}"] += 1
         refusal = self.server.before(self.path, self.server.seen[f"{self.command} {self.path}"])
-        if refusal:
+        if isinstance(refusal, tuple):
             status, code = refusal
             body = f"<Error><Code>{code}</Code><Message>said the store</Message></Error>".encode()
             headers = {}
         else:
             request = urllib.request.Request(f"{self.server.target}{self.path}", method=self.command)
-            request.add_header("Authorization", self.headers["Authorization"])
+            for name in self.headers:
+                if name.lower() == "authorization" or name.lower().startswith("x-amz-"):
+                    request.add_header(name, self.headers[name])
             with urllib.request.urlopen(request) as response:
                 status, body, headers = response.status, response.read(), dict(response.headers)
         self.send_response(status)
-        for name in ("Content-Type", "ETag", "Last-Modified"):
-            if name in headers:
+        for name in headers:
+            if name.lower() in ("content-type", "etag", "last-modified") or name.lower().startswith("x-amz-"):
                 self.send_header(name, headers[name])
         self.send_header("Content-Length", headers.get("Content-Length", str(len(body))))
         self.end_headers()
+        if refusal == "alter":
+            body = bytes([body[0] ^ 1]) + body[1:]
         if self.command == "GET":
-            self.wfile.write(body)
+            self.wfile.write(body[: len(body) // 2] if refusal == "cut" else body)
 
     do_HEAD = do_GET
 
@@ -246,6 +250,21 @@ def test_passing_failures_are_retried(proxied, tmp_path: Path):
     proxy = proxied(lambda path, nth: (503, "SlowDown") if nth <= 2 else None)
     assert len(scanned(proxy.url, tmp_path).photographs) == 8
     assert max(proxy.seen.values()) == 3
+
+
+@pytest.mark.parametrize("fault", ["cut", "alter"])
+def test_what_is_cut_or_altered_is_fetched_again_alone(proxied, tmp_path: Path, fault: str):
+    def spoil(path: str, nth: int) -> str | None:
+        return fault if "deep/5.png" in path and nth == 1 else None
+
+    proxy = proxied(spoil)
+    assert Bucket(settings(proxy.url)).read("deep/5.png") == picture(5)
+    assert scanned(proxy.url, tmp_path).rejected == []
+    assert [count for path, count in proxy.seen.items() if path.endswith("deep/4.png")] == [1, 1]
+    always = proxied(lambda path, nth: fault if "deep/5.png" in path else None)
+    with pytest.raises(UserError, match=r"^data\.s3\.url: s3://pictures/photos/deep/5\.png: ") as caught:
+        Bucket(settings(always.url)).read("deep/5.png")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.usefixtures("_no_pauses")

@@ -75,12 +75,20 @@ class Bucket(Source):
             UserError, UnavailableError: the store refuses it, or cannot be reached.
         """
         with _errors_in_one_line(self._settings, self._bucket, self._prefix + name):
-            from boto3.s3.transfer import TransferConfig
+            from botocore.exceptions import FlexibleChecksumError
 
-            content = io.BytesIO()
-            one = TransferConfig(use_threads=False)  # which also fetches again what was cut off
-            self._client.download_fileobj(self._bucket, self._prefix + name, content, Config=one)
-            return content.getvalue()
+            try:
+                return self._fetch(name)
+            except FlexibleChecksumError:  # altered on its way: once more
+                return self._fetch(name)
+
+    def _fetch(self, name: str) -> bytes:
+        from boto3.s3.transfer import TransferConfig
+
+        content = io.BytesIO()
+        one = TransferConfig(use_threads=False)  # which also fetches again what was cut off
+        self._client.download_fileobj(self._bucket, self._prefix + name, content, Config=one)
+        return content.getvalue()
 
     @cached_property
     def _client(self) -> Any:
@@ -115,15 +123,16 @@ def _errors_in_one_line(settings: S3Settings, bucket: str, key: str = "") -> Ite
     try:
         import boto3
         from botocore import exceptions
+        from s3transfer.exceptions import RetriesExceededError
     except ImportError:
         raise UserError("data.source: s3 needs boto3; run `pip install 'arbiscale[s3]'`") from None
     store = settings.endpoint_url or "the default endpoint"
+    place = f"data.s3.url: {f's3://{bucket}/{key}' if key else settings.url}"
     try:
         yield
     except exceptions.ClientError as error:
         if key and error.response.get("Error", {}).get("Code") in {"NoSuchKey", "404"}:
             raise UnreadableError("is gone") from None
-        place = f"s3://{bucket}/{key}" if key else settings.url
         raise UserError(_refusal(error, place, bucket, store)) from None
     except (
         exceptions.NoCredentialsError,
@@ -134,7 +143,7 @@ def _errors_in_one_line(settings: S3Settings, bucket: str, key: str = "") -> Ite
         exceptions.TokenRetrievalError,
     ) as error:
         raise UserError(
-            f"data.s3.url: {settings.url}: no usable credentials ({first_line(error)}); "
+            f"{place}: no usable credentials ({first_line(error)}); "
             "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
         ) from None
     except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
@@ -142,20 +151,25 @@ def _errors_in_one_line(settings: S3Settings, bucket: str, key: str = "") -> Ite
             f"data.s3.endpoint_url: {store}: cannot be reached ({first_line(error)}); check the address"
         ) from None
     except (exceptions.BotoCoreError, boto3.exceptions.Boto3Error) as error:
-        raise UserError(f"data.s3.url: {settings.url}: {first_line(error)}") from None
+        raise UserError(f"{place}: {first_line(error)}") from None
+    except RetriesExceededError as error:
+        reason = first_line(error.last_exception)
+        raise UnavailableError(
+            f"{place}: {store} cuts the connection ({reason}); run this again later"
+        ) from None
 
 
-def _refusal(error: ClientError, url: str, bucket: str, store: str) -> str:
+def _refusal(error: ClientError, place: str, bucket: str, store: str) -> str:
     """What a store that answered has refused, and what to do."""
     details = error.response.get("Error", {})
     code = str(details.get("Code", ""))
     reason = ": ".join([code, *str(details.get("Message", "")).splitlines()[:1]])
     if code in {"NoSuchBucket", "404"}:
-        return f"data.s3.url: {url}: no bucket {bucket!r} at {store} ({reason}); check both names"
+        return f"{place}: no bucket {bucket!r} at {store} ({reason}); check both names"
     if code in {"AccessDenied", "AllAccessDisabled", "403"}:
-        return f"data.s3.url: {url}: access denied ({reason}); s3:ListBucket and s3:GetObject are needed"
+        return f"{place}: access denied ({reason}); s3:ListBucket and s3:GetObject are needed"
     if code == "InvalidObjectState":
-        return f"data.s3.url: {url}: is archived ({reason}); restore it, or move it elsewhere"
+        return f"{place}: is archived ({reason}); restore it, or move it elsewhere"
     if code in {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}:
-        return f"data.s3.url: {url}: {store} does not accept the credentials ({reason}); renew them"
-    return f"data.s3.url: {url}: {store} refuses ({reason})"
+        return f"{place}: {store} does not accept the credentials ({reason}); renew them"
+    return f"{place}: {store} refuses ({reason})"
