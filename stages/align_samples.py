@@ -21,7 +21,8 @@ def main(stage: Stage) -> None:
     """Fill models/align_samples from data/crops and models/align_timesteps."""
     settings = stage.settings("align", AlignSettings)
     data = stage.settings("data", DataSettings)
-    train, validation = training_streams(CROPS, data.augmentation, stage.seed)
+    batch_size = settings.samples.training.batch_size
+    train, validation = training_streams(CROPS, data.augmentation, stage.seed, batch_size)
     model = load_latent_diffusion(ALIGNED)
     module = SampleAlignment(settings, model, stage.runtime.weights_dir)
     module.degradation = make_degradation(data, stage.seed)

@@ -21,7 +21,7 @@ def main(stage: Stage) -> None:
     """Fill models/align_timesteps from data/crops and models/diffusion."""
     settings = stage.settings("align", AlignSettings)
     data = stage.settings("data", DataSettings)
-    train, validation = training_streams(CROPS, data.augmentation, stage.seed)
+    train, validation = training_streams(CROPS, data.augmentation, stage.seed, settings.timesteps.batch_size)
     model = load_latent_diffusion(TRAINED)
     module = TimestepAlignment(settings, model, stage.runtime.weights_dir)
     module.degradation = make_degradation(data, stage.seed)

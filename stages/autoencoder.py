@@ -25,7 +25,7 @@ def main(stage: Stage) -> None:
     """Fill models/autoencoder from data/crops."""
     settings = stage.settings("autoencoder", AutoencoderSettings)
     data = stage.settings("data", DataSettings)
-    train, validation = training_streams(CROPS, data.augmentation, stage.seed)
+    train, validation = training_streams(CROPS, data.augmentation, stage.seed, settings.training.batch_size)
     torch.manual_seed(derive_seed(stage.seed, stage.name))
     module = AutoencoderTraining(settings, data.factor, stage.runtime.weights_dir)
     module.degradation = make_degradation(data, stage.seed)

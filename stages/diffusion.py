@@ -10,7 +10,8 @@ from torch import Tensor
 
 from arbiscale.config.data import DataSettings
 from arbiscale.config.diffusion import DiffusionSettings
-from arbiscale.data.dataset import CropDataset, training_batches, training_streams
+from arbiscale.data.buckets import Buckets
+from arbiscale.data.dataset import training_batches, training_streams
 from arbiscale.data.degradation import make_degradation
 from arbiscale.models.device import choose_device, worker_count
 from arbiscale.models.folder import (
@@ -38,14 +39,14 @@ def main(stage: Stage) -> None:
     """Fill models/diffusion from data/crops and models/autoencoder."""
     settings = stage.settings("diffusion", DiffusionSettings)
     data = stage.settings("data", DataSettings)
-    train, validation = training_streams(CROPS, data.augmentation, stage.seed)
+    train, validation = training_streams(CROPS, data.augmentation, stage.seed, settings.training.batch_size)
     first_stage = read_config(FIRST_STAGE)
     device = choose_device(stage.runtime.device)
     autoencoder = load_autoencoder(FIRST_STAGE, first_stage.autoencoder).to(device)
-    batches = training_batches(train, settings.training.batch_size, range(STATISTICS_BATCHES), workers=0)
+    first = training_batches(train, settings.training.batch_size, range(STATISTICS_BATCHES), workers=0)
     torch.manual_seed(derive_seed(stage.seed, stage.name, "statistics"))
     measured = stage.remember(
-        "statistics", lambda: asdict(measure_statistics(autoencoder, batches, settings.latent_normalization))
+        "statistics", lambda: asdict(measure_statistics(autoencoder, first, settings.latent_normalization))
     )
     statistics = LatentStatistics(**measured)
     latent_px = data.augmentation.crop_px // autoencoder.downsampling
@@ -77,23 +78,30 @@ def main(stage: Stage) -> None:
     stage.identify(OUT)
 
 
-def _encode_once(stage: Stage, training: DiffusionTraining, train: CropDataset, views: int) -> EncodedStream:
-    """A stream of so many samples of every crop, encoded into the folder of the stage's state."""
-    device, batch_size = choose_device(stage.runtime.device), training.training_settings.batch_size
-    folder, count = stage.scratch / "latents", views * len(train)
+def _encode_once(stage: Stage, training: DiffusionTraining, train: Buckets, views: int) -> Buckets:
+    """The streams of so many samples of every crop, encoded into the folder of the stage's state."""
+    device = choose_device(stage.runtime.device)
     training.to(device)
 
     def encode(images: Tensor, samples: range) -> Tensor:
         training.samples = samples
         return training.encode(images.to(device))
 
-    def write() -> dict[str, int]:
-        workers = worker_count(stage.runtime.workers, device)
-        encode_stream(encode, train, count, batch_size, folder, workers)
-        return {"samples": count}
+    def encoded(number: int) -> EncodedStream:
+        place, count = f"latents/{number}", views * train.counts[number]
 
-    stage.remember("latents/index", write)
-    return EncodedStream(folder, count, batch_size, stage.seed)
+        def write() -> dict[str, int]:
+            workers = worker_count(stage.runtime.workers, device)
+            encode_stream(
+                encode, train.streams[number], count, train.batch_size, stage.scratch / place, workers
+            )
+            return {"samples": count}
+
+        stage.remember(f"{place}/index", write)
+        return EncodedStream(stage.scratch / place, count, train.batch_size, stage.seed)
+
+    streams = [encoded(number) for number in range(len(train.streams))]
+    return Buckets(streams, train.counts, train.batch_size, stage.seed)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def main(stage: Stage) -> None:
     """Fill models/baselines/linf from data/crops."""
     settings = stage.settings("baselines.linf", LINFSettings)
     data = stage.settings("data", DataSettings)
-    train, validation = training_streams(CROPS, data.augmentation, stage.seed)
+    train, validation = training_streams(CROPS, data.augmentation, stage.seed, settings.training.batch_size)
     torch.manual_seed(derive_seed(stage.seed, stage.name))
     module = LINFTraining(settings, stage.runtime.weights_dir)
     module.degradation = make_degradation(data, stage.seed)

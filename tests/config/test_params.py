@@ -94,6 +94,7 @@ HEADS = ("autoencoder.network.head", "baselines.liif.network.head", "baselines.l
 ADDED_LATER = {
     "data.store": "auto",
     "data.shards": "",
+    "data.crop.shapes": [],
     "runtime.ray_address": "",
     **{f"{head}.{key}": value for head in HEADS[:2] for key, value in HEAD.items()},
     **{f"{HEADS[2]}.{key}": value for key, value in HEAD.items() if key != "kind"},
@@ -223,6 +224,25 @@ def test_counts_are_whole(key: str) -> None:
         ("data.factor", 3, "data.augmentation.crop_px must be a multiple of factor"),
         ("data.factor", 2, "data.factor must be a multiple of the encoder's downsampling"),
         ("data.augmentation.crop_px", 124, "data.augmentation.crop_px must be a multiple of "),
+        ("data.crop.shapes", ["256"], "data.crop.shapes.0: must match pattern"),
+        ("data.crop.shapes", ["8x256"], "data.crop.shapes: no side may be below 16 px (got 8x256)"),
+        ("data.crop.shapes", ["256x128", "128x64"], "data.crop.shapes: two have the same proportions"),
+        (
+            "data.crop.shapes",
+            ["256x256", "192x320"],
+            "data.crop.shapes: 192x320: set augmentation.transpose to 0, which would give samples of other",
+        ),
+        (
+            "data.crop.shapes",
+            ["252x256"],
+            "data.crop.shapes: 252x256: times 1/2 (augmentation.crop_px / crop.size_px), which training ",
+        ),
+        (
+            "data.crop.shapes",
+            ["248x248"],
+            "what training sees of data.crop.shapes (times augmentation.crop_px / crop.size_px) must be a "
+            "multiple of 8 (",
+        ),
         (
             "diffusion.task",
             "generation",

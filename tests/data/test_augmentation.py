@@ -5,13 +5,15 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from arbiscale.config.data import AugmentationSettings
+from arbiscale.config.data import AugmentationSettings, part_of
+from arbiscale.config.sizes import Size
 from arbiscale.data.augmentation import Augmentation
 
 
-def augmentation(stored_px: int = 32, seed: int = 0, **changes) -> Augmentation:
+def augmentation(stored: Size = (32, 32), seed: int = 0, **changes) -> Augmentation:
     plain = {"crop_px": 32, "zoom_out": 1.0, "horizontal_flip": 0.0, "vertical_flip": 0.0, "transpose": 0.0}
-    return Augmentation(AugmentationSettings(**(plain | changes)), stored_px, seed)
+    settings = AugmentationSettings(**(plain | changes))
+    return Augmentation(settings, stored, part_of(stored, settings.crop_px, stored[0]), seed)
 
 
 def coordinates(side: int, step: int = 4) -> np.ndarray:
@@ -67,7 +69,7 @@ def test_samples_depend_on_seed_and_index_only():
 
 
 def test_without_zoom_a_cut_is_taken_anywhere():
-    cut = augmentation(stored_px=40, crop_px=8)
+    cut = augmentation(stored=(40, 40), crop_px=8)
     samples = [cut(coordinates(40), index) for index in range(500)]
     corners = np.array([sample[0, 0, :2] // 4 for sample in samples])
     assert corners.min(axis=0).tolist() == [0, 0]
@@ -79,7 +81,7 @@ def test_without_zoom_a_cut_is_taken_anywhere():
 def test_zoom_reaches_from_one_to_its_limit_and_is_antialiased():
     crop = coordinates(64, step=3)
     crop[..., 2] = np.indices((64, 64)).sum(axis=0) % 2 * 255  # a checkerboard: the finest detail there is
-    zooming = augmentation(stored_px=64, crop_px=16, zoom_out=3.0)
+    zooming = augmentation(stored=(64, 64), crop_px=16, zoom_out=3.0)
     samples = [zooming(crop, index).astype(float) for index in range(300)]
     zooms = np.array([(sample[:, -1, 0] - sample[:, 0, 0]).mean() / (15 * 3) for sample in samples])
     assert 0.98 <= zooms.min() <= 1.1

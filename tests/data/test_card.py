@@ -51,7 +51,11 @@ def test_the_card_counts_what_the_manifest_lists(
     counts = {
         name: (part["photographs"], part["scenes"], part["crops"]) for name, part in card["splits"].items()
     }
-    assert counts == {"train": (3, 3, 18), "validation": (1, 1, 6), "test": (2, 2, 0)}
+    assert counts == {
+        "train": (3, 3, {"32x32": 18}),
+        "validation": (1, 1, {"32x32": 6}),
+        "test": (2, 2, {}),
+    }
     assert card["licences"] == {"not stated": 6}
     assert sum(map(sum, card["sharpness"]["counts"].values())) == 6
     assert sum(card["jpeg_quality"]["counts"]["test"]) == 1

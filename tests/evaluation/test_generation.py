@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from arbiscale.evaluation.generation import Generation, Reconstruction, parse_size
+from arbiscale.config.sizes import parse_size
+from arbiscale.evaluation.generation import Generation, Reconstruction, in_groups
 from arbiscale.evaluation.nearest import TrainingCrops
 from arbiscale.evaluation.scores import Evaluation
 from tests.conftest import photograph
@@ -19,7 +20,7 @@ SIZES = [(64, 64), (48, 80)]
 
 
 def generated(model: Any) -> Evaluation:
-    return evaluated(lambda album: Generation("diffusion", model, SIZES, 3, 5, album))
+    return evaluated(lambda album: Generation("diffusion", model, [SIZES], 3, 5, album))
 
 
 def reconstructed(model: Any, crops: list[Still]) -> Evaluation:
@@ -61,9 +62,42 @@ def test_sizes_are_read_height_first() -> None:
 
 
 def test_the_nearest_training_crop_stands_beside_every_picture(stand_in: Make) -> None:
-    training = TrainingCrops([photograph(64, 64, seed) for seed in range(3)])
+    training = TrainingCrops({(64, 64): [photograph(64, 64, seed) for seed in range(3)]})
     model = stand_in("generation")
-    drawn = evaluated(lambda album: Generation("diffusion", model, SIZES, 2, 5, album, training=training))
+    drawn = evaluated(lambda album: Generation("diffusion", model, [SIZES], 2, 5, album, training=training))
     for comparison in drawn.comparisons["generation/diffusion"]:
         assert [*comparison.pictures] == ["64x64", "48x80", "nearest training crop"]
         assert comparison.pictures["nearest training crop"].shape == (64, 64, 3)
+
+
+SHAPES = [(64, 64), (48, 80)]
+
+
+def test_sizes_near_one_shape_show_the_same_latents() -> None:
+    sizes = [(128, 128), (96, 160), (64, 64), (100, 120)]
+    assert in_groups(sizes, SHAPES) == [[(128, 128), (64, 64), (100, 120)], [(96, 160)]]
+    assert in_groups(sizes, [(64, 64)]) == [sizes]
+    assert in_groups(sizes, []) == [sizes]
+
+
+def test_every_shape_has_latents_of_its_own(stand_in: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    training = TrainingCrops({size: [photograph(*size, seed) for seed in range(3)] for size in SHAPES})
+    model, asked = stand_in("generation"), []
+    latent_size_for = model.latent_size_for
+    monkeypatch.setattr(model, "latent_size_for", lambda size: asked.append(size) or latent_size_for(size))
+    sizes = in_groups([(64, 64), (48, 80), (32, 32)], SHAPES)
+    drawn = evaluated(lambda album: Generation("diffusion", model, sizes, 2, 5, album, training=training))
+    assert [*dict.fromkeys(asked)] == [(64, 64), (48, 80)]
+    means = drawn.means()
+    assert list(means) == ["generation/64x64", "generation/32x32", "generation/48x80"]
+    assert "self_ssim" in means["generation/32x32"]["diffusion"]
+    assert "self_ssim" not in means["generation/48x80"]["diffusion"]  # alone of its shape
+    for comparison in drawn.comparisons["generation/diffusion"]:
+        shapes = {label: pixels.shape[:2] for label, pixels in comparison.pictures.items()}
+        assert shapes == {
+            "64x64": (64, 64),
+            "32x32": (32, 32),
+            "nearest training crop": (64, 64),
+            "48x80": (48, 80),
+            "nearest training crop, 48x80": (48, 80),
+        }

@@ -120,3 +120,26 @@ def test_validation_photographs_are_measured_in_their_stored_crops(tmp_path: Pat
     (tmp_path / "validation/1.npy").unlink()
     with pytest.raises(UserError, match=r"validation/1\.npy: cannot be read"):
         found[-1].read()
+
+
+def test_crops_of_several_sizes(tmp_path: Path) -> None:
+    shards = [
+        Shard("validation/0.npy", "validation", 1, ""),
+        Shard("validation/1.npy", "validation", 1, "", size=(20, 30)),
+        Shard("train/0.npy", "train", 1, "", size=(20, 30)),
+        Shard("train/1.npy", "train", 1, ""),
+    ]
+    for each in shards:
+        (tmp_path / each.file).parent.mkdir(exist_ok=True)
+        np.save(tmp_path / each.file, np.zeros((1, *(each.size or (24, 24)), 3), np.uint8))
+    crops = [
+        Crop(each.file, 0, f"{number}.jpg", "", f"s{number}", (0, 0, 9, 9), each.split)
+        for number, each in enumerate(shards)
+    ]
+    Manifest(24, shards, crops, [], [], {}).write(tmp_path)
+    data = read_held_out_data(tmp_path, "validation")
+    assert [each.size for each in data.photographs] == [(24, 24), (20, 30)]
+    assert {size: each[0].shape for size, each in data.training_crops.items()} == {
+        (20, 30): (20, 30, 3),
+        (24, 24): (24, 24, 3),
+    }

@@ -33,7 +33,7 @@ def test_features_are_extracted_once_a_size(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(references, "FEATURES", 3)
     monkeypatch.setattr(references, "BATCH", 2)
     network = FirstValues(3)
-    found = References([texture(16, seed) for seed in range(5)], network)
+    found = References({(16, 16): [texture(16, seed) for seed in range(5)]}, network)
     assert (found.cover((16, 16)), found.cover((8, 17))) == (True, False)
     features = found.features((16, 16))
     expected = torch.stack([middle(texture(16, seed), (16, 16)).flatten()[:3] for seed in range(5)])
@@ -46,6 +46,24 @@ def test_of_very_many_crops_some_are_taken_evenly_spread(monkeypatch: pytest.Mon
     monkeypatch.setattr(references, "FEATURES", 1)
     monkeypatch.setattr(references, "MOST_CROPS", 3)
     crops = [np.full((4, 4, 3), number, np.uint8) for number in range(9)]
-    found = References(crops, FirstValues(1))
-    assert found.count == 3
+    found = References({(4, 4): crops}, FirstValues(1))
+    assert found.count((4, 4)) == 3
     assert (found.features((4, 4)) * 255).round().flatten().tolist() == [0, 4, 8]
+
+
+def test_pictures_are_compared_with_crops_of_their_proportions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(references, "FEATURES", 3)
+    squares = [texture(16, seed) for seed in range(2)]
+    wide = [texture(32, seed)[:16] for seed in range(5, 8)]  # (16, 32, 3)
+    found = References({(16, 16): squares, (16, 32): wide}, FirstValues(3))
+    assert [found.count(size) for size in ((8, 8), (8, 16), (9, 12))] == [2, 3, 2]
+    assert (found.cover((16, 32)), found.cover((17, 32)), found.cover((16, 33))) == (True, False, False)
+    expected = torch.stack([middle(each, (8, 16)).flatten()[:3] for each in wide])
+    assert torch.equal(found.features((8, 16)), expected)
+
+
+def test_the_middle_of_a_crop_that_is_no_square() -> None:
+    wide = texture(64, 0)[:40]  # (40, 64, 3)
+    assert np.array_equal(to_array(middle(wide, (40, 64)) * 2 - 1), wide)
+    assert torch.equal(middle(wide, (20, 20)), middle(wide[:, 12:52], (20, 20)))
+    assert torch.equal(middle(wide, (16, 32)), middle(wide[4:36], (16, 32)))

@@ -155,3 +155,25 @@ def test_drawing_without_latent_is_validated_beside_the_reconstruction(
     validation = module.validate(images)
     assert validation.metrics.keys() == {"psnr", "psnr_without_latent"}
     assert validation.images["reconstruction"].shape[0] > images.shape[-2]
+
+
+def test_crops_that_are_no_squares_keep_their_proportions(
+    autoencoder_training: Maker, images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = images[:, :, :16]  # (2, 3, 16, 32)
+    module = autoencoder_training(network=BRANCH, latent_dropout=0.5, target_px=[8, 12], decode_px=64)
+    seen: list[Any] = []
+    learn = module.autoencoder.decoder.learn
+    monkeypatch.setattr(module.autoencoder.decoder, "learn", lambda *all: seen.append(all) or learn(*all))
+    for _ in range(16):
+        module.losses(wide)
+    assert {latent is None for latent, *_ in seen} == {True, False}
+    for latent, size, region, target, low in seen:
+        assert 8 <= size[0] <= 12
+        assert size[1] == 2 * size[0]
+        assert region == (0, 0, *size)
+        assert low.shape[-2:] == (4, 8)
+        whole = resize(wide, size) if latent is not None else target
+        assert_close(target, whole)
+    validation = module.validate(wide)
+    assert validation.images["reconstruction"].shape == (3 * 16, 2 * 32, 3)

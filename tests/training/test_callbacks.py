@@ -113,6 +113,14 @@ def test_validation_is_the_mean_over_all_crops(drawer: Drawer, recorder: Any) ->
     assert len(drawer.modes) == 3
 
 
+def test_crops_of_every_size_are_shown(drawer: Drawer, recorder: Any) -> None:
+    batches = [torch.zeros(2, 3, *size) for size in ((4, 4), (4, 4), (3, 6), (3, 6))]
+    Validations(batches, WeightAveraging(drawer, 0.5), recorder, 4, seed=0).on_step_end(
+        at_step(4), drawer, None
+    )
+    assert [name for _, name, _ in recorder.images] == ["validation/picture", "validation/picture_3x6"]
+
+
 def test_curves_hold_the_steps_change_as_a_share_of_the_weights(drawer: Drawer, recorder: Any) -> None:
     curves = Curves(recorder, WeightAveraging(drawer, 0.5), every_steps=3)
     optimizer = torch.optim.SGD(drawer.network.parameters(), lr=1.0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from fractions import Fraction
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -10,6 +12,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from arbiscale.config.addresses import Address, NamedPlace
 from arbiscale.config.degradation import RealisticSettings
 from arbiscale.config.section import Section
+from arbiscale.config.sizes import HeightByWidth, Size, parse_size
 
 
 class FolderSettings(Section):
@@ -77,12 +80,33 @@ class DownloadSettings(Section):
     names: str  # file of the pictures' names, one a line, that are taken of the training part; empty = all
 
 
+LEAST_CROP_PX = 16
+
+
 class CropSettings(Section):
-    """High-resolution crops, all square and of one size."""
+    """High-resolution crops: squares, or of several shapes, each photograph in the one nearest its own."""
 
     mode: Literal["random", "grid", "centre"]
-    size_px: int = Field(ge=16, le=4096)
+    size_px: int = Field(ge=LEAST_CROP_PX, le=4096)
+    shapes: list[HeightByWidth] = Field(default=[])  # in the place of squares of size_px
     per_photograph: int = Field(ge=1, le=100_000)  # at most; `centre` gives one
+
+    @field_validator("shapes")
+    @classmethod
+    def _tell_apart(cls, shapes: list[str]) -> list[str]:
+        proportions = set()
+        for shape, (height, width) in zip(shapes, map(parse_size, shapes), strict=True):
+            if min(height, width) < LEAST_CROP_PX:
+                raise ValueError(f"no side may be below {LEAST_CROP_PX} px (got {shape})")
+            proportions.add(Fraction(height, width))
+        if len(proportions) < len(shapes):
+            raise ValueError("two have the same proportions: a photograph is as near to one as to the other")
+        return shapes
+
+    @property
+    def sizes(self) -> list[Size]:
+        """(height, width) of every shape."""
+        return [*map(parse_size, self.shapes)] or [(self.size_px, self.size_px)]
 
 
 class SplitSettings(Section):
@@ -159,6 +183,8 @@ class DataSettings(Section):
             )
         if self.augmentation.crop_px % self.factor:
             raise ValueError("augmentation.crop_px must be a multiple of factor")
+        for problem in self._shapes():
+            raise ValueError(f"crop.shapes: {problem}")
         if self.source == "folder" and not self.folder.path:
             raise ValueError("folder.path must name a directory when source is folder")
         if self.source == "s3" and not self.s3.url:
@@ -168,3 +194,28 @@ class DataSettings(Section):
         if self.source == "hub" and not self.hub.repository:
             raise ValueError("hub.repository must be given when source is hub")
         return self
+
+    @property
+    def sample_sizes(self) -> list[Size]:
+        """(height, width) of training samples: those of crops times augmentation.crop_px / crop.size_px."""
+        return [part_of(size, self.augmentation.crop_px, self.crop.size_px) for size in self.crop.sizes]
+
+    def _shapes(self) -> Iterator[str]:
+        """What is wrong with the crops' shapes."""
+        part = Fraction(self.augmentation.crop_px, self.crop.size_px)
+        for height, width in self.crop.sizes:
+            if any((side * part) % self.factor for side in (height, width)):
+                yield (
+                    f"{height}x{width}: times {part} (augmentation.crop_px / crop.size_px), which training "
+                    f"sees, sides must be multiples of factor ({self.factor})"
+                )
+            if height != width and self.augmentation.transpose:
+                yield (
+                    f"{height}x{width}: set augmentation.transpose to 0, which would give samples of "
+                    "other shapes"
+                )
+
+
+def part_of(size: Size, wanted_px: int, size_px: int) -> Size:
+    """What of a size (height, width) corresponds to `wanted_px` of squares whose sides are `size_px`."""
+    return (size[0] * wanted_px // size_px, size[1] * wanted_px // size_px)

@@ -11,11 +11,7 @@ from arbiscale.config.addresses import NamedPlace, Place
 from arbiscale.config.named import Named
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.config.section import Section
-
-HeightByWidth = Annotated[
-    str,
-    Field(pattern=r"^[1-9]\d{0,4}x[1-9]\d{0,4}$", description="HEIGHTxWIDTH in pixels, such as 160x224"),
-]
+from arbiscale.config.sizes import HeightByWidth
 
 ProtocolName = Literal["sample", "realistic", "crops", "div2k", "benchmark", "faces", "generation"]
 Scale = Annotated[float, Field(ge=1, le=64)]  # output / input

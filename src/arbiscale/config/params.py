@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import get_args
@@ -56,16 +57,28 @@ class Params(Section):
         return self
 
 
+def _samples(params: Params) -> str:
+    """What decides how large training samples are, for messages."""
+    if params.data.crop.shapes:
+        return "what training sees of data.crop.shapes (times augmentation.crop_px / crop.size_px)"
+    return "data.augmentation.crop_px"
+
+
+def _shortest_px(params: Params) -> int:
+    """The shortest side of a training sample."""
+    return min(min(size) for size in params.data.sample_sizes)
+
+
 def _crops_fit_the_networks(params: Params) -> Iterator[str]:
-    crop_px, factor = params.data.augmentation.crop_px, params.data.factor
-    network = params.autoencoder.network
+    factor, network = params.data.factor, params.autoencoder.network
     downsampling = network.encoder.downsampling
     coarsest = downsampling * params.diffusion.denoiser.downsampling
-    if crop_px % coarsest:
-        yield (
-            f"data.augmentation.crop_px must be a multiple of {coarsest} (the encoder's times "
-            f"the denoiser's downsampling; got {crop_px})"
-        )
+    for side in dict.fromkeys(itertools.chain(*params.data.sample_sizes)):
+        if side % coarsest:
+            yield (
+                f"{_samples(params)} must be a multiple of {coarsest} (the encoder's times "
+                f"the denoiser's downsampling; got {side})"
+            )
     if params.diffusion.task == "super_resolution" and factor % downsampling:
         yield f"data.factor must be a multiple of the encoder's downsampling {downsampling} (got {factor})"
     if network.branch.blocks and factor != downsampling:
@@ -77,26 +90,26 @@ def _crops_fit_the_networks(params: Params) -> Iterator[str]:
 
 def _targets_fit_the_crops(params: Params) -> Iterator[str]:
     """Beyond its crop a target would be enlarged by bicubic: the decoder would learn blur."""
-    crop_px, largest = params.data.augmentation.crop_px, params.autoencoder.target_px[1]
-    if largest > crop_px:
+    shortest_px, largest = _shortest_px(params), params.autoencoder.target_px[1]
+    if largest > shortest_px:
         yield (
-            f"autoencoder.target_px must not exceed data.augmentation.crop_px ({largest} > {crop_px}): "
+            f"autoencoder.target_px must not exceed {_samples(params)} ({largest} > {shortest_px}): "
             "larger targets would be blurred enlargements"
         )
     for name in params.baselines.train:
         settings = getattr(params.baselines, name)
-        if settings.input_px * settings.scales[1] > crop_px:
+        if settings.input_px * settings.scales[1] > shortest_px:
             yield (
                 f"baselines.{name}.input_px times the larger of scales must not exceed "
-                f"data.augmentation.crop_px ({settings.input_px} x {settings.scales[1]:g} > {crop_px})"
+                f"{_samples(params)} ({settings.input_px} x {settings.scales[1]:g} > {shortest_px})"
             )
 
 
 def _lpips_sees_enough(params: Params) -> Iterator[str]:
-    crop_px, target_px = params.data.augmentation.crop_px, params.autoencoder.target_px[0]
+    target_px = params.autoencoder.target_px[0]
     for key, settings, size, px in (
         ("autoencoder", params.autoencoder, "the least of target_px", target_px),
-        ("align", params.align, "data.augmentation.crop_px", crop_px),
+        ("align", params.align, _samples(params), _shortest_px(params)),
     ):
         smallest = min(settings.decode_px, px)
         if settings.lpips_weight and smallest < ALEXNET_PX:
@@ -124,12 +137,11 @@ def _chains_fit_the_process(params: Params) -> Iterator[str]:
 
 def _validation_crops_are_large_enough(params: Params) -> Iterator[str]:
     """Of validation photographs there are crops alone."""
-    wanted, stored = params.evaluate.crop_px, params.data.crop.size_px
+    crop = params.data.crop
+    wanted, stored = params.evaluate.crop_px, min(min(size) for size in crop.sizes)
     if params.evaluate.split == "validation" and wanted > stored:
-        yield (
-            f"evaluate.crop_px must not exceed data.crop.size_px with evaluate.split: validation "
-            f"({wanted} > {stored})"
-        )
+        key = "the sides of data.crop.shapes" if crop.shapes else "data.crop.size_px"
+        yield f"evaluate.crop_px must not exceed {key} with evaluate.split: validation ({wanted} > {stored})"
 
 
 def _parts_fit_the_task(params: Params) -> Iterator[str]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arbiscale.config.data import AugmentationSettings
+from arbiscale.config.sizes import Size
 
 
 class Augmentation:
@@ -18,15 +19,16 @@ class Augmentation:
 
     Args:
         settings: sizes and probabilities.
-        stored_px: side of the stored crops, at least `crop_px * zoom_out`.
+        stored: (height, width) of the stored crops, at least `zoom_out` times the next.
+        size: (height, width) of what training sees, of the same proportions.
         seed: of the stream of samples.
     """
 
-    def __init__(self, settings: AugmentationSettings, stored_px: int, seed: int) -> None:
+    def __init__(self, settings: AugmentationSettings, stored: Size, size: Size, seed: int) -> None:
         self._seed = seed
         self._transforms = albumentations.Compose(
             [
-                _cut(settings, stored_px),
+                _cut(settings.zoom_out, stored, size),
                 albumentations.HorizontalFlip(p=settings.horizontal_flip),
                 albumentations.VerticalFlip(p=settings.vertical_flip),
                 albumentations.Transpose(p=settings.transpose),
@@ -35,7 +37,7 @@ class Augmentation:
         cv2.setNumThreads(0)  # crops are small; its threads do not survive a forked worker
 
     def __call__(self, crop: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
-        """The stored crop (stored_px, stored_px, 3) as sample `index` shows it: (crop_px, crop_px, 3)."""
+        """The stored crop (*stored, 3) as sample `index` shows it: (*size, 3)."""
         digest = hashlib.blake2b(f"{self._seed}/{index}".encode(), digest_size=16).digest()
         seed = int.from_bytes(digest)
         # One state for all transforms: set_random_seed would give each the same draws, so that a crop is
@@ -45,16 +47,16 @@ class Augmentation:
         return changed
 
 
-def _cut(settings: AugmentationSettings, stored_px: int) -> albumentations.BasicTransform:
-    """A random square of `crop_px`, or of up to `zoom_out` times that, shrunk by averaging areas.
+def _cut(zoom_out: float, stored: Size, size: Size) -> albumentations.BasicTransform:
+    """A random part of a size, or of up to `zoom_out` times that, shrunk by averaging areas.
 
     Cutting first shrinks fewer pixels than shrinking first, and shows the same.
     """
-    size = (settings.crop_px, settings.crop_px)
-    if settings.zoom_out == 1:
+    if zoom_out == 1:
         return albumentations.RandomCrop(*size)
-    smallest = (settings.crop_px / stored_px) ** 2  # as fractions of the area
-    largest = (settings.crop_px * settings.zoom_out / stored_px) ** 2
+    smallest = (size[0] / stored[0]) ** 2  # as fractions of the area
+    largest = (size[0] * zoom_out / stored[0]) ** 2
+    ratio = size[1] / size[0]
     return albumentations.RandomResizedCrop(
-        size, scale=(smallest, min(largest, 1)), ratio=(1, 1), interpolation=cv2.INTER_AREA
+        size, scale=(smallest, min(largest, 1)), ratio=(ratio, ratio), interpolation=cv2.INTER_AREA
     )

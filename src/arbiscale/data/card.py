@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from arbiscale.config.sizes import size_name
 from arbiscale.data.manifest import CARD, PAGE, SHEET, Crop, HeldOut, Manifest, Photograph, Split
 from arbiscale.files import atomic_file, write_json
 
@@ -45,7 +46,6 @@ def describe(photographs: Sequence[Photograph], manifest: Manifest) -> dict[str,
     for each in itertools.chain[Crop | HeldOut](manifest.crops, manifest.photographs):
         split_of[each.source] = each.split
         scenes[each.split].add(each.scene)
-    crops = Counter(each.split for each in manifest.crops)
     used = {split: _Columns() for split in scenes}
     for photograph in photographs:  # few at a time
         if photograph.name in split_of:
@@ -53,12 +53,11 @@ def describe(photographs: Sequence[Photograph], manifest: Manifest) -> dict[str,
     parts = [*used.values()]
     colours = sorted((each for part in parts for each in part.colours), key=_luma)
     return {
-        "crop_px": manifest.crop_px,
         "splits": {
             split: {
                 "photographs": len(part.widths),
                 "scenes": len(scenes[split]),
-                "crops": crops[split],
+                "crops": {size_name(size): count for size, count in manifest.sizes(split).items()},
                 "mean_colour": _mean(part.colours),
             }
             for split, part in used.items()

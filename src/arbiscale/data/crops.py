@@ -13,7 +13,8 @@ from threading import Lock
 from typing import Any
 
 from arbiscale.config.data import CropSettings, SplitSettings, StoreName
-from arbiscale.data.boxes import crop_boxes, cut
+from arbiscale.config.sizes import Size
+from arbiscale.data.boxes import crop_boxes, crop_size, cut
 from arbiscale.data.card import write_card
 from arbiscale.data.examination import pixels_of
 from arbiscale.data.former_crops import FormerCrops, Whole, whole
@@ -24,7 +25,7 @@ from arbiscale.data.remote_shards import ShardPrefix
 from arbiscale.data.selection import select
 from arbiscale.data.sources.source import Source, UnreadableError
 from arbiscale.data.split import HELD_OUT_FIRST
-from arbiscale.data.stores import Store, choose_store
+from arbiscale.data.stores import Store, Writer, choose_store
 from arbiscale.data.tables import Rows, taken
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_folder
@@ -57,7 +58,7 @@ def make_crops(
         record: what is known of them.
         destination: gets shards in `train/` and `validation/`, `test/*.png`, `manifest.json`,
             and to look at `preview.png`, `card.html`, `card.json`.
-        crop: size, number and placing of the crops.
+        crop: sizes, number and placing of the crops.
         split: which scenes are held out.
         seed: of the placing.
         store: how crops are kept; see `arbiscale.data.stores`.
@@ -104,17 +105,24 @@ def _standing_in(scenes: Mapping[str, Split]) -> str:
     )
 
 
-def _make(store: Store, side_px: int, work: tuple[bytes, Sequence[Box]]) -> Any:
+@dataclass(frozen=True)
+class _Work:
+    """A photograph's file, and what is cut from it."""
+
+    data: bytes
+    boxes: Sequence[Box]
+    size: Size  # of a crop
+
+
+def _make(store: Store, work: _Work) -> Any:
     """What a store keeps of a photograph for training or validation."""
-    data, boxes = work
-    return store.make(data, boxes, side_px)
+    return store.make(work.data, work.boxes, work.size)
 
 
-def _make_whole(work: tuple[bytes, Sequence[Box]], side_px: int | None) -> Whole:
-    """A photograph as it is tested: whole, or in mode `centre` its crop of that side."""
-    data, boxes = work
-    pixels = pixels_of(data)
-    return whole(pixels if side_px is None else cut(pixels, boxes[0], side_px))
+def _make_whole(work: _Work) -> Whole:
+    """A photograph as it is tested: whole, or in mode `centre` its crop."""
+    pixels = pixels_of(work.data)
+    return whole(cut(pixels, work.boxes[0], work.size) if work.boxes else pixels)
 
 
 @dataclass
@@ -135,17 +143,11 @@ class _Cutter:
 
     def cut(self, photographs: Sequence[Photograph], scenes: Sequence[str], split: Split) -> None:
         """Write the photographs of one split, whole for testing, else as crops."""
-        writer = self.store.writer(self.folder, split)
-        side, centre = self.settings.size_px, self.settings.mode == "centre"
+        writers: dict[Size, Writer] = {}
         tested = split == "test"
-        make = (
-            partial(_make_whole, side_px=side if centre else None)
-            if tested
-            else partial(_make, self.store, side)
-        )
         parts = read_and_compute(
             self._whole if tested else self._to_cut,
-            make,
+            _make_whole if tested else partial(_make, self.store),
             photographs,
             threads=self.source.parallel,
             engine=self.engine,
@@ -157,32 +159,45 @@ class _Cutter:
             if tested:
                 self._keep_whole(photograph, scene, part)
                 continue
-            for box, (shard, index) in zip(self._boxes(photograph), writer.add(part), strict=True):
+            size = self._size(photograph)
+            if size not in writers:
+                square = (self.settings.size_px, self.settings.size_px)
+                writers[size] = self.store.writer(self.folder, split, None if size == square else size)
+            for box, (shard, index) in zip(self._boxes(photograph), writers[size].add(part), strict=True):
                 crop = Crop(shard, index, photograph.name, photograph.sha256, scene, box, split)
                 self.crops.append(crop)
-        self.manifest.shards.extend(writer.finish())
+        for size in sorted(writers):
+            self.manifest.shards.extend(writers[size].finish())
+
+    def _size(self, photograph: Photograph) -> Size:
+        """Of its crops; smaller photographs are not selected."""
+        size = crop_size(photograph.width, photograph.height, self.settings)
+        assert size is not None, photograph.name
+        return size
 
     def _boxes(self, photograph: Photograph) -> list[Box]:
         return crop_boxes(
             photograph.width, photograph.height, self.settings, seed=self.seed, name=photograph.name
         )
 
-    def _to_cut(self, photograph: Photograph) -> tuple[bytes, list[Box]] | Ready[Any]:
+    def _to_cut(self, photograph: Photograph) -> _Work | Ready[Any]:
         """What crops are cut from, or what is left of them."""
-        boxes = self._boxes(photograph)
-        former = self.former and self.former.crops(photograph, boxes, self.settings.size_px)
+        boxes, size = self._boxes(photograph), self._size(photograph)
+        former = self.former and self.former.crops(photograph, boxes, size)
         if former:
             return Ready(former)
         data = self._read(photograph)
-        kept = self.store.as_it_is(data, boxes, self.settings.size_px)
-        return Ready(kept) if kept else (data, boxes)
+        kept = self.store.as_it_is(data, boxes, size)
+        return Ready(kept) if kept else _Work(data, boxes, size)
 
-    def _whole(self, photograph: Photograph) -> tuple[bytes, list[Box]] | Ready[Whole]:
+    def _whole(self, photograph: Photograph) -> _Work | Ready[Whole]:
         """What a test photograph is made of, or what is left of it."""
-        side, centre = self.settings.size_px, self.settings.mode == "centre"
-        size = (side, side) if centre else (photograph.width, photograph.height)
+        centre = self.settings.mode == "centre"
+        size = self._size(photograph) if centre else (photograph.height, photograph.width)
         former = self.former and self.former.whole(photograph, size)
-        return Ready(former) if former else (self._read(photograph), self._boxes(photograph))
+        if former:
+            return Ready(former)
+        return _Work(self._read(photograph), self._boxes(photograph) if centre else [], size)
 
     def _read(self, photograph: Photograph) -> bytes:
         try:

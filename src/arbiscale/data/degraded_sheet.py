@@ -35,17 +35,17 @@ def draw_degraded(crops: Path, factor: int, degradation: Degradation) -> NDArray
     """
     manifest = read_manifest(crops)
     dataset = CropDataset(crops, "train", None, seed=0)
-    side = manifest.crop_px // factor
     rows = []
     for number in range(_CROPS):
         fine = dataset[number][None]
+        size = (fine.shape[-2] // factor, fine.shape[-1] // factor)
         samples = [f"sheet/{number}/{sample}" for sample in range(_SAMPLES)]
-        low = degradation(fine.expand(_SAMPLES, -1, -1, -1), (side, side), samples)
-        clean = Tile(_enlarged(shrink_to(fine, (side, side))), "bicubic")
+        low = degradation(fine.expand(_SAMPLES, -1, -1, -1), size, samples)
+        clean = Tile(_enlarged(shrink_to(fine, size)), "bicubic")
         rows.append(Row("", [clean, *(Tile(_enlarged(each[None]), "realistic") for each in low)]))
     return draw_sheet(rows, "Low-resolution pictures", [*dict.fromkeys(manifest.credits.values())])
 
 
 def _enlarged(low: Tensor) -> NDArray[np.uint8]:
-    side = low.shape[-1] * max(1, _TILE_PX // low.shape[-1])
-    return to_array(resize(low, (side, side), "nearest"))
+    times = max(1, _TILE_PX // low.shape[-1])
+    return to_array(resize(low, (low.shape[-2] * times, low.shape[-1] * times), "nearest"))

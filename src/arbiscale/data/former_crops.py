@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from arbiscale.config.sizes import Size
 from arbiscale.data.manifest import Box, HeldOut, Photograph, read_manifest
 from arbiscale.data.shards import OpenShards
 from arbiscale.data.stores import Store, as_png
@@ -43,7 +44,7 @@ class FormerCrops:
         self._places: dict[tuple[str, Box], tuple[str, int]] = {}
         self._shards = OpenShards()
         self._held: dict[str, HeldOut] = {}
-        self._size_px = 0
+        self._sizes: dict[str, Size] = {}  # of shards
         try:
             manifest = read_manifest(folder)
             usable = all(
@@ -56,20 +57,22 @@ class FormerCrops:
             return
         self._places = {(each.source_sha256, each.box): (each.shard, each.index) for each in manifest.crops}
         self._held = {each.source_sha256: each for each in manifest.photographs}
-        self._size_px = manifest.crop_px
+        self._sizes = {each.file: manifest.size_of(each) for each in manifest.shards}
 
-    def crops(self, photograph: Photograph, boxes: Sequence[Box], size_px: int) -> Any:
-        """What the store made of it for these boxes and that side; None where a crop is missing."""
-        if size_px != self._size_px:
-            return None
+    def crops(self, photograph: Photograph, boxes: Sequence[Box], size: Size) -> Any:
+        """What the store made of it for these boxes and that size; None where a crop is missing."""
         found = [self._places.get((photograph.sha256, box)) for box in boxes]
-        places = [(self._folder / shard, index) for shard, index in filter(None, found)]
+        places = [
+            (self._folder / shard, index)
+            for shard, index in filter(None, found)
+            if self._sizes[shard] == size
+        ]
         return self._store.copied(self._shards, places) if len(places) == len(boxes) else None
 
-    def whole(self, photograph: Photograph, size: tuple[int, int]) -> Whole | None:
-        """Its file, where it was held out for testing at this (width, height)."""
+    def whole(self, photograph: Photograph, size: Size) -> Whole | None:
+        """Its file, where it was held out for testing at this (height, width)."""
         held = self._held.get(photograph.sha256)
-        if not held or (held.width, held.height) != size:
+        if not held or (held.height, held.width) != size:
             return None
         try:
             data = (self._folder / held.file).read_bytes()

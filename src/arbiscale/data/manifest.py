@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from arbiscale.config.sizes import Size, size_name
 from arbiscale.errors import UserError, first_line
 from arbiscale.files import sha256_of, write_json
 
@@ -93,13 +94,20 @@ SHARD_BYTES = 256 * 2**20  # at most
 
 @dataclass(frozen=True)
 class Shard:
-    """A file of crops: uint8 (count, crop_px, crop_px, 3) in NumPy's .npy format, or an archive."""
+    """A file of crops of one size: uint8 (count, height, width, 3) in NumPy's .npy format, or an archive."""
 
     file: str  # below the folder
     split: Split
     count: int  # of crops
     sha256: str
     index_sha256: str | None = None  # of the file beside an archive
+    size: Size | None = None  # (height, width) of its crops; None = squares of the manifest's crop_px
+
+    @staticmethod
+    def file_name(split: Split, size: Size | None, number: int, suffix: str) -> str:
+        """Where a split's shards of a size lie, by their numbers."""
+        place = split if size is None else f"{split}/{size_name(size)}"
+        return f"{place}/{number:05d}{suffix}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +152,25 @@ class NearDuplicates:
 class Manifest:
     """All that a folder of crops holds, in a fixed order."""
 
-    crop_px: int  # side of every crop
+    crop_px: int  # data.crop.size_px
     shards: list[Shard]
     crops: Sequence[Crop]
     photographs: list[HeldOut]
     rejected: list[Rejected]
     credits: dict[str, str]  # source -> whom to name wherever it is shown, where that is known
     near_duplicates: list[NearDuplicates] = field(default_factory=list)
+
+    def size_of(self, shard: Shard) -> Size:
+        """(height, width) of a shard's crops."""
+        return shard.size or (self.crop_px, self.crop_px)
+
+    def sizes(self, split: Split | str) -> dict[Size, int]:
+        """How many crops of each size (height, width) a split has, the smallest height first."""
+        counts: Counter[Size] = Counter()
+        for shard in self.shards:
+            if shard.split == split:
+                counts[self.size_of(shard)] += shard.count
+        return dict(sorted(counts.items()))
 
     def write(self, folder: Path) -> None:
         """Write `manifest.json`, and `crops.parquet` where there are many."""

@@ -18,6 +18,7 @@ from typing import BinaryIO, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from arbiscale.config.sizes import Size
 from arbiscale.data.examination import pixels_of
 from arbiscale.data.manifest import SHARD_BYTES, Box, Shard, Split
 from arbiscale.data.remote_shards import POINTER, Pointer, RemoteShard, ShardPrefix
@@ -36,11 +37,14 @@ class Kept:
 
 
 class PhotographWriter:
-    """Writes the photographs of one split, beginning a shard whenever the next one would make one too large.
+    """Writes the photographs of one split whose crops are of one size.
+
+    Begins a shard whenever the next photograph would make one too large.
 
     Args:
-        folder: where the shards go, as `<split>/00000.tar` and so on.
+        folder: where the shards go; see `Shard.file_name`.
         split: whose photographs they are.
+        size: of the crops; see `Shard.size`.
         prefix: of a store that the shards are put into; None = they stay in the folder.
         shard_bytes: a shard's largest size, of which one photograph is exempt.
     """
@@ -49,6 +53,7 @@ class PhotographWriter:
         self,
         folder: Path,
         split: Split,
+        size: Size | None = None,
         prefix: ShardPrefix | None = None,
         *,
         shard_bytes: int = SHARD_BYTES,
@@ -56,6 +61,7 @@ class PhotographWriter:
         self._prefix = prefix
         self._folder = folder
         self._split = split
+        self._size = size
         self._shard_bytes = shard_bytes
         self._stream: BinaryIO | None = None
         self._archive: tarfile.TarFile | None = None
@@ -69,7 +75,7 @@ class PhotographWriter:
             self._end_shard()
         if self._stream is None or self._archive is None:
             path = self._folder / self._file()
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._stream = path.open("wb")
             self._archive = tarfile.TarFile(fileobj=self._stream, mode="w", format=tarfile.USTAR_FORMAT)
         suffix = SUFFIXES[recognise(kept.data[:32]) or ""]
@@ -88,7 +94,7 @@ class PhotographWriter:
         return self._shards
 
     def _file(self) -> str:
-        return f"{self._split}/{len(self._shards):05d}{PhotographShard.SUFFIX}"
+        return Shard.file_name(self._split, self._size, len(self._shards), PhotographShard.SUFFIX)
 
     def _end_shard(self) -> None:
         if self._stream is None or self._archive is None:
@@ -98,7 +104,8 @@ class PhotographWriter:
         path = self._folder / self._file()
         index = path.with_suffix(PhotographShard.INDEX)
         np.save(index, np.array(self._rows, np.int64))
-        shard = Shard(self._file(), self._split, len(self._rows), sha256_of(path), sha256_of(index))
+        count, sha256 = len(self._rows), sha256_of(path)
+        shard = Shard(self._file(), self._split, count, sha256, sha256_of(index), self._size)
         if self._prefix:
             self._prefix.take(path, shard.sha256)
         self._shards.append(shard)
@@ -142,7 +149,7 @@ class PhotographShard:
         return len(self._rows)
 
     def __getitem__(self, number: int) -> NDArray[np.uint8]:
-        """A crop, uint8 (crop_px, crop_px, 3).
+        """A crop, uint8 (height, width, 3).
 
         Raises:
             OSError, UserError: its photograph cannot be read.

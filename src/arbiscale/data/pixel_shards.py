@@ -9,6 +9,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from arbiscale.config.sizes import Size
 from arbiscale.data.manifest import SHARD_BYTES, Shard, Split
 from arbiscale.files import sha256_of
 
@@ -16,17 +17,23 @@ _HEADER_BYTES = 128
 
 
 class PixelWriter:
-    """Writes the crops of one split, beginning a shard whenever the next crop would make one too large.
+    """Writes the crops of one split and size.
+
+    Begins a shard whenever the next crop would make one too large.
 
     Args:
-        folder: where the shards go, as `<split>/00000.npy` and so on.
+        folder: where the shards go; see `Shard.file_name`.
         split: whose crops they are.
+        size: of the crops; see `Shard.size`.
         shard_bytes: a shard's largest size, of which one crop is exempt.
     """
 
-    def __init__(self, folder: Path, split: Split, *, shard_bytes: int = SHARD_BYTES) -> None:
+    def __init__(
+        self, folder: Path, split: Split, size: Size | None = None, *, shard_bytes: int = SHARD_BYTES
+    ) -> None:
         self._folder = folder
         self._split = split
+        self._size = size
         self._shard_bytes = shard_bytes
         self._stream: BinaryIO | None = None
         self._shape: tuple[int, ...] = ()
@@ -34,7 +41,7 @@ class PixelWriter:
         self._shards: list[Shard] = []
 
     def add(self, crops: Sequence[NDArray[np.uint8]]) -> list[tuple[str, int]]:
-        """Take crops (crop_px, crop_px, 3); returns for each its shard's file and its number in there."""
+        """Take crops (height, width, 3); returns for each its shard's file and its number in there."""
         return [self._add(crop) for crop in crops]
 
     def finish(self) -> list[Shard]:
@@ -47,7 +54,7 @@ class PixelWriter:
             self._end_shard()
         if self._stream is None:
             path = self._folder / self._file()
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._stream = path.open("wb")
             self._stream.seek(_HEADER_BYTES)  # which holds the count
         self._shape = crop.shape
@@ -56,7 +63,7 @@ class PixelWriter:
         return self._file(), self._count - 1
 
     def _file(self) -> str:
-        return f"{self._split}/{len(self._shards):05d}.npy"
+        return Shard.file_name(self._split, self._size, len(self._shards), ".npy")
 
     def _end_shard(self) -> None:
         if self._stream is None:
@@ -67,5 +74,5 @@ class PixelWriter:
             np.lib.format.write_array_header_1_0(stream, header)
             assert stream.tell() == _HEADER_BYTES
         path = self._folder / self._file()
-        self._shards.append(Shard(self._file(), self._split, self._count, sha256_of(path)))
+        self._shards.append(Shard(self._file(), self._split, self._count, sha256_of(path), size=self._size))
         self._stream, self._count = None, 0

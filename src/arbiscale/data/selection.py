@@ -10,6 +10,7 @@ import numpy as np
 from arbiscale.config.data import CropSettings, FolderSettings, SplitSettings
 from arbiscale.config.named import by_name
 from arbiscale.data.benchmarks import pictures_folder
+from arbiscale.data.boxes import crop_size
 from arbiscale.data.examination import examine
 from arbiscale.data.manifest import NearDuplicates, Photograph, Record, Rejected, Split
 from arbiscale.data.near_duplicates import Hashes, join_near, near, parse_hashes
@@ -133,9 +134,8 @@ def _usable(record: Record, crop: CropSettings, split: SplitSettings) -> _Usable
             if named.get(scene_of(each, split), 2) != turn:
                 continue
             pixels = bytes.fromhex(each.pixels_sha256)
-            if min(each.width, each.height) < crop.size_px:
-                size = f"{each.width} x {each.height} px"
-                reason = f"is {size}, smaller than a crop (data.crop.size_px: {crop.size_px})"
+            if crop_size(each.width, each.height, crop) is None:
+                reason = f"is {each.width} x {each.height} px, smaller than a crop ({_wanted(crop)})"
             elif pixels in first:
                 copies[place], name = first[pixels]
                 reason = f"has the same pixels as {name}"
@@ -145,6 +145,13 @@ def _usable(record: Record, crop: CropSettings, split: SplitSettings) -> _Usable
                 continue
             rejected.append(Rejected(each.name, reason))
     return _Usable(sorted(usable), copies, sorted(rejected, key=lambda each: each.source))
+
+
+def _wanted(crop: CropSettings) -> str:
+    """Of which size crops are to be, as params.yaml has it."""
+    if crop.shapes:
+        return f"data.crop.shapes, height x width: {', '.join(crop.shapes)}"
+    return f"data.crop.size_px: {crop.size_px}"
 
 
 def _without_benchmarks(

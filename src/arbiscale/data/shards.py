@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from arbiscale.config.sizes import Size
 from arbiscale.data.manifest import Manifest, Split
 from arbiscale.data.photograph_shards import PhotographShard
 from arbiscale.errors import UserError
@@ -24,7 +25,7 @@ class OpenShard(Protocol):
         """How many crops there are."""
 
     def __getitem__(self, number: int, /) -> Any:
-        """A crop, uint8 (crop_px, crop_px, 3)."""
+        """A crop, uint8 (height, width, 3)."""
 
 
 class OpenShards:
@@ -62,16 +63,23 @@ def _open(path: Path) -> OpenShard:
 
 
 class StoredCrops(Sequence[NDArray[np.uint8]]):
-    """Crops uint8 (crop_px, crop_px, 3) in shards; none where the split has none.
+    """Crops uint8 (height, width, 3) in shards; none where the split has none.
 
     Args:
         folder: what `arbiscale.data.crops.make_crops` wrote.
         manifest: its own.
         split: whose crops.
+        size: theirs, (height, width); None = of any.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, split: Split | str) -> None:
-        shards = [shard for shard in manifest.shards if shard.split == split]
+    def __init__(
+        self, folder: Path, manifest: Manifest, split: Split | str, size: Size | None = None
+    ) -> None:
+        shards = [
+            shard
+            for shard in manifest.shards
+            if shard.split == split and size in {None, manifest.size_of(shard)}
+        ]
         self._files = [folder / shard.file for shard in shards]
         self._ends = np.cumsum([shard.count for shard in shards], dtype=np.int64)
         self._shards = OpenShards()
@@ -94,7 +102,7 @@ class StoredCrops(Sequence[NDArray[np.uint8]]):
 
 
 def read_crop(path: Path, number: int, shards: OpenShards | None = None) -> NDArray[np.uint8]:
-    """A crop of a shard, uint8 (crop_px, crop_px, 3).
+    """A crop of a shard, uint8 (height, width, 3).
 
     Raises:
         UserError: the shard cannot be read.

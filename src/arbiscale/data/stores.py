@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arbiscale.config.data import CropSettings, StoreName
-from arbiscale.data.boxes import count_boxes, cut
+from arbiscale.config.sizes import Size
+from arbiscale.data.boxes import box_size, count_boxes, crop_size, cut
 from arbiscale.data.examination import pixels_of
 from arbiscale.data.manifest import Box, Photograph, Shard, Split
 from arbiscale.data.photograph_shards import SUFFIXES, Kept, PhotographShard, PhotographWriter
@@ -29,7 +30,7 @@ PIXELS_UP_TO_BYTES = 16 * 2**30  # `auto`: a sample costs less than a millisecon
 
 
 class Writer(Protocol):
-    """Takes what a store made of photographs, those of one split."""
+    """Takes what a store made of photographs, those of one split whose crops are of one size."""
 
     def add(self, made: Any, /) -> list[tuple[str, int]]:
         """Returns for each crop its shard's file and its number in there."""
@@ -47,14 +48,14 @@ class Store(Protocol):
     def bytes_of(self, photograph: Photograph, settings: CropSettings) -> int:
         """The disk that a photograph takes, or a little less."""
 
-    def make(self, data: bytes, boxes: Sequence[Box], side_px: int) -> Any:
+    def make(self, data: bytes, boxes: Sequence[Box], size: Size) -> Any:
         """What is kept of a photograph's file."""
 
-    def as_it_is(self, data: bytes, boxes: Sequence[Box], side_px: int) -> Any:
+    def as_it_is(self, data: bytes, boxes: Sequence[Box], size: Size) -> Any:
         """What `make` would give, where nothing needs to be computed for it; else None."""
 
-    def writer(self, folder: Path, split: Split) -> Writer:
-        """For what `make` gives."""
+    def writer(self, folder: Path, split: Split, size: Size | None) -> Writer:
+        """For what `make` gives; `size` as of a `Shard`."""
 
     def copied(self, shards: OpenShards, places: Sequence[tuple[Path, int]]) -> Any:
         """What `make` gave for the crops in these shards at these numbers, all of one photograph."""
@@ -68,19 +69,19 @@ class PixelStore(Store):
 
     def bytes_of(self, photograph: Photograph, settings: CropSettings) -> int:
         """Of all crops."""
-        return count_boxes(photograph, settings) * 3 * settings.size_px**2
+        return count_boxes(photograph, settings) * _crop_bytes(photograph, settings)
 
-    def make(self, data: bytes, boxes: Sequence[Box], side_px: int) -> list[NDArray[np.uint8]]:
+    def make(self, data: bytes, boxes: Sequence[Box], size: Size) -> list[NDArray[np.uint8]]:
         """The crops."""
         pixels = pixels_of(data)
-        return [cut(pixels, box, side_px) for box in boxes]
+        return [cut(pixels, box, size) for box in boxes]
 
-    def as_it_is(self, data: bytes, boxes: Sequence[Box], side_px: int) -> None:
+    def as_it_is(self, data: bytes, boxes: Sequence[Box], size: Size) -> None:
         """Nothing: every photograph is decoded."""
 
-    def writer(self, folder: Path, split: Split) -> PixelWriter:
+    def writer(self, folder: Path, split: Split, size: Size | None) -> PixelWriter:
         """Of arrays."""
-        return PixelWriter(folder, split)
+        return PixelWriter(folder, split, size)
 
     def copied(self, shards: OpenShards, places: Sequence[tuple[Path, int]]) -> list[NDArray[np.uint8]]:
         """Copies of the crops."""
@@ -102,28 +103,29 @@ class PhotographStore(Store):
 
     def bytes_of(self, photograph: Photograph, settings: CropSettings) -> int:
         """Of the file, or of the shrunk crop that stands for it."""
-        shrunk = settings.mode == "centre" and min(photograph.width, photograph.height) != settings.size_px
-        return min(photograph.size, 3 * settings.size_px**2) if shrunk else photograph.size
+        if settings.mode == "centre":
+            return min(photograph.size, _crop_bytes(photograph, settings))
+        return photograph.size
 
-    def make(self, data: bytes, boxes: Sequence[Box], side_px: int) -> Kept:
+    def make(self, data: bytes, boxes: Sequence[Box], size: Size) -> Kept:
         """The file as it is, as PNG where it is of another format; of a shrunk crop, the crop alone."""
-        kept = self.as_it_is(data, boxes, side_px)
+        kept = self.as_it_is(data, boxes, size)
         if kept is not None:
             return kept
         pixels = pixels_of(data)
-        if not _shrunk(boxes, side_px):
+        if not _shrunk(boxes, size):
             return Kept(as_png(pixels), boxes)
         (box,) = boxes
-        return Kept(as_png(cut(pixels, box, side_px)), [(0, 0, side_px, side_px)])
+        return Kept(as_png(cut(pixels, box, size)), [(0, 0, size[1], size[0])])
 
-    def as_it_is(self, data: bytes, boxes: Sequence[Box], side_px: int) -> Kept | None:
+    def as_it_is(self, data: bytes, boxes: Sequence[Box], size: Size) -> Kept | None:
         """The file, where it is of a known format and no crop is shrunk."""
         known = recognise(data[:32]) in SUFFIXES
-        return Kept(data, boxes) if known and not _shrunk(boxes, side_px) else None
+        return Kept(data, boxes) if known and not _shrunk(boxes, size) else None
 
-    def writer(self, folder: Path, split: Split) -> PhotographWriter:
+    def writer(self, folder: Path, split: Split, size: Size | None) -> PhotographWriter:
         """Of archives."""
-        return PhotographWriter(folder, split, self._prefix)
+        return PhotographWriter(folder, split, size, self._prefix)
 
     def copied(self, shards: OpenShards, places: Sequence[tuple[Path, int]]) -> Kept:
         """The photograph's file again."""
@@ -132,8 +134,14 @@ class PhotographStore(Store):
         return shard.kept([number for _, number in places])
 
 
-def _shrunk(boxes: Sequence[Box], side_px: int) -> bool:
-    return any(right - left != side_px for left, _, right, _ in boxes)
+def _shrunk(boxes: Sequence[Box], size: Size) -> bool:
+    return any(box_size(box) != size for box in boxes)
+
+
+def _crop_bytes(photograph: Photograph, settings: CropSettings) -> int:
+    """Of the pixels of one crop."""
+    height, width = crop_size(photograph.width, photograph.height, settings) or (0, 0)
+    return 3 * height * width
 
 
 def as_png(pixels: NDArray[np.uint8]) -> bytes:

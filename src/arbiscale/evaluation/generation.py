@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import combinations
+from itertools import chain, combinations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from arbiscale.config.sizes import size_name
 from arbiscale.evaluation.comparisons import PER_GROUP, TRUTH, Album, PictureWork
 from arbiscale.evaluation.held_out import HeldOutPicture
 from arbiscale.evaluation.nearest import TrainingCrops
@@ -22,6 +25,7 @@ from arbiscale.evaluation.scores import Score, problem_lines, score_lines
 from arbiscale.evaluation.sets import Features
 from arbiscale.imaging.coordinates import Size
 from arbiscale.imaging.pixels import to_array
+from arbiscale.imaging.proportions import nearest_size
 from arbiscale.inference.model import Model
 from arbiscale.metrics.cost import now_seconds
 from arbiscale.metrics.self_similarity import self_similarity
@@ -83,14 +87,15 @@ class Reconstruction(PictureWork):
 
 @dataclass(frozen=True)
 class Generation:
-    """Pictures that a model draws from noise, each latent at every size.
+    """Pictures that a model draws from noise, each latent at several sizes.
 
     Every picture is compared with itself at the other sizes.
 
     Attributes:
         row: of the table.
         model: of generation.
-        sizes: (height, width); the first sets the latents' proportions.
+        sizes: (height, width) in groups: those of a group show the same latents, of the first one's
+            proportions.
         count: of latents.
         seed: of the noise.
         album: gets pictures to look at.
@@ -100,7 +105,7 @@ class Generation:
 
     row: str
     model: Model
-    sizes: Sequence[Size]
+    sizes: Sequence[Sequence[Size]]
     count: int
     seed: int
     album: Album
@@ -129,45 +134,64 @@ class Generation:
 
     def measure(self, numbers: Sequence[int]) -> Iterator[tuple[list[int], list[Score]]]:
         """Some pictures; see `Work`."""
-        model, names = self.model, self.names
-        step = batch_size(model.device, max(self.sizes, key=lambda size: size[0] * size[1]))
-        latent_size = model.latent_size_for(self.sizes[0])
+        largest = max(chain(*self.sizes), key=lambda size: size[0] * size[1])
+        step = batch_size(self.model.device, largest)
         for start in range(0, len(numbers), step):
             here = [*numbers[start : start + step]]
-            seeds = noise_seeds(self.seed, [names[number] for number in here])
-            begun = now_seconds(model.device)
-            latent = model.generate_latents(len(here), latent_size, seed=seeds)
-            sampled = now_seconds(model.device) - begun
-            images, seconds = {}, {}
-            for size in self.sizes:
-                begun = now_seconds(model.device)
-                images[size] = model.decode(latent, size, seed=seeds)
-                seconds[size] = sampled + now_seconds(model.device) - begun
-            shown = {size: as_shown(image) for size, image in images.items()}
-            agreement = _agreement(shown)
-            keys = [
-                {"place": self.place, "picture": name, "photograph": name, "scene": name}
-                for name in (names[number] for number in here)
-            ]
-            lines = []
-            for size in self.sizes:
-                metrics = {"grid_energy": grid_energy((images[size] + 1) / 2, latent_size)}
-                if agreement[size]:
-                    metrics["self_ssim"] = torch.stack(agreement[size]).mean(dim=0)
-                lines += score_lines(
-                    group_of_size(size), self.row, keys, images[size], metrics, seconds=seconds[size]
-                )
-                if size in self.features:
-                    self.features[size].add(here, shown[size])
-            for index, number in enumerate(here):
-                if number < PER_GROUP:
-                    pictures = {
-                        size_name(size): to_array(of[index].nan_to_num(0)) for size, of in images.items()
-                    }
-                    if self.training:
-                        pictures[NEAREST] = self.training.nearest(shown[self.sizes[0]][index])
-                    self.album.keep(self.place, names[number], pictures)
+            lines: list[Score] = []
+            pictures: list[dict[str, NDArray[np.uint8]]] = [{} for _ in here]
+            for sizes in self.sizes:
+                lines += self._draw(here, sizes, pictures)
+            for number, own in zip(here, pictures, strict=True):
+                if own:
+                    self.album.keep(self.place, self.names[number], own)
             yield here, lines
+
+    def _draw(
+        self, here: Sequence[int], sizes: Sequence[Size], pictures: Sequence[dict[str, NDArray[np.uint8]]]
+    ) -> list[Score]:
+        """Scores of one latent of each of these pictures, at each size; what is shown goes to `pictures`."""
+        model, names = self.model, [self.names[number] for number in here]
+        seeds, latent_size = noise_seeds(self.seed, names), model.latent_size_for(sizes[0])
+        begun = now_seconds(model.device)
+        latent = model.generate_latents(len(here), latent_size, seed=seeds)
+        sampled = now_seconds(model.device) - begun
+        images, seconds = {}, {}
+        for size in sizes:
+            begun = now_seconds(model.device)
+            images[size] = model.decode(latent, size, seed=seeds)
+            seconds[size] = sampled + now_seconds(model.device) - begun
+        shown = {size: as_shown(image) for size, image in images.items()}
+        agreement = _agreement(shown)
+        keys = [{"place": self.place, "picture": name, "photograph": name, "scene": name} for name in names]
+        lines = []
+        for size in sizes:
+            metrics = {"grid_energy": grid_energy((images[size] + 1) / 2, latent_size)}
+            if agreement[size]:
+                metrics["self_ssim"] = torch.stack(agreement[size]).mean(dim=0)
+            lines += score_lines(
+                group_of_size(size), self.row, keys, images[size], metrics, seconds=seconds[size]
+            )
+            if size in self.features:
+                self.features[size].add(here, shown[size])
+        for index, (number, own) in enumerate(zip(here, pictures, strict=True)):
+            if number < PER_GROUP:
+                own |= {size_name(size): to_array(of[index].nan_to_num(0)) for size, of in images.items()}
+                if self.training:
+                    label = NEAREST if sizes is self.sizes[0] else f"{NEAREST}, {size_name(sizes[0])}"
+                    own[label] = self.training.nearest(shown[sizes[0]][index])
+        return lines
+
+
+def in_groups(sizes: Sequence[Size], shapes: Collection[Size]) -> list[list[Size]]:
+    """Sizes that show the same latents: those whose proportions are nearest the same of these shapes.
+
+    So a latent is not stretched into a shape that has latents of its own.
+    """
+    groups: dict[Size | None, list[Size]] = {}
+    for size in sizes:
+        groups.setdefault(nearest_size(size, shapes) if shapes else None, []).append(size)
+    return [*groups.values()]
 
 
 def _agreement(shown: Mapping[Size, Tensor]) -> dict[Size, list[Tensor]]:
@@ -178,17 +202,6 @@ def _agreement(shown: Mapping[Size, Tensor]) -> dict[Size, list[Tensor]]:
         agreement[one].append(similarity)
         agreement[other].append(similarity)
     return agreement
-
-
-def parse_size(text: str) -> Size:
-    """`160x224` as (height, width)."""
-    height, width = text.split("x")
-    return int(height), int(width)
-
-
-def size_name(size: Size) -> str:
-    """(height, width) as `160x224`."""
-    return f"{size[0]}x{size[1]}"
 
 
 def group_of_size(size: Size) -> str:

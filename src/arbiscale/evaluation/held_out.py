@@ -16,6 +16,7 @@ from arbiscale.data.benchmarks import pictures_folder
 from arbiscale.data.manifest import Crop, HeldOut, Manifest, Split, read_manifest
 from arbiscale.data.shards import StoredCrops, read_crop
 from arbiscale.errors import UserError
+from arbiscale.evaluation.references import CropsBySize
 from arbiscale.imaging.coordinates import Region, Size
 from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
 from arbiscale.imaging.picture_folders import find_pictures
@@ -92,14 +93,14 @@ class HeldOutData:
     Attributes:
         photographs: of the split that is measured.
         credits: whom to name wherever a photograph is shown, by its name, where that is known.
-        training_crops: of the other photographs, square, uint8 (crop_px, crop_px, 3).
+        training_crops: of the other photographs, uint8 (height, width, 3), by their size.
         scenes: of each split, sorted.
         split: that is measured.
     """
 
     photographs: Sequence[HeldOutPhotograph]
     credits: Mapping[str, str] = field(default_factory=dict)
-    training_crops: Sequence[NDArray[np.uint8]] = ()
+    training_crops: CropsBySize = field(default_factory=dict)
     scenes: Mapping[Split, Sequence[str]] = field(default_factory=dict)
     split: HeldOutSplit = "test"
 
@@ -140,7 +141,7 @@ def read_held_out_data(folder: Path, split: HeldOutSplit = "test") -> HeldOutDat
             for source, photograph in found.items()
             if source in manifest.credits
         },
-        StoredCrops(folder, manifest, "train"),
+        {size: StoredCrops(folder, manifest, "train", size) for size in manifest.sizes("train")},
         {name: sorted(known) for name, known in scenes.items()},
         split,
     )
@@ -162,9 +163,11 @@ def _in_crops(folder: Path, manifest: Manifest) -> dict[str, HeldOutPhotograph]:
     for each in manifest.crops:
         if each.split == "validation":
             crops.setdefault((each.source, each.scene), []).append((each.shard, each.index))
-    size = (manifest.crop_px, manifest.crop_px)
+    sizes = {shard.file: manifest.size_of(shard) for shard in manifest.shards}
     return {
-        source: HeldOutPhotograph(Path(source).with_suffix("").as_posix(), folder, scene, size, own)
+        source: HeldOutPhotograph(
+            Path(source).with_suffix("").as_posix(), folder, scene, sizes[own[0][0]], own
+        )
         for (source, scene), own in crops.items()
     }
 

@@ -8,6 +8,7 @@ from functools import partial
 
 from arbiscale.config.evaluate import EvaluateSettings
 from arbiscale.config.named import by_name
+from arbiscale.config.sizes import parse_size, size_name
 from arbiscale.data.degradation import Degradation
 from arbiscale.errors import UnavailableError, UserError
 from arbiscale.evaluation import patches, sets
@@ -16,8 +17,7 @@ from arbiscale.evaluation.generation import (
     Generation,
     Reconstruction,
     group_of_size,
-    parse_size,
-    size_name,
+    in_groups,
 )
 from arbiscale.evaluation.held_out import (
     HeldOutData,
@@ -187,7 +187,7 @@ def _add_generation(plan: Plan, subject: Subject, scratch: Scratch) -> None:
     settings, networks, album = subject.settings, subject.networks, scratch.album
     sizes, count = [parse_size(size) for size in settings.generation_sizes], settings.generation_count
     crops, references = subject.data.training_crops, None
-    training = TrainingCrops(crops) if len(crops) else None
+    training = TrainingCrops(crops) if crops else None
     if PROTOCOL in settings.protocols and networks.inception:
         references = References(crops, networks.inception)
         plan.left_out += limits(references, {group_of_size(size): size for size in sizes}, count)
@@ -206,7 +206,8 @@ def _add_generation(plan: Plan, subject: Subject, scratch: Scratch) -> None:
                 own = scratch.features / row / size_name(size)
                 features[size] = Features(own, count, references.inception, scratch.process)
                 plan.sets[group_of_size(size), row] = size, features[size]
-        plan.works.append(Generation(row, model, sizes, count, subject.seed, album, features, training))
+        groups = in_groups(sizes, crops)
+        plan.works.append(Generation(row, model, groups, count, subject.seed, album, features, training))
     plan.references = references
 
 

@@ -77,28 +77,38 @@ def compare_sets(
 
 def comparable_sizes(references: References, sizes: Sequence[Size], count: int) -> list[Size]:
     """The sizes at which so many pictures can be compared with the training crops."""
-    if min(count, references.count) < LEAST_PICTURES:
-        return []
-    return [size for size in sizes if references.cover(size)]
+    return [
+        size
+        for size in sizes
+        if min(count, references.count(size)) >= LEAST_PICTURES and references.cover(size)
+    ]
 
 
 def limits(references: References, sizes: Mapping[str, Size], count: int) -> list[str]:
     """One line for everything that cannot be compared, or means little; `sizes`: by group."""
-    counts = f"{count:,} generated pictures and {references.count:,} training crops"
-    least = min(count, references.count)
-    if least < LEAST_PICTURES:
-        return [
-            f"generation: {_NAMES} are not measured: they need at least {LEAST_PICTURES} pictures on either "
-            f"side (got {counts}); raise evaluate.generation_count"
-        ]
-    lines = [
-        f"{group}: {_NAMES} are not measured: the training crops are smaller; raise data.crop.size_px"
-        for group, size in sizes.items()
-        if not references.cover(size)
+    found: dict[str, list[str]] = {}  # groups, by what is to be said of them
+    for group, size in sizes.items():
+        if limit := _limit(references, size, count):
+            found.setdefault(limit, []).append(group)
+    return [
+        f"{'generation' if len(groups) == len(sizes) else ', '.join(groups)}: {limit}"
+        for limit, groups in found.items()
     ]
-    if least <= FEATURES and len(lines) < len(sizes):
-        lines.append(
-            f"generation: fid of {counts} is too high, and comparable at equal numbers only; more than "
-            f"{FEATURES:,} on either side fix it"
+
+
+def _limit(references: References, size: Size, count: int) -> str | None:
+    crops = references.count(size)
+    counts, least = f"{count:,} generated pictures and {crops:,} training crops", min(count, crops)
+    if least < LEAST_PICTURES:
+        return (
+            f"{_NAMES} are not measured: they need at least {LEAST_PICTURES} pictures on either "
+            f"side (got {counts}); raise evaluate.generation_count"
         )
-    return lines
+    if not references.cover(size):
+        return f"{_NAMES} are not measured: the training crops are smaller; raise data.crop.size_px"
+    if least > FEATURES:
+        return None
+    return (
+        f"fid of {counts} is too high, and comparable at equal numbers only; more than "
+        f"{FEATURES:,} on either side fix it"
+    )

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-Size = tuple[int, int]  # (height, width)
+from arbiscale.config.sizes import Size as Size
+
 Region = tuple[int, int, int, int]  # (top, left, height, width), in output pixels
 
 _TIE_SHIFT = 1e-6  # of LIIF: a query on the edge between two pixels belongs to the upper one
@@ -107,15 +108,18 @@ def crop(image: Tensor, region: Region) -> Tensor:
     return image[..., top : top + height, left : left + width]
 
 
-def random_region(size: Size, side: int, *, multiple: int = 1) -> Region:
-    """A square region at a uniform position, from the global random state.
+def random_region(size: Size, side: int | Size, *, multiple: int = 1) -> Region:
+    """A region at a uniform position, from the global random state.
 
     Args:
         size: (height, width) of the whole.
-        side: of the region, at most; shorter where the whole is.
+        side: of a square region, or its (height, width), at most; shorter where the whole is.
         multiple: of which sides are.
     """
-    height, width = (min(side, whole) // multiple * multiple for whole in size)
+    sides = (side, side) if isinstance(side, int) else side
+    height, width = (
+        min(wanted, whole) // multiple * multiple for wanted, whole in zip(sides, size, strict=True)
+    )
     top = int(torch.randint(size[0] - height + 1, ()))
     left = int(torch.randint(size[1] - width + 1, ()))
     return (top, left, height, width)

@@ -38,14 +38,14 @@ class AutoencoderTraining(TrainingModule):
     def losses(self, images: Tensor) -> dict[str, Tensor]:
         """All terms of a reconstruction, or, in a share of the steps, of a drawing without latents."""
         least, most = self.settings.target_px
-        side = int(torch.randint(least, most + 1, ()))
+        size = _scaled(images, int(torch.randint(least, most + 1, ())))
         share = self.settings.latent_dropout
         if share and float(torch.rand(())) < share:
-            return self._known(images, side)
-        fine = resize(images, (side, side))  # antialiased
+            return self._known(images, size)
+        fine = resize(images, size)  # antialiased
         region = self._region(fine)
         target, posterior = crop(fine, region), self.autoencoder.encode(images)
-        drawn, losses = self._drawn((side, side), region, target, posterior.sample(), self._low(images))
+        drawn, losses = self._drawn(size, region, target, posterior.sample(), self._low(images))
         losses["image"] = self.image_loss(drawn, target).mean()
         loss = losses.pop("loss") + losses["image"]
         if self.settings.kl_weight:
@@ -53,18 +53,18 @@ class AutoencoderTraining(TrainingModule):
             loss = loss + self.settings.kl_weight * losses["kl"]
         return {"loss": loss, **losses}
 
-    def _known(self, images: Tensor, side: int) -> dict[str, Tensor]:
+    def _known(self, images: Tensor, size: Size) -> dict[str, Tensor]:
         """Terms of drawings from the branch alone, learned as LIIF is (arXiv 2012.09161, section 4).
 
         The low-resolution images are made from the target, as a photograph is from what its enlargement
         should be. Shrinking both from one crop would blur the target as well.
         """
         height, width = images.shape[-2:]
-        fine = crop(images, random_region((height, width), side))
+        fine = crop(images, random_region((height, width), size))
         low = self.shrink(fine, (height // self.factor, width // self.factor))
         region = self._region(fine)
         target = crop(fine, region)
-        drawn, losses = self._drawn((fine.shape[-2], fine.shape[-1]), region, target, None, low)
+        drawn, losses = self._drawn(size, region, target, None, low)
         losses["known"] = per_sample(drawn - target, "l1").mean()
         return {"loss": losses.pop("loss") + losses["known"], **losses}
 
@@ -90,13 +90,13 @@ class AutoencoderTraining(TrainingModule):
 
     def validate(self, images: Tensor) -> Validation:
         """Reconstruction at the images' own size."""
-        side = images.shape[-1]
+        size = (images.shape[-2], images.shape[-1])
         latent, low = self.autoencoder.encode(images).mode(), self._low(images)
-        drawn = self.autoencoder.decode(latent, (side, side), low=low)
+        drawn = self.autoencoder.decode(latent, size, low=low)
         metrics = {"psnr": mean_psnr(drawn.clamp(-1, 1), images)}
         if self.autoencoder.decoder.branch is None:
             return Validation(metrics, {"reconstruction": comparison([drawn, images])})
-        known = self.autoencoder.decode(None, (side, side), low=low)
+        known = self.autoencoder.decode(None, size, low=low)
         metrics["psnr_without_latent"] = mean_psnr(known.clamp(-1, 1), images)
         return Validation(metrics, {"reconstruction": comparison([known, drawn, images])})
 
@@ -106,3 +106,10 @@ class AutoencoderTraining(TrainingModule):
             return None
         height, width = images.shape[-2:]
         return self.shrink(images, (height // self.factor, width // self.factor))
+
+
+def _scaled(images: Tensor, side: int) -> Size:
+    """(height, width) of the images, (batch, 3, height, width), scaled until the shorter is `side`."""
+    height, width = images.shape[-2:]
+    shorter = min(height, width)
+    return (round(height * side / shorter), round(width * side / shorter))

@@ -15,6 +15,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from arbiscale.config.sizes import Size, size_name
 from arbiscale.progress import LongTask
 from arbiscale.training.averaging import WeightAveraging
 from arbiscale.training.module import Recorder, Validation, derive_seed, parameters_of
@@ -34,7 +35,9 @@ class StepSeeds(Callback):
 
 
 class Validations(StepCallback):
-    """Validates on all held-out crops with averaged weights; records means, and pictures of the first batch.
+    """Validates on all held-out crops with averaged weights; records means, and pictures of some.
+
+    These are of the first batch; where crops are of several sizes, of the first batch of each.
 
     The first pictures are those before the first step, where MLflow's slider over steps begins. Several
     processes divide the batches among them.
@@ -98,12 +101,18 @@ class Validations(StepCallback):
     def _validate(self, trainer: Trainer, module: Any) -> Validation:
         """The means over all crops, the same in every process; pictures in the first alone."""
         parts: list[tuple[int, int, Validation]] = []
-        end = 0
+        pictures: dict[str, np.ndarray] = {}
+        end, sizes = 0, set[Size]()
         for number, images in enumerate(self.batches):
             first, end = end, end + len(images)
             if number % trainer.world_size == trainer.global_rank:
-                parts.append((number, len(images), self._of_batch(module, number, images, first)))
-        pictures = parts[0][2].images if trainer.global_rank == 0 else {}
+                part = self._of_batch(module, number, images, first)
+                parts.append((number, len(images), part))
+                size = (images.shape[-2], images.shape[-1])
+                if trainer.global_rank == 0 and size not in sizes:
+                    ending = f"_{size_name(size)}" if sizes else ""
+                    pictures |= {f"{name}{ending}": image for name, image in part.images.items()}
+                    sizes.add(size)
         if trainer.world_size > 1:
             gathered: list[Any] = [None] * trainer.world_size
             own = [(number, count, Validation(part.metrics)) for number, count, part in parts]

@@ -1,0 +1,17 @@
+"""Which of several sizes is a picture's own, by its proportions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from arbiscale.imaging.coordinates import Size
+
+
+def nearest_size(size: Size, sizes: Iterable[Size]) -> Size:
+    """That of the sizes (height, width) whose proportions are nearest a picture's, the first of equals.
+
+    Nearest means that the least of the picture is cut off: the ratio of the two proportions is nearest 1.
+    """
+    own = math.log(size[0] / size[1])
+    return min(sizes, key=lambda each: abs(math.log(each[0] / each[1]) - own))
