@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -171,3 +172,18 @@ def test_the_condition_holds_the_branchs_features_behind_the_latent(
     assert_close(condition[:, :4], space.encode(resize(low, (16, 24))))
     assert_close(condition[:, 4:], space.autoencoder.decoder.branch(low))
     assert condition.shape[1] == space.autoencoder.settings.condition_channels
+
+
+@pytest.mark.parametrize("normalization", ["scalar", "per_channel"])
+def test_every_latent_pixel_counts_once_whatever_its_batchs_size(
+    make_space: Callable[..., LatentSpace], images: Tensor, normalization: Any
+) -> None:
+    space = make_space()
+    batches = [images, images[:2, :, :, :16]]
+    statistics = measure_statistics(space.autoencoder, batches, normalization)
+    latents = [latents_of(space, [each]).transpose(0, 1).flatten(1) for each in batches]
+    pixels = torch.cat(latents, dim=1)  # (4, 3 * 24 + 2 * 16)
+    deviation = pixels.std() if normalization == "scalar" else pixels.std(1)
+    assert torch.tensor(statistics.scale) == pytest.approx((1 / deviation).expand(4))
+    if normalization == "per_channel":
+        assert statistics.shift == pytest.approx(pixels.mean(1).tolist(), abs=1e-6)

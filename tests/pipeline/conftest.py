@@ -151,13 +151,15 @@ def first_run(smoke: Project) -> str:
 
 @pytest.fixture(scope="session")
 def generation(smoke: Project, first_run: str) -> str:
-    """The output of an experiment in a workspace of its own: the pipeline trained to generate."""
+    """The output of an experiment in a workspace of its own: trained to generate, on crops of two shapes."""
     changes = [
         "diffusion.task=generation",
         "diffusion.process.kind=diffusion",
         "autoencoder.latent_dropout=0",
     ]
     changes += ["autoencoder.network.residual=false", "autoencoder.network.branch.blocks=0"]
+    changes += ["data.crop.shapes=[64x64,48x80]", "data.augmentation.transpose=0"]
+    changes += ["autoencoder.target_px=[16,24]"]
     options = [part for change in changes for part in ("-S", change)]
     smoke.restore()  # before that of every test: an experiment takes along what is changed
     return smoke.run("dvc", "exp", "run", "--temp", "--name", "generation", *options)

@@ -213,10 +213,13 @@ def test_a_loss_weight_retrains_the_alignment_only(smoke: Project) -> None:
 
 
 def test_experiments_elsewhere_are_recorded_here(
-    smoke: Project, generation: str, first_ids: dict[str, str]
+    smoke: Project, generation: str, first_ids: dict[str, str], tmp_path: Path
 ) -> None:
-    assert smoke.executed(generation) == STAGES[2:]
+    assert smoke.executed(generation) == STAGES[1:]
     assert smoke.run_ids() == first_ids  # the workspace stayed as it was
+    crop = runs_of(smoke, "crop")["generation"].info.run_id
+    card = json.loads(Path(smoke.client().download_artifacts(crop, "card.json", str(tmp_path))).read_text())
+    assert card["splits"]["train"]["crops"].keys() == {"48x80", "64x64"}
     run = runs_of(smoke, "evaluate")["generation"]
     assert run.info.status == "FINISHED"
     assert run.data.params["diffusion.task"] == "generation"

@@ -198,7 +198,7 @@ def test_trade_off_curves_have_their_chart(
 
 def test_generation_has_a_page(stand_in: Callable[..., Any], draw: Draw, facts: Facts) -> None:
     model, sizes = stand_in("generation"), [(64, 64), (48, 80)]
-    evaluation = evaluated(lambda album: Generation("align_samples", model, sizes, 3, 0, album))
+    evaluation = evaluated(lambda album: Generation("align_samples", model, [sizes], 3, 0, album))
     page = Page(draw(evaluation, facts, "align_samples"))
     assert "align samples" in page.said
     assert "SelfSSIM" in page.said

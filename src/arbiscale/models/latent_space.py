@@ -82,15 +82,15 @@ def measure_statistics(
 ) -> LatentStatistics:
     """Shift and scale that give latents unit variance: one scale for all (as published), or per channel.
 
-    Images (batch, 3, height, width) are encoded on the autoencoder's device. Latents are draws from the
-    posterior, by the global random state, as the diffusion learns from draws.
+    Images (batch, 3, height, width), of any sizes, are encoded on the autoencoder's device. Latents are
+    draws from the posterior, by the global random state, as the diffusion learns from draws.
     """
     device = next(autoencoder.parameters()).device
-    latents = torch.cat([autoencoder.encode(images.to(device)).sample().cpu() for images in batches])
-    channels = latents.shape[1]
+    latents = [autoencoder.encode(images.to(device)).sample().cpu() for images in batches]
+    by_channel = torch.cat([each.transpose(0, 1).flatten(1) for each in latents], dim=1)
     if normalization == "scalar":
-        return LatentStatistics([0.0] * channels, [float(1 / latents.std())] * channels)
-    by_channel = latents.transpose(0, 1).flatten(1)
+        channels = len(by_channel)
+        return LatentStatistics([0.0] * channels, [float(1 / by_channel.std())] * channels)
     return LatentStatistics(by_channel.mean(1).tolist(), (1 / by_channel.std(1).clamp(min=1e-6)).tolist())
 
 
