@@ -224,7 +224,7 @@ def test_counts_are_whole(key: str) -> None:
         ("data.factor", 3, "data.augmentation.crop_px must be a multiple of factor"),
         ("data.factor", 2, "data.factor must be a multiple of the encoder's downsampling"),
         ("data.augmentation.crop_px", 124, "data.augmentation.crop_px must be a multiple of "),
-        ("data.crop.shapes", ["256"], "data.crop.shapes.0: must match pattern"),
+        ("data.crop.shapes", ["256"], "data.crop.shapes.0: must be HEIGHTxWIDTH in pixels, such as 160x224"),
         ("data.crop.shapes", ["8x256"], "data.crop.shapes: no side may be below 16 px (got 8x256)"),
         ("data.crop.shapes", ["256x128", "128x64"], "data.crop.shapes: two have the same proportions"),
         (
