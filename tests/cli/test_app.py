@@ -298,3 +298,12 @@ def test_check_counts_changed_photographs(
     capsys.readouterr()
     assert run("check") == 0
     assert "data.source: folder: +1, -1 since it was read; `dvc repro` reads" in capsys.readouterr().out
+
+
+def test_check_looks_for_the_photographs(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("preset", "apply", "finetune") == 0
+    params = workspace / "params.yaml"
+    params.write_text(re.sub(r"(?<=folder:\n    path: )\S+", "nowhere", params.read_text()))
+    capsys.readouterr()
+    assert run("check") == 0
+    assert "WARNING: data.folder.path: nowhere: no such folder; name" in capsys.readouterr().out

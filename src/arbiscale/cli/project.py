@@ -65,18 +65,18 @@ def _show_degraded(params: Params, file: Path) -> None:
 
 
 def _compare_source(params: Params) -> None:
-    """Say what a `dvc repro` would fetch, and which photographs it would read where some have been before."""
+    """Say what is wrong with the source, what a `dvc repro` would fetch, and what it would read."""
     from arbiscale.data.sources import open_source
     from arbiscale.errors import UserError
 
     source = open_source(params.data)
     try:
-        waiting = source.pending()
+        if waiting := source.pending():
+            print(f"data.source: {params.data.source}: `dvc repro` fetches {waiting}")
+            return
+        listing = source.list()
     except UserError as error:
         print(f"WARNING: {error}")
-        return
-    if waiting:
-        print(f"data.source: {params.data.source}: `dvc repro` fetches {waiting}")
         return
     if not (repository_root() / PHOTOGRAPHS_READ).exists():
         return
@@ -86,11 +86,7 @@ def _compare_source(params: Params) -> None:
     with open_index() as index:
         if next(index.known(source.key), None) is None:
             return
-        try:
-            found = changes(source.list(), index.known(source.key))
-        except UserError as error:
-            print(f"WARNING: {error}")
-            return
+        found = changes(listing, index.known(source.key))
     if found:
         print(f"data.source: {params.data.source}: {found} since it was read; `dvc repro` reads what is new")
 

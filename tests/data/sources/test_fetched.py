@@ -107,7 +107,9 @@ def test_addresses_are_refused_in_one_line(server: WebServer) -> None:
     assert "two files are called a; name one" in message(f"{server.url}/a.zip", f"{server.url}/b/a.tar")
     assert "/%2e./b.zip: its path leads elsewhere" in message(f"{server.url}/a/../%2e./b.zip")
     server.files["/empty.zip"] = zipped({"readme.txt": b"x"})
-    assert "/empty.zip: holds no picture (.avif, .bmp," in message(f"{server.url}/empty.zip")
+    found = message(f"{server.url}/empty.zip")
+    assert "/empty.zip: holds no picture (.avif, .bmp," in found
+    assert found.endswith(f"; it is not what {server.url}/empty.zip should bring; remove it")
 
 
 def test_what_is_damaged_in_an_archive_is_rejected(server: WebServer, tmp_path: Path, index: Index) -> None:
@@ -188,6 +190,20 @@ def test_only_named_pictures_are_taken_of_the_training_part(server: WebServer, t
     names = [each.name for each in chosen.list().entries]
     assert names == ["DIV2K_train_HR/02.png", "DIV2K_valid_HR/11.png", "DIV2K_valid_HR/12.png"]
     assert chosen.state() != source("div2k", downloads=mirror).state()
+    (tmp_path / "names.txt").write_text("03\n")
+    archive = tmp_path / "downloads/DIV2K_train_HR.zip"
+    with pytest.raises(UserError, match=rf"^data\.downloads\.names: names no picture of {archive} below "):
+        source("div2k", downloads=mirror | {"names": "names.txt"}).list()
+
+
+@pytest.mark.usefixtures("_small_div2k")
+def test_an_offline_copy_without_pictures_is_named(tmp_path: Path) -> None:
+    (tmp_path / "copy/DIV2K_train_HR").mkdir(parents=True)
+    (tmp_path / "copy/DIV2K_valid_HR").mkdir()
+    with pytest.raises(
+        UserError, match=rf"^{tmp_path}/copy/DIV2K_train_HR: holds no picture .*; it is not what"
+    ):
+        source("div2k", downloads={"folder": "copy"}).list()
 
 
 def test_faces_are_tested_on_another_data_set(tmp_path: Path) -> None:

@@ -102,11 +102,11 @@ class Hub(Pieces):
         pictures = [path for path in taken if not is_archive(path.name)]
         origin = f"hub:{self._settings.repository}"
         archives = [
-            Piece(open_archive(path), f"{origin}/{names[path]}", f"{stem_of(names[path])}/")
+            Piece(open_archive(path), f"{origin}/{names[path]}", path, f"{stem_of(names[path])}/")
             for path in taken
             if is_archive(path.name)
         ]
-        return [Piece(Folder(root, pictures), origin), *archives] if pictures else archives
+        return [Piece(Folder(root, pictures), origin, root), *archives] if pictures else archives
 
     def _is_taken(self, name: str) -> bool:
         known = is_archive(name) or Path(name).suffix.lower() in PHOTOGRAPH_SUFFIXES

@@ -22,6 +22,7 @@ class Piece:
 
     content: Archive
     origin: str  # of what its members' names lie below
+    place: Path  # where it lies here
     prefix: str = ""  # before the names of its pictures
     below: str = ""  # only what lies in a folder of this name, wherever that is; names begin with it
     names: frozenset[str] | None = None  # only pictures of these stems
@@ -47,6 +48,13 @@ class Piece:
         if path.suffix.lower() not in PHOTOGRAPH_SUFFIXES or path.name.startswith("."):
             return ""
         return f"{self.prefix}{name}" if self.names is None or path.stem in self.names else ""
+
+    def without_pictures(self) -> UserError:
+        """What is wrong where there is none."""
+        below = f" below {self.below}/" if self.below else ""
+        if self.names is not None:
+            return UserError(f"data.downloads.names: names no picture of {self.place}{below}")
+        return no_picture(f"{self.place}{below}", f"it is not what {self.origin} should bring; remove it")
 
     def entry(self, name: str, member: Member) -> Entry:
         """One of its pictures."""
@@ -111,8 +119,7 @@ class Pieces(Source):
                 entries.append(piece.entry(name, member))
                 places[name] = (piece.content, member.name)
             if not found:
-                below = f" below {piece.below}/" if piece.below else ""
-                raise no_picture(f"{piece.origin}{below}", "name another file")
+                raise piece.without_pictures()
         self._listing = Listing(sorted(entries, key=lambda entry: entry.name), rejected)
         self._places = places
         return places
@@ -142,5 +149,5 @@ class Folder:
 def piece_of(path: Path, origin: str) -> Piece:
     """A fetched file as a piece: an archive, after which its pictures are named, or a picture."""
     if is_archive(path.name):
-        return Piece(open_archive(path), origin, f"{stem_of(path.name)}/")
-    return Piece(Folder(path.parent, [path]), origin.rpartition("/")[0])
+        return Piece(open_archive(path), origin, path, f"{stem_of(path.name)}/")
+    return Piece(Folder(path.parent, [path]), origin.rpartition("/")[0], path)

@@ -219,6 +219,7 @@ class Published(Pieces):
         return Piece(
             self._content(part),
             part.url or part.terms.page,
+            self._unpacked(part) or self._archive(part),
             "" if part.database else self._prefix(part),
             "" if part.database or self._unpacked(part) else part.folder,
             None if part.split else self._names,
