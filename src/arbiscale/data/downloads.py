@@ -32,10 +32,10 @@ def fetch(files: Sequence[RemoteFile], folder: Path, connections: int) -> None:
     """
     if not any(_is_missing(file, folder) for file in files):
         return
-    for place in (folder, *(file.path(folder).parent for file in files)):
-        with named_errors(place):
-            place.mkdir(parents=True, exist_ok=True)
-    with _alone(folder), Connections(connections) as servers:
+    with alone(folder), Connections(connections) as servers:
+        for place in {file.path(folder).parent for file in files}:
+            with named_errors(place):
+                place.mkdir(parents=True, exist_ok=True)
         transfers = [Transfer(file, folder, servers) for file in files if _is_missing(file, folder)]
         pool = ThreadPoolExecutor(connections)
         try:
@@ -79,9 +79,11 @@ def _require_space(folder: Path, needed: int) -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """No other process fetches into the folder meanwhile."""
-    lock = FileLock(folder / ".lock")
+def alone(folder: Path, name: str = ".lock") -> Iterator[None]:
+    """No other process fetches into the folder, which is made where there is none."""
+    with named_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / name)
     try:
         lock.acquire(timeout=1)
     except Timeout:

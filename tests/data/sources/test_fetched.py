@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from time import sleep
 from typing import Any, get_args
 
 import numpy as np
@@ -21,7 +23,7 @@ from arbiscale.config.section import read_yaml
 from arbiscale.data import connections
 from arbiscale.data.index import Index
 from arbiscale.data.scan import scan
-from arbiscale.data.sources import open_source
+from arbiscale.data.sources import open_source, published
 from arbiscale.data.sources.published import PUBLISHED, Part
 from arbiscale.data.sources.source import Source
 from arbiscale.data.split import split_scenes
@@ -231,9 +233,9 @@ def make_database(folder: Path, pictures: dict[str, bytes]) -> Path:
     return folder
 
 
-def test_lsun_is_read_in_its_database(
-    server: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def _small_tower(server: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LSUN's towers, three of 8 px for training and three for testing."""
     parts = []
     for number, part in enumerate(PUBLISHED["lsun_tower"]):
         keys = [hashlib.sha1(bytes([number, index])).hexdigest() for index in range(3)]
@@ -253,6 +255,32 @@ def test_lsun_is_read_in_its_database(
             )
         )
     monkeypatch.setitem(PUBLISHED, "lsun_tower", tuple(parts))
+
+
+@pytest.mark.usefixtures("_small_tower")
+def test_two_processes_fetch_and_unpack_a_database_once(
+    server: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpack = published.unpack
+
+    def slowly(path: Path, name: str, target: Path) -> None:
+        sleep(0.5)  # the other one is waiting meanwhile
+        unpack(path, name, target)
+
+    monkeypatch.setattr(published, "unpack", slowly)
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=source("lsun_tower").list) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(30)
+    assert [process.exitcode for process in processes] == [0, 0]
+    for part in PUBLISHED["lsun_tower"]:
+        assert len(server.sent(f"/{part.file}")) == 2, "size and content, once"
+
+
+@pytest.mark.usefixtures("_small_tower")
+def test_lsun_is_read_in_its_database(server: WebServer, tmp_path: Path) -> None:
     chosen = source("lsun_tower")
     entries = chosen.list().entries
     assert [each.split for each in entries] == [None] * 3 + ["test"] * 3

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from arbiscale.config.data import DownloadSettings, PublishedName
-from arbiscale.data.downloads import fetch, missing
+from arbiscale.data.downloads import alone, fetch, missing
 from arbiscale.data.sources.archives import ARCHIVE_SUFFIXES, Archive, open_archive, stem_of, unpack
 from arbiscale.data.sources.lsun import Database
 from arbiscale.data.sources.pieces import Folder, Piece, Pieces
@@ -187,8 +188,14 @@ class Published(Pieces):
         return [[each.name, each.size, each.stamp] for each in Folder(unpacked).members()]
 
     def bring(self) -> Sequence[Piece]:
-        """Every part, where it is."""
-        fetch(self._to_fetch(), self._folder, self._settings.connections)
+        """Every part, where it is; of several processes one fetches and unpacks."""
+        waiting = missing(self._to_fetch(), self._folder) or self._packed()
+        with alone(self._folder, ".bringing") if waiting else nullcontext():
+            fetch(self._to_fetch(), self._folder, self._settings.connections)
+            for part in self._packed():
+                archive = self._archive(part)
+                unpack(archive, f"{part.folder}/data.mdb", self._folder / part.folder / "data.mdb")
+                archive.unlink()  # as large again, and verified
         return [self._piece(each) for each in self._parts]
 
     def _to_fetch(self) -> list[RemoteFile]:
@@ -203,6 +210,10 @@ class Published(Pieces):
                 )
             files.append(RemoteFile(part.file, part.url or "", part.size, part.sha256))
         return files
+
+    def _packed(self) -> list[Part]:
+        """Databases that are to be unpacked."""
+        return [part for part in self._parts if part.database and not self._unpacked(part)]
 
     def _unpacked(self, part: Part) -> Path | None:
         """The folder of the pictures, in the folder of downloads or one level below."""
@@ -233,13 +244,9 @@ class Published(Pieces):
         return f"{part.folder}/" if self._unpacked(part) else ""
 
     def _content(self, part: Part) -> Archive:
-        archive = self._archive(part)
-        if part.database and not self._unpacked(part):
-            unpack(archive, f"{part.folder}/data.mdb", self._folder / part.folder / "data.mdb")
-            archive.unlink()  # as large again, and verified
         unpacked = self._unpacked(part)
         if unpacked is None:
-            return open_archive(archive)
+            return open_archive(self._archive(part))
         return Database(unpacked) if part.database else Folder(unpacked)
 
     @cached_property
