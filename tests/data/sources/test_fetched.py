@@ -15,8 +15,10 @@ from time import sleep
 from typing import Any, get_args
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
+from pyarrow import parquet
 
 from arbiscale.config.data import DataSettings, PublishedName
 from arbiscale.config.section import read_yaml
@@ -373,13 +375,17 @@ def test_a_repository_of_the_hub(server: WebServer, tmp_path: Path) -> None:
         info = tarfile.TarInfo("x/2.png")
         info.size = len(picture(2))
         archive.addfile(info, io.BytesIO(picture(2)))
-    files = {"data/1.png": picture(1), "data/more.tar.gz": content.getvalue(), "README.md": b"#"}
+    pictures = pa.StructArray.from_arrays([[picture(3)], ["a.png"]], ["bytes", "path"])
+    parquet.write_table(pa.table({"image": pictures}), tmp_path / "table.parquet")
+    table = (tmp_path / "table.parquet").read_bytes()
+    archives = {"data/more.tar.gz": content.getvalue(), "data/table.parquet": table}
+    files = {"data/1.png": picture(1), "README.md": b"#"} | archives
     publish(server, files)
     said = from_hub(server, tmp_path)
     assert (said["before"], said["after"]) == ("someone/photos at main", "")
-    assert said["names"] == ["data/1.png", "data/more/x/2.png"]
-    assert said["sizes"] == [len(picture(1)), len(picture(2))]
-    assert said["state"]["files"] == 2
+    assert said["names"] == ["data/1.png", "data/more/x/2.png", "data/table/00000000.png"]
+    assert said["sizes"] == [len(picture(1)), len(picture(2)), len(picture(3))]
+    assert said["state"]["files"] == 3
     server.requests.clear()
     assert from_hub(server, tmp_path)["names"] == said["names"]
     assert not [path for path, _ in server.requests if "/resolve/" in path]

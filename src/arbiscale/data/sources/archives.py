@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from arbiscale.data.sources.picture_tables import PictureTable
 from arbiscale.data.sources.source import UnreadableError, is_plain, is_text, shown
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_file
@@ -38,7 +39,8 @@ _OPENERS: dict[str, _Opener] = {
     ".xz": lzma.LZMAFile,
 }
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-ARCHIVE_SUFFIXES = (".zip", *_TARS)
+_TABLE = ".parquet"
+ARCHIVE_SUFFIXES = (".zip", *_TARS, _TABLE)
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def stem_of(name: str) -> str:
 
 
 def open_archive(path: Path) -> Archive:
-    """A zip or tar archive. A compressed tar archive is decompressed once, beside itself.
+    """A zip or tar archive, or a table of pictures. A compressed tar archive is decompressed, beside itself.
 
     Raises:
         UserError: it is damaged, or claims more than is taken from anyone.
@@ -102,6 +104,8 @@ def open_archive(path: Path) -> Archive:
     try:
         if path.suffix.lower() == ".zip":
             return _Zip(path)
+        if path.suffix.lower() == _TABLE:
+            return _Table(path)
         opener = _OPENERS.get(path.suffix.lower())
         return _Tar(_decompressed(path, opener) if opener else path)
     except (*_DAMAGED, tarfile.TarError, ValueError) as error:
@@ -146,6 +150,11 @@ class _Zip:
             return self._archive.read(name)
         except (*_DAMAGED, OSError, NotImplementedError) as error:
             raise UnreadableError(f"is damaged in its archive ({error})") from None
+
+
+class _Table(PictureTable):
+    def members(self) -> Iterator[Member]:
+        return (Member(*each) for each in self.rows())
 
 
 class _Tar:

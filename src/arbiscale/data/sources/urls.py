@@ -61,7 +61,7 @@ def _remote(address: str) -> RemoteFile:
     if not is_plain(path.as_posix()):
         raise UserError(f"{named}: its path leads elsewhere; name it without ..")
     if name.startswith(".") or not (is_archive(name) or path.suffix.lower() in PHOTOGRAPH_SUFFIXES):
-        raise UserError(f"{named}: is neither a picture nor an archive (zip, tar)")
+        raise UserError(f"{named}: is neither a picture nor an archive (zip, tar, Parquet)")
     below = f"{parts.netloc}/{path.parent}"
     return RemoteFile(name, url, None, sha256 or None, "data.urls.addresses", below)
 
