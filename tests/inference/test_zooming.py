@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 from arbiscale.errors import UserError
 from arbiscale.imaging.formats import film
 from arbiscale.imaging.formats.film import check_encoder, write_film
+from arbiscale.inference.features import FeatureRows, FeatureStrips
 from arbiscale.inference.model import Model
 from arbiscale.inference.zooming import zoom_frames
 
@@ -21,6 +23,30 @@ def test_frames_are_parts_of_larger_and_larger_drawings(upscaler: Model, photo: 
     assert np.abs(frames[-1].astype(int) - last).max() <= 1
     middle = drawing.draw((120, 160))[30:90, 40:120]
     assert np.abs(frames[2].astype(int) - middle).max() <= 1
+
+
+def test_features_in_tiles_are_computed_once_for_all_frames(
+    upscaler: Model, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawing = upscaler.sample(photo, tile=32)
+    expected = [drawing.region((60, 80), (0, 0, 60, 80)), drawing.region((120, 160), (30, 40, 60, 80))]
+    computed, decode = [], type(upscaler).feature_rows
+
+    def counted(model: Model, *arguments: Any) -> FeatureRows:
+        rows = decode(model, *arguments)
+        assert isinstance(rows, FeatureStrips)
+        own = rows.decode
+        rows.decode = lambda part: computed.append(part.shape) or own(part)
+        return rows
+
+    monkeypatch.setattr(type(upscaler), "feature_rows", counted)
+    frames = list(zoom_frames(drawing, (60, 80), factor=2, frames=1))
+    once = len(computed)
+    assert once > 1
+    frames = list(zoom_frames(drawing, (60, 80), factor=2, frames=2))
+    assert len(computed) == once
+    for frame, each in zip(frames, expected, strict=True):
+        np.testing.assert_array_equal(frame, each)
 
 
 def test_a_corner(upscaler: Model, photo: np.ndarray) -> None:

@@ -34,6 +34,7 @@ def zoom_frames(
         temperature: of texture, where a flow draws it; None = the model's own.
         fidelity: see `Drawing.bands`.
     """
+    drawing.hold()  # frames read the same features
     for index in range(frames):
         scale = factor ** (index / max(1, frames - 1))
         whole = (_grown(size[0], scale), _grown(size[1], scale))
