@@ -113,7 +113,7 @@ def test_addresses_are_refused_in_one_line(server: WebServer) -> None:
     server.files["/empty.zip"] = zipped({"readme.txt": b"x"})
     found = message(f"{server.url}/empty.zip")
     assert "/empty.zip: holds no picture (.avif, .bmp," in found
-    assert found.endswith(f"; it is not what {server.url}/empty.zip should bring; remove it")
+    assert found.endswith("; remove it, or name another")
 
 
 def test_what_is_damaged_in_an_archive_is_rejected(server: WebServer, tmp_path: Path, index: Index) -> None:
@@ -204,9 +204,7 @@ def test_only_named_pictures_are_taken_of_the_training_part(server: WebServer, t
 def test_an_offline_copy_without_pictures_is_named(tmp_path: Path) -> None:
     (tmp_path / "copy/DIV2K_train_HR").mkdir(parents=True)
     (tmp_path / "copy/DIV2K_valid_HR").mkdir()
-    with pytest.raises(
-        UserError, match=rf"^{tmp_path}/copy/DIV2K_train_HR: holds no picture .*; it is not what"
-    ):
+    with pytest.raises(UserError, match=rf"^{tmp_path}/copy/DIV2K_train_HR: holds no picture .*; remove it"):
         source("div2k", downloads={"folder": "copy"}).list()
 
 

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -123,12 +124,32 @@ def test_relative_folder_counts_from_the_repository(
     assert len(folder("mixed").list().entries) == 6
 
 
+@pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
+def test_an_archive_of_ones_own_is_read_in_place(mixed: Path, tmp_path: Path, kind: str):
+    path = Path(shutil.make_archive(str(tmp_path / "own"), kind, mixed))
+    source = folder(path)
+    listed = source.list().entries
+    names = ["B.JPG", "a.png", "e.tiff", "f.tif", "holiday/c.jpeg", "holiday/day one/d.webp"]
+    assert [entry.name for entry in listed] == names
+    assert [source.read(name) for name in names] == [(mixed / name).read_bytes() for name in names]
+    assert listed[-1].origin == f"{path.name}/holiday/day one/d.webp"
+    state = source.state()
+    assert folder(path).state() == state
+    (mixed / "g.png").write_bytes((mixed / "a.png").read_bytes())
+    shutil.make_archive(str(tmp_path / "own"), kind, mixed)
+    assert folder(path).state() != state
+    (tmp_path / "none").mkdir()
+    shutil.make_archive(str(tmp_path / "own"), kind, tmp_path / "none")
+    with pytest.raises(UserError, match=rf"^{path}: holds no picture .*; remove it, or name another$"):
+        folder(path).list()
+
+
 def test_folder_refusals(mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     for path, reason in {
         str(tmp_path / "absent"): "no such folder",
-        str(mixed / "notes.txt"): "is not a folder",
+        str(mixed / "notes.txt"): "is neither a folder nor an archive",
         str(tmp_path / "empty"): "holds no picture",
         str(tmp_path): "also holds the pipeline's own pictures",
     }.items():

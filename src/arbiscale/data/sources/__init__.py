@@ -9,11 +9,16 @@ only by its record: scene, licence, split and fitness for testing.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from arbiscale.config.data import DataSettings
+from arbiscale.data.sources.archives import is_archive
 from arbiscale.data.sources.bundled import Bundled
 from arbiscale.data.sources.folder import Folder
+from arbiscale.data.sources.local_archive import LocalArchive
 from arbiscale.data.sources.s3 import Bucket
 from arbiscale.data.sources.source import Source
+from arbiscale.workspace import repository_root
 
 
 def open_source(settings: DataSettings) -> Source:
@@ -23,6 +28,9 @@ def open_source(settings: DataSettings) -> Source:
         case "bundled":
             return Bundled()
         case "folder":
+            path = repository_root() / Path(settings.folder.path).expanduser()
+            if path.is_file() and is_archive(path.name):
+                return LocalArchive(path)
             return Folder(settings.folder)
         case "s3":
             return Bucket(settings.s3)

@@ -50,7 +50,7 @@ class Folder(Source):
         if not root.exists():
             raise UserError(f"{setting}: no such folder; name the folder that holds your photographs")
         if not root.is_dir():
-            raise UserError(f"{setting}: is not a folder; name the folder that holds your photographs")
+            raise UserError(f"{setting}: is neither a folder nor an archive; name one of photographs")
         own = [(workspace / _OWN).resolve() for workspace in (Path(), repository_root())]
         if any(each.is_relative_to(root.resolve()) for each in own):
             raise UserError(f"{setting}: also holds the pipeline's own pictures; name photographs only")

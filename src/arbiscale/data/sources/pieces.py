@@ -10,7 +10,16 @@ from pathlib import Path, PurePosixPath
 
 from arbiscale.data.manifest import Rejected, Split
 from arbiscale.data.sources.archives import Archive, Member, is_archive, open_archive, stem_of
-from arbiscale.data.sources.source import CORES, Entry, Listing, Source, UnreadableError, no_picture, shown
+from arbiscale.data.sources.source import (
+    CORES,
+    Entry,
+    Listing,
+    Source,
+    UnreadableError,
+    is_hidden,
+    no_picture,
+    shown,
+)
 from arbiscale.errors import UserError
 from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
 from arbiscale.imaging.picture_folders import find_pictures
@@ -45,7 +54,7 @@ class Piece:
             _, found, rest = f"/{name}".partition(f"/{self.below}/")
             name = f"{self.below}/{rest}" if found else ""
         path = PurePosixPath(name)
-        if path.suffix.lower() not in PHOTOGRAPH_SUFFIXES or path.name.startswith("."):
+        if path.suffix.lower() not in PHOTOGRAPH_SUFFIXES or is_hidden(name):
             return ""
         return f"{self.prefix}{name}" if self.names is None or path.stem in self.names else ""
 
@@ -54,7 +63,7 @@ class Piece:
         below = f" below {self.below}/" if self.below else ""
         if self.names is not None:
             return UserError(f"data.downloads.names: names no picture of {self.place}{below}")
-        return no_picture(f"{self.place}{below}", f"it is not what {self.origin} should bring; remove it")
+        return no_picture(f"{self.place}{below}", "remove it, or name another")
 
     def entry(self, name: str, member: Member) -> Entry:
         """One of its pictures."""

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from arbiscale.config.data import S3Settings
 from arbiscale.data.manifest import Rejected
-from arbiscale.data.sources.source import Entry, Listing, Source, UnreadableError, is_plain, no_picture
+from arbiscale.data.sources.source import (
+    Entry,
+    Listing,
+    Source,
+    UnreadableError,
+    is_hidden,
+    is_plain,
+    no_picture,
+)
 from arbiscale.errors import UnavailableError, UserError, first_line
 from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
 from arbiscale.imaging.picture_folders import Found
@@ -52,9 +60,8 @@ class Bucket(Source):
             )
             for found in (entry for page in pages for entry in page.get("Contents", [])):
                 key, name = found["Key"], found["Key"].removeprefix(self._prefix)
-                path = PurePosixPath(name)
-                hidden = any(part.startswith(".") and part != ".." for part in path.parts)  # as in a folder
-                if hidden or path.suffix.lower() not in PHOTOGRAPH_SUFFIXES:
+                hidden = is_hidden(name)
+                if hidden or PurePosixPath(name).suffix.lower() not in PHOTOGRAPH_SUFFIXES:
                     if not key.endswith("/"):
                         others.leave_out(Path(name), "hidden" if hidden else "of other suffixes")
                     continue

@@ -106,6 +106,11 @@ def shown(name: str) -> str:
     return name.encode(errors="backslashreplace").decode()
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file, or a folder that it lies in, is hidden: such pictures nobody means."""
+    return any(part.startswith(".") and part != ".." for part in PurePosixPath(name).parts)
+
+
 def is_plain(name: str) -> bool:
     """Whether a name that others chose is a relative path that leads nowhere else."""
     path = PurePosixPath(name)
