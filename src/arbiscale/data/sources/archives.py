@@ -109,9 +109,13 @@ def open_archive(path: Path) -> Archive:
         opener = _OPENERS.get(path.suffix.lower())
         return _Tar(_decompressed(path, opener) if opener else path)
     except (*_DAMAGED, tarfile.TarError, ValueError) as error:
-        raise UserError(f"{path}: is no archive that can be read ({error}); delete it") from None
+        raise UserError(
+            f"{path}: is no archive that can be read ({error}); delete it, or make it anew"
+        ) from None
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error}); delete it") from None
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror or error}); delete it, or make it anew"
+        ) from None
 
 
 def _problem(name: str, size: int) -> str:
