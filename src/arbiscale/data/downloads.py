@@ -36,11 +36,13 @@ def fetch(files: Sequence[RemoteFile], folder: Path, connections: int) -> None:
         for place in {file.path(folder).parent for file in files}:
             with named_errors(place):
                 place.mkdir(parents=True, exist_ok=True)
-        transfers = [Transfer(file, folder, servers) for file in files if _is_missing(file, folder)]
+        wanted = [file for file in files if _is_missing(file, folder)]
+        transfers = [Transfer(file, folder, servers) for file in wanted]
         pool = ThreadPoolExecutor(connections)
         try:
             list(pool.map(Transfer.begin, transfers))
-            _require_space(folder, sum(each.bytes_left for each in transfers))
+            unpacked = sum(file.unpacked_bytes for file in wanted)
+            _require_space(folder, sum(each.bytes_left for each in transfers), unpacked)
             parts = [(each, part) for each in transfers for part in each.todo]
             _await([pool.submit(each.fetch, part) for each, part in parts], transfers)
         finally:
@@ -69,11 +71,13 @@ def _await(futures: Sequence[Future[None]], transfers: Sequence[Transfer]) -> No
                 task.advance(new)
 
 
-def _require_space(folder: Path, needed: int) -> None:
+def _require_space(folder: Path, fetched: int, unpacked: int) -> None:
     free = shutil.disk_usage(folder).free
-    if needed + _SPARE_BYTES > free:
+    if fetched + unpacked + _SPARE_BYTES > free:
+        more = f", {unpacked / 2**30:.1f} GiB to be unpacked" if unpacked else ""
         raise UserError(
-            f"{folder}: {needed / 2**30:.1f} GiB are to be fetched and {free / 2**30:.1f} GiB are free; "
+            f"{folder}: {fetched / 2**30:.1f} GiB are to be fetched{more} "
+            f"and {free / 2**30:.1f} GiB are free; "
             "name a folder of a larger disk in data.downloads.folder"
         )
 

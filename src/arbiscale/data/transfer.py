@@ -34,6 +34,7 @@ class RemoteFile:
     sha256: str | None = None
     key: str = "data.downloads.mirrors"  # of params.yaml, where another address can be named
     below: str = ""  # folder that the file lies in, below that of the downloads
+    unpacked_bytes: int = 0  # that it takes besides, when it is unpacked
 
     def path(self, downloads: Path) -> Path:
         """Where the file lies."""

@@ -10,8 +10,10 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from time import sleep
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import numpy as np
@@ -22,7 +24,7 @@ from pyarrow import parquet
 
 from arbiscale.config.data import DataSettings, PublishedName
 from arbiscale.config.section import read_yaml
-from arbiscale.data import connections
+from arbiscale.data import connections, downloads
 from arbiscale.data.index import Index
 from arbiscale.data.scan import scan
 from arbiscale.data.sources import open_source, published
@@ -277,6 +279,24 @@ def test_two_processes_fetch_and_unpack_a_database_once(
     assert [process.exitcode for process in processes] == [0, 0]
     for part in PUBLISHED["lsun_tower"]:
         assert len(server.sent(f"/{part.file}")) == 2, "size and content, once"
+
+
+@pytest.mark.usefixtures("_small_tower")
+def test_the_disk_must_take_a_database_and_its_archive(
+    server: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = [len(server.files[f"/{part.file}"]) for part in PUBLISHED["lsun_tower"]]
+    parts = [replace(part, size=size) for part, size in zip(PUBLISHED["lsun_tower"], sizes, strict=True)]
+    monkeypatch.setitem(PUBLISHED, "lsun_tower", tuple(parts))
+    monkeypatch.setattr(downloads, "_SPARE_BYTES", 0)
+    monkeypatch.setattr(
+        downloads.shutil, "disk_usage", lambda _: SimpleNamespace(free=2 * sum(sizes) - 1, total=0, used=0)
+    )
+    with pytest.raises(
+        UserError, match=r"GiB are to be fetched, 0\.0 GiB to be unpacked and 0\.0 GiB are free"
+    ):
+        source("lsun_tower").list()
+    assert {asked for _, asked in server.requests} == {"bytes=0-0"}
 
 
 @pytest.mark.usefixtures("_small_tower")

@@ -208,7 +208,11 @@ class Published(Pieces):
                     f"data.source: {self._name}: {self._folder} holds no {part.folder}, no {part.file}; "
                     f"get it from {part.terms.page} or name an address in data.downloads.mirrors"
                 )
-            files.append(RemoteFile(part.file, part.url or "", part.size, part.sha256))
+            unpacked_bytes = (part.size or 0) if part.database else 0  # about as large: it holds photographs
+            file = RemoteFile(
+                part.file, part.url or "", part.size, part.sha256, unpacked_bytes=unpacked_bytes
+            )
+            files.append(file)
         return files
 
     def _packed(self) -> list[Part]:
