@@ -154,6 +154,17 @@ def test_ctrl_c_ends_pauses_and_silences(server: WebServer, tmp_path: Path, faul
     assert code == 1
 
 
+def test_a_proxy_of_the_environment_is_asked(
+    server: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", server.url)
+    server.files["http://nowhere.invalid/c.zip"] = CONTENT
+    fetch([RemoteFile("c.zip", "http://nowhere.invalid/c.zip", sha256=SHA256)], tmp_path, 2)
+    assert (tmp_path / "c.zip").read_bytes() == CONTENT
+
+
 def test_an_altered_file_is_fetched_again_alone(server: WebServer, tmp_path: Path) -> None:
     server.fault = lambda path, nth: "alter" if (path, nth) == ("/a.zip", 5) else None
     other = hashlib.sha256(CONTENT[::-1]).hexdigest()
