@@ -89,6 +89,12 @@ def test_several_are_each_compared_with_the_first(
     assert found["parameters"] == {}
 
 
+def test_a_difference_that_is_not_shown_is_none(measure: Measure, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("compare", measure(30), measure(30.00001)) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("psnr"))
+    assert line.endswith("the same")
+
+
 def test_a_trainings_run_means_the_model_that_it_made(
     store: Store, measure: Measure, capsys: pytest.CaptureFixture[str]
 ) -> None:

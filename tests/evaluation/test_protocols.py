@@ -178,7 +178,7 @@ def test_too_small_pictures_are_left_out_or_lack_ssim_and_the_rest_stands(stand_
     evaluation = evaluate(stand_in, [tiny, narrow, picture(64, 64)], BENCHMARK, [2, 4])
     problems = evaluation.problems()
     assert "benchmark: tiny of 8x8 px is too small for x4 and left out" in problems
-    assert "benchmark/set/x4/bicubic: 1 of 2 pictures are too small for ssim (11 px)" in problems
+    assert "benchmark/set/x4: 1 of 2 pictures are too small for ssim (11 px)" in problems
     means = evaluation.means()["benchmark/set/x4"]["bicubic"]
     assert "ssim" not in means
     assert means["psnr"] > 10

@@ -168,7 +168,7 @@ class Evaluation:
                 small = (measured & scores[metric].isna()).sum() if metric in scores else 0
                 if small:
                     lines.append(
-                        f"{group}/{row}: {small} of {len(scores)} pictures are too small for {metric} "
+                        f"{group}: {small} of {len(scores)} pictures are too small for {metric} "
                         f"({least_px} px)"
                     )
-        return lines
+        return [*dict.fromkeys(lines)]  # what is too small is so in every row

@@ -16,6 +16,7 @@ from arbiscale.evaluation.paired import paired, protocol_of
 from arbiscale.evaluation.scores import KEYS
 from arbiscale.report.measures import Measure, interval_text, measures, signed
 
+_DECIMALS = 4  # of differences
 _COLUMN = 14  # characters of the models' columns
 LEAST_PHOTOGRAPHS = 2  # one says nothing of others
 
@@ -61,8 +62,8 @@ class Gain:
             return "too few photographs"
         if self.unmatched:
             return f"{self.unmatched} pictures without a value"
-        if self.low == self.high == 0:
-            return "the same"
+        if signed(self.low, _DECIMALS) == signed(self.high, _DECIMALS) == signed(0, _DECIMALS):
+            return "the same"  # as shown
         return "better" if self.low > 0 else "worse" if self.high < 0 else "within chance"
 
     def values(self) -> dict[str, Any]:
@@ -75,7 +76,7 @@ class Gain:
         if not self.pictures:
             return f"{self.metric:97}"
         before, after = (self._shown(value) for value in (self.before, self.after))
-        shown_as = partial(signed, decimals=4)
+        shown_as = partial(signed, decimals=_DECIMALS)
         interval = interval_text(self.low, self.high, shown_as) or "–"
         means = f"{self.metric:12}{before:>{_COLUMN}}{after:>{_COLUMN}}{shown_as(self.difference):>12}"
         return f"{means}{interval:>22}{self.pictures:>10}{self.photographs:>13}"
