@@ -197,6 +197,11 @@ def test_counts_are_whole(key: str) -> None:
         ("data.split.validation", ["rocket"], "data.split: scenes in both test and validation: rocket"),
         ("data.split.scene_pattern", "(", "data.split.scene_pattern: is not a regular expression"),
         ("data.s3.url", "https://bucket", "data.s3.url: must look like s3://bucket/prefix"),
+        (
+            "data.s3.endpoint_url",
+            "https://me:secret@host",
+            "data.s3.endpoint_url: must hold no user and password; set AWS_ACCESS_KEY_ID and ",
+        ),
         ("data.shards", "https://bucket", "data.shards: must look like s3://bucket/prefix"),
         ("data.shards", "s3://bucket/prefix", "data.shards needs store: photographs (got auto)"),
         ("diffusion.process.beta_end", 1e-9, "diffusion.process.beta_end must not be below beta_start"),

@@ -16,7 +16,7 @@ from arbiscale.config.sizes import HeightByWidth, Size, parse_size
 
 
 class FolderSettings(Section):
-    """A directory of the user's own photographs, searched recursively."""
+    """The user's own photographs: a directory, searched recursively, or an archive."""
 
     path: str
 
@@ -36,6 +36,16 @@ class S3Settings(Section):
     url: S3Url  # s3://bucket/prefix
     endpoint_url: str | None  # None = AWS
     connections: int = Field(ge=1, le=64)
+
+    @field_validator("endpoint_url")
+    @classmethod
+    def _holds_no_password(cls, address: str | None) -> str | None:
+        if "@" in (address or ""):  # it would be recorded; and is not repeated here
+            raise ValueError(
+                "must hold no user and password; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+                "or AWS_PROFILE"
+            )
+        return address
 
 
 PublishedName = Literal[

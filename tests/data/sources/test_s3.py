@@ -162,10 +162,6 @@ def test_refusals_in_one_line(endpoint: str, tmp_path: Path, monkeypatch: pytest
 
     assert "holds no picture (.avif, .bmp," in message(endpoint, "s3://pictures/nothing")
     assert "no bucket 'absent' at" in message(endpoint, "s3://absent/photos")
-    assert message("https://me:secret@host") == (
-        "data.s3.endpoint_url: must hold no user and password; "
-        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-    )
     assert message("no-scheme:9000").endswith("must look like https://host:port")
     for name in CREDENTIALS:
         monkeypatch.delenv(name)

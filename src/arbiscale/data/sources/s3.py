@@ -103,11 +103,6 @@ class Bucket(Source):
 
 
 def _connect(settings: S3Settings) -> Any:
-    if "@" in (settings.endpoint_url or ""):
-        raise UserError(
-            "data.s3.endpoint_url: must hold no user and password; "
-            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-        )
     import boto3
     from botocore.config import Config
 
