@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from arbiscale.data import photograph_shards
+from arbiscale.data import photograph_shards, remote_shards
 from arbiscale.data.dataset import CropDataset
 from arbiscale.data.manifest import Manifest
 from arbiscale.data.remote_shards import ShardPrefix
@@ -163,6 +163,27 @@ def test_shards_of_other_data_leave_first(
     CropDataset(tmp_path / "crops", "train", None, seed=0)[0]
     train = json.loads((tmp_path / "crops/train/00000.json").read_bytes())
     assert kept(tmp_path) == {train["sha256"]}
+
+
+def test_what_was_altered_on_its_way_is_fetched_again(
+    cut: Callable[..., Manifest], endpoint: str, bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    manifest = cut(store="photographs", prefix=ShardPrefix("s3://shards", endpoint))
+    shutil.rmtree(tmp_path / "repository/.shards", ignore_errors=True)
+    store, fetched = remote_shards._store(endpoint), []
+    original = store.get_file
+
+    def get_file(url: str, file: str) -> None:
+        original(url, file)
+        if not fetched:
+            Path(file).write_bytes(b"x" + Path(file).read_bytes()[1:])
+        fetched.append(url)
+
+    monkeypatch.setattr(store, "get_file", get_file)
+    CropDataset(tmp_path / "crops", "train", None, seed=0)[0]
+    (shard,) = (each for each in manifest.shards if each.split == "train")
+    assert fetched == [f"s3://shards/{shard.sha256}.tar"] * 2
+    assert kept(tmp_path) == {shard.sha256}
 
 
 def test_what_is_wrong_is_one_line(

@@ -130,11 +130,13 @@ class RemoteShard:
     def _fetch(self, path: Path) -> None:
         part = path.with_suffix(".part")
         try:
-            with _named(self._pointer.url):
-                _store(self._pointer.endpoint_url).get_file(self._pointer.url, str(part))
-            if sha256_of(part) != self._pointer.sha256:
-                raise UserError(f"{self._pointer.url}: is another shard than was cut; delete it")
-            part.replace(path)
+            for _ in range(2):  # what was altered on its way is fetched again
+                with _named(self._pointer.url):
+                    _store(self._pointer.endpoint_url).get_file(self._pointer.url, str(part))
+                if sha256_of(part) == self._pointer.sha256:
+                    part.replace(path)
+                    return
+            raise UserError(f"{self._pointer.url}: is another shard than was cut; delete it")
         finally:
             part.unlink(missing_ok=True)
 
