@@ -105,22 +105,21 @@ def test_ui_names_a_taken_port(repository: Path) -> None:
 def test_ui_becomes_mlflows_server_on_this_store(
     repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    started: list[tuple[list[str], str]] = []
-    monkeypatch.setattr(
-        registry.os,
-        "execve",
-        lambda _, command, environment: started.append((command, environment["MLFLOW_BACKEND_STORE_URI"])),
-    )
+    started: list[tuple[list[str], dict[str, str]]] = []
+    monkeypatch.setattr(registry.os, "execve", lambda _, *given: started.append(given))
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     registry.ui(port=port, host="127.0.0.1")
     runs = f"#/experiments/{open_store().experiment_id}?workflowType=machine_learning"
     assert capsys.readouterr().out == f"http://127.0.0.1:{port}/{runs} (Ctrl-C ends it)\n"
-    ((command, place),) = started
+    ((command, environment),) = started
     assert "--allowed-hosts" not in command
     assert command[:4] == [sys.executable, "-m", "mlflow", "server"]
-    assert place == f"sqlite:///{repository}/mlflow.db"  # no argument: it may hold a password
+    assert (
+        environment["MLFLOW_BACKEND_STORE_URI"] == f"sqlite:///{repository}/mlflow.db"
+    )  # no argument: it may hold a password
     assert command[command.index("--port") + 1] == str(port)
+    assert command[command.index("--uvicorn-opts") + 1] == "--log-level warning", "the address stays in sight"
 
 
 @pytest.mark.parametrize(("given", "named"), [("", "team.example:"), ("lab.example:80", "lab.example:80")])
@@ -147,7 +146,7 @@ def test_mlflow_accepts_the_servers_options() -> None:
 
     variables = {option: parameter.envvar for parameter in server.params for option in parameter.opts}
     assert variables["--backend-store-uri"] == "MLFLOW_BACKEND_STORE_URI"
-    assert {"--workers", "--host", "--port", "--allowed-hosts"} <= variables.keys()
+    assert {"--workers", "--host", "--port", "--allowed-hosts", "--uvicorn-opts"} <= variables.keys()
 
 
 @pytest.mark.slow

@@ -97,7 +97,7 @@ def ui(
                 f"{host}:{port}: cannot be listened on ({error.strerror}); give another --port"
             ) from None
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
-    command += ["--host", host, "--port", str(port)]
+    command += ["--host", host, "--port", str(port), "--uvicorn-opts", "--log-level warning"]
     name = socket.getfqdn() if host in _ANY else host
     if host not in _OWN:  # MLflow answers other machines only where they call this one by a name it knows
         names = dict.fromkeys(("localhost", "127.0.0.1", name, socket.gethostname()))
@@ -105,7 +105,10 @@ def ui(
         command += ["--allowed-hosts", allowed_hosts or ",".join(allowed)]
     runs = f"#/experiments/{store.experiment_id}?workflowType=machine_learning"  # not the GenAI view
     print(f"http://{name}:{port}/{runs} (Ctrl-C ends it)", flush=True)
-    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # background jobs that nothing here uses
+    quiet = {
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # background jobs that nothing here uses
+        "PYTHONWARNINGS": "ignore::UserWarning,ignore::DeprecationWarning",  # of its libraries
+    }
     place = {"MLFLOW_BACKEND_STORE_URI": store.uri}  # no argument: a list of processes shows those
     os.execve(sys.executable, command, {**quiet, **os.environ, **place})
 
