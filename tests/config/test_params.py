@@ -418,6 +418,7 @@ def test_numbers_are_read_as_in_yaml_1_2(tmp_path: Path) -> None:
     [
         ("", "must hold a mapping of sections"),
         ("- 1\n", "must hold a mapping of sections"),
+        ("a: 1\n<<<<<<< HEAD\nb: 2\n=======\n", "holds a merge conflict of Git; resolve it"),
         ("a: [1\nb: 2\n", "is not valid YAML"),
         ("seed: 0\nseed: 1\n", "is not valid YAML"),
         ("\x00", "is not valid YAML"),

@@ -32,7 +32,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UserError: the file is missing, unreadable or not a mapping.
     """
     try:
-        loaded = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        loaded = YAML(typ="safe", pure=True).load(text)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run this inside an arbiscale project") from None
     except OSError as error:
@@ -40,6 +41,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise UserError(f"{path}: is not UTF-8 text") from None
     except YAMLError as error:
+        if re.search(r"^<{7} ", text, re.MULTILINE):
+            raise UserError(f"{path}: holds a merge conflict of Git; resolve it") from None
         mark = getattr(error, "problem_mark", None)
         where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
