@@ -48,6 +48,11 @@ def test_one_latent_serves_fidelities(
     assert json.loads(capsys.readouterr().out)["fidelity"] == 1
     assert not sampled
     np.testing.assert_array_equal(read_image(tmp_path / "b.png"), drawn["a-f1.0.png"])
+    assert run("upscale", picture, tmp_path / "c.png", *options, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["fidelity"], told["temperature"]) == (model.fidelity, None), (
+        "the model's own; it has no flow"
+    )
 
 
 @pytest.mark.parametrize("command", ["upscale", "zoom"])

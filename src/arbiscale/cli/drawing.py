@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -98,7 +98,7 @@ def draw(
             seconds, began = time.monotonic() - began, time.monotonic()
             lost = format_of(output, options.ending).lost(picture.metadata)
             problems = [*picture.problems, *([f"left out: {', '.join(lost)}"] if lost else [])]
-            _report(job.source, output, wanted, seconds, tiles, problems, options)
+            _report(job.source, output, wanted, seconds, tiles, problems, options, record)
 
 
 def _report(
@@ -109,8 +109,9 @@ def _report(
     tiles: int,
     problems: Sequence[str],
     options: Options,
+    record: Mapping[str, str],
 ) -> None:
-    """Say what was written, and what was wrong with its source."""
+    """Say what was written, with what, and what was wrong with its source."""
     told = sys.stderr if output.path == STANDARD else sys.stdout
     if options.as_json:
         values: dict[str, object] = {
@@ -119,8 +120,7 @@ def _report(
             "size": size,
             "seconds": round(seconds, 2),
             "seed": output.seed,
-            "temperature": output.temperature,
-            "fidelity": output.fidelity,
+            **{name: float(record[name]) if name in record else None for name in ("temperature", "fidelity")},
             "tiles": tiles,
             "self_ensemble": options.self_ensemble,
             "problems": problems,
