@@ -49,8 +49,14 @@ def main(stage: Stage) -> None:
         "statistics", lambda: asdict(measure_statistics(autoencoder, first, settings.latent_normalization))
     )
     statistics = LatentStatistics(**measured)
-    latent_px = data.augmentation.crop_px // autoencoder.downsampling
-    diffusion = DiffusionConfig.of(settings, statistics, latent_px)
+    downsampling = autoencoder.downsampling
+    latent_sizes = [(height // downsampling, width // downsampling) for height, width in data.sample_sizes]
+    diffusion = DiffusionConfig.of(
+        settings,
+        statistics,
+        data.augmentation.crop_px // downsampling,
+        latent_sizes if data.crop.shapes else (),
+    )
     config = first_stage.model_copy(update={"diffusion": diffusion})
     torch.manual_seed(derive_seed(stage.seed, stage.name))
     model = build_latent_diffusion(config, autoencoder.cpu())

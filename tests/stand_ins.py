@@ -75,6 +75,9 @@ class StandIn:
     def latent_size_for(self, size: Size) -> Size:
         return size[0] // self.downsampling, size[1] // self.downsampling
 
+    def sharing_latents(self, sizes: Sequence[Size]) -> list[list[Size]]:
+        return [[*sizes]]
+
     def generate_latents(self, count: int, latent_size: Size, *, seed: Sequence[int]) -> Tensor:
         side = (latent_size[0] * self.downsampling, latent_size[1] * self.downsampling)
         noise = torch.stack([noise_of(own, 3, 8, 8) for own in seed])

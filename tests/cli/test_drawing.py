@@ -1,5 +1,6 @@
 """Drawing from the command line: sizes, formats, seeds, and nothing left behind after a mistake."""
 
+import json
 import shutil
 import struct
 import sys
@@ -89,6 +90,24 @@ def test_generate(generation_model: Path, tmp_path: Path) -> None:
     assert run("generate", tmp_path / "b", *common, "--seed", "6") == 0
     for name in names[2:]:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_model_of_several_shapes_generates_each_anew(generation_model: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(generation_model, tmp_path / "model"))
+    config = json.loads((model / "config.json").read_text())
+    config["diffusion"]["training_latent_sizes"] = [[8, 8], [6, 10]]
+    (model / "config.json").write_text(json.dumps(config))
+    together, model = [], ["--model", model, "--steps", "2"]
+    for name in ("16x16", "18x30", "32x32"):
+        assert run("generate", tmp_path / name, "--size", name, *model) == 0
+        together += ["--size", name]
+    assert run("generate", tmp_path / "all", *together, *model) == 0
+    for name in ("16x16", "18x30", "32x32"):
+        file = f"seed0-{name}.png"
+        assert (tmp_path / "all" / file).read_bytes() == (tmp_path / name / file).read_bytes()
+    (tmp_path / "all/seed0-18x30.png").unlink()
+    assert run("generate", tmp_path / "all", *together, *model, "--skip-existing") == 0
+    assert (tmp_path / "all/seed0-18x30.png").exists()
 
 
 @pytest.fixture

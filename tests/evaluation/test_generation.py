@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from arbiscale.config.sizes import parse_size
-from arbiscale.evaluation.generation import Generation, Reconstruction, in_groups
+from arbiscale.evaluation.generation import Generation, Reconstruction
 from arbiscale.evaluation.nearest import TrainingCrops
 from arbiscale.evaluation.scores import Evaluation
+from arbiscale.imaging.proportions import in_groups
 from tests.conftest import photograph
 from tests.stand_ins import NO_NETWORKS, Still, evaluated
 
@@ -71,13 +72,6 @@ def test_the_nearest_training_crop_stands_beside_every_picture(stand_in: Make) -
 
 
 SHAPES = [(64, 64), (48, 80)]
-
-
-def test_sizes_near_one_shape_show_the_same_latents() -> None:
-    sizes = [(128, 128), (96, 160), (64, 64), (100, 120)]
-    assert in_groups(sizes, SHAPES) == [[(128, 128), (64, 64), (100, 120)], [(96, 160)]]
-    assert in_groups(sizes, [(64, 64)]) == [sizes]
-    assert in_groups(sizes, []) == [sizes]
 
 
 def test_every_shape_has_latents_of_its_own(stand_in: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from arbiscale.imaging.proportions import nearest_size
+from arbiscale.imaging.proportions import in_groups, nearest_size
 
 SIZES = [(64, 64), (48, 80), (80, 48)]
 
@@ -24,3 +24,10 @@ def test_nearest(size: tuple[int, int], expected: tuple[int, int]) -> None:
 def test_as_much_too_high_as_too_wide_is_as_near() -> None:
     assert nearest_size((100, 100), [(20, 10), (10, 20)]) == (20, 10)
     assert nearest_size((100, 100), [(10, 20), (20, 10)]) == (10, 20)
+
+
+def test_sizes_nearest_one_shape_are_one_group() -> None:
+    sizes = [(128, 128), (96, 160), (64, 64), (100, 120)]
+    assert in_groups(sizes, SIZES) == [[(128, 128), (64, 64), (100, 120)], [(96, 160)]]
+    assert in_groups(sizes, [(64, 64)]) == [sizes]
+    assert in_groups(sizes, []) == [sizes]

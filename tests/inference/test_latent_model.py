@@ -116,6 +116,21 @@ def test_latents_keep_the_trained_area_in_the_pictures_proportions(
     assert generator.latent_size_for(size) == latent_size
 
 
+def test_a_model_of_several_shapes_draws_a_latent_for_each(generator: LatentModel) -> None:
+    shapes = [(6, 10), (10, 6)]
+    diffusion = generator.config.diffusion.model_copy(update={"training_latent_sizes": shapes})
+    generator.config = generator.config.model_copy(update={"diffusion": diffusion})
+    sizes = [(24, 40), (40, 24), (48, 80), (60, 60)]
+    assert generator.sharing_latents(sizes) == [[(24, 40), (48, 80), (60, 60)], [(40, 24)]]
+    assert [generator.latent_size_for(size) for size in sizes] == [(6, 10), (10, 6), (6, 10), (8, 8)]
+    ((wide, high, larger, _),) = generator.generate(sizes, seed=3)
+    assert np.array_equal(wide, generator.generate([(24, 40)], seed=3)[0][0])
+    assert np.array_equal(high, generator.generate([(40, 24)], seed=3)[0][0])
+    assert larger.shape == (48, 80, 3)
+    ((stretched,),) = generator.generate([(40, 24)], seed=3, latent_size=(6, 10))
+    assert not np.array_equal(high, stretched)
+
+
 def test_latent_sizes_are_rounded_up_to_what_the_network_takes(generator: LatentModel) -> None:
     assert generator.generate_latents(2, (5, 8)).shape == (2, 4, 6, 8)
     assert generator.generate([(9, 9)], latent_size=(3, 4))[0][0].shape == (9, 9, 3)

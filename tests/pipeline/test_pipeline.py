@@ -227,8 +227,10 @@ def test_experiments_elsewhere_are_recorded_here(
     maker = runs_of(smoke, "register")["generation"]
     (version,) = smoke.client().search_model_versions(f"run_id = '{maker.info.run_id}'")
     model = f"models:/arbiscale/{version.version}"
-    smoke.run("arbiscale", "generate", "drawn", "--model", model, "--size", "40x48", "--count", "1")
-    assert Image.open(next((smoke.folder / "drawn").glob("*.png"))).size == (48, 40)
+    sizes = [part for size in ("32x32", "24x40", "40x48") for part in ("--size", size)]
+    smoke.run("arbiscale", "generate", "drawn", "--model", model, *sizes, "--count", "1")
+    drawn = {Image.open(each).size for each in (smoke.folder / "drawn").glob("*.png")}
+    assert drawn == {(32, 32), (40, 24), (48, 40)}
 
 
 def test_baselines_are_trained_measured_and_registered(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -99,12 +100,14 @@ def generate(
         from arbiscale.inference.writing import write_drawing
 
         loaded.texture(temperature, seed)  # refused before the work
-        latent_size = loaded.latent_size_for(sizes[0])
-        for job in jobs:
-            one = job.outputs[0].seed
+        groups = loaded.sharing_latents(sizes)
+        for job, group in itertools.product(jobs, groups):
+            one, latent_size = job.outputs[0].seed, loaded.latent_size_for(group[0])
             drawing: Drawing | None = None
             for each in job.outputs:
                 wanted = each.target.of((1, 1))
+                if wanted not in group:
+                    continue
                 sampled = sampling_passes(loaded, steps) if drawing is None else 0
                 progress.begin(each.path.name, wanted[0] * wanted[1], sampled)
                 if drawing is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, combinations
@@ -25,7 +25,6 @@ from arbiscale.evaluation.scores import Score, problem_lines, score_lines
 from arbiscale.evaluation.sets import Features
 from arbiscale.imaging.coordinates import Size
 from arbiscale.imaging.pixels import to_array
-from arbiscale.imaging.proportions import nearest_size
 from arbiscale.inference.model import Model
 from arbiscale.metrics.cost import now_seconds
 from arbiscale.metrics.self_similarity import self_similarity
@@ -181,17 +180,6 @@ class Generation:
                     label = NEAREST if sizes is self.sizes[0] else f"{NEAREST}, {size_name(sizes[0])}"
                     own[label] = self.training.nearest(shown[sizes[0]][index])
         return lines
-
-
-def in_groups(sizes: Sequence[Size], shapes: Collection[Size]) -> list[list[Size]]:
-    """Sizes that show the same latents: those whose proportions are nearest the same of these shapes.
-
-    So a latent is not stretched into a shape that has latents of its own.
-    """
-    groups: dict[Size | None, list[Size]] = {}
-    for size in sizes:
-        groups.setdefault(nearest_size(size, shapes) if shapes else None, []).append(size)
-    return [*groups.values()]
 
 
 def _agreement(shown: Mapping[Size, Tensor]) -> dict[Size, list[Tensor]]:

@@ -17,7 +17,6 @@ from arbiscale.evaluation.generation import (
     Generation,
     Reconstruction,
     group_of_size,
-    in_groups,
 )
 from arbiscale.evaluation.held_out import (
     HeldOutData,
@@ -38,6 +37,7 @@ from arbiscale.evaluation.store import Scratch, Work
 from arbiscale.evaluation.super_resolution import SuperResolution
 from arbiscale.evaluation.trade_off import TradeOff
 from arbiscale.imaging.coordinates import Size
+from arbiscale.imaging.proportions import in_groups
 from arbiscale.inference.model import Model
 
 _TASKS = {"super_resolution": "super-resolution", "generation": "generation"}  # in words

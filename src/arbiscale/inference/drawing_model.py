@@ -236,6 +236,10 @@ class DrawingModel(ABC):
         """A latent size of about the training's area in the proportions of an image size."""
         raise self.refusal("generation")
 
+    def sharing_latents(self, sizes: Sequence[Size]) -> list[list[Size]]:
+        """Sizes in groups that may show the same latents: all of them, or those nearest a trained shape."""
+        raise self.refusal("generation")
+
     def generate_latents(self, count: int, latent_size: Size, **options: Unpack[SamplingOptions]) -> Tensor:
         """Latents (count, channels, *latent_size) of generated images.
 

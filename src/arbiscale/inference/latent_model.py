@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Unpack
 
@@ -16,6 +17,7 @@ from arbiscale.imaging.draws import normal_like
 from arbiscale.imaging.orientations import UPRIGHT, Orientation
 from arbiscale.imaging.picture import Picture
 from arbiscale.imaging.pixels import to_tensor
+from arbiscale.imaging.proportions import in_groups, nearest_size
 from arbiscale.imaging.resize import BASE_KERNEL
 from arbiscale.inference.arguments import (
     checked_count,
@@ -170,11 +172,15 @@ class LatentModel(Model):
         """A latent size of about the training's area in the proportions of an image size."""
         config = self.diffusion_for("generation")[1]
         multiple = config.denoiser.downsampling
-        side = config.training_latent_px
+        side = math.prod(nearest_size(size, config.latent_sizes)) ** 0.5
         stretch = (size[0] / size[1]) ** 0.5
         stretch = min(max(stretch, multiple / side), side / multiple)  # no side vanishes, none explodes
         height, width = (max(1, round(side * s / multiple)) * multiple for s in (stretch, 1 / stretch))
         return (height, width)
+
+    def sharing_latents(self, sizes: Sequence[Size]) -> list[list[Size]]:
+        """See `Model.sharing_latents`."""
+        return in_groups(sizes, self.diffusion_for("generation")[1].latent_sizes)
 
     def generate_latents(
         self,

@@ -124,6 +124,8 @@ class Model(DrawingModel):
     ) -> list[list[np.ndarray]]:
         """Generate pictures; each latent is drawn at every size.
 
+        A model that was trained on several shapes draws a latent for each shape that sizes are nearest to.
+
         Args:
             sizes: (height, width) of the outputs, in pixels.
             count: how many latents.
@@ -132,7 +134,7 @@ class Model(DrawingModel):
             seed: of the noise; picture i of seed s is that of seed s + i.
             eta: noise that ddim adds; None = the model's own.
             temperature: of texture, where a flow draws it; None = the model's own.
-            latent_size: (height, width) of the latents; None = as trained, in the first size's proportions.
+            latent_size: (height, width) of all latents; None = as trained, in the first size's proportions.
 
         Returns:
             For each latent, for each size, a picture uint8 (height, width, 3).
@@ -144,12 +146,14 @@ class Model(DrawingModel):
         if not sizes:
             raise UserError("sizes: name at least one (height, width)")
         self.texture(temperature, seed)  # refused before the work
-        latent_size = latent_size or self.latent_size_for(sizes[0])
+        groups = [sizes] if latent_size else self.sharing_latents(sizes)
         pictures = []
-        for index in range(checked_count(count)):
-            latent = self.generate_latents(
-                1, latent_size, steps=steps, sampler=sampler, seed=seed + index, eta=eta
-            )
-            drawn = (self.decode(latent, size, temperature=temperature, seed=seed + index) for size in sizes)
-            pictures.append([to_array(image) for image in drawn])
+        for own in range(seed, seed + checked_count(count)):
+            drawn = {}
+            for group in groups:
+                wanted = latent_size or self.latent_size_for(group[0])
+                latent = self.generate_latents(1, wanted, steps=steps, sampler=sampler, seed=own, eta=eta)
+                for size in group:
+                    drawn[size] = to_array(self.decode(latent, size, temperature=temperature, seed=own))
+            pictures.append([drawn[size] for size in sizes])
         return pictures

@@ -7,7 +7,7 @@ again with the same result reruns no later stage.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +21,7 @@ from arbiscale.config.diffusion import DenoiserSettings, DiffusionSettings, Proc
 from arbiscale.config.local_implicit import LocalImplicitSettings
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.config.section import Section, read_yaml, validate
+from arbiscale.config.sizes import Size
 from arbiscale.diffusion.flow_process import FlowProcess
 from arbiscale.diffusion.process import DiffusionProcess
 from arbiscale.errors import UserError
@@ -55,10 +56,20 @@ class DiffusionConfig(Section):
     latent_shift: list[float]
     latent_scale: list[float]
     training_latent_px: int = Field(ge=1)  # side of the latents it was trained on
+    training_latent_sizes: list[Size] = Field(default=[])  # theirs, where they were no squares of that side
+
+    @property
+    def latent_sizes(self) -> list[Size]:
+        """(height, width) of the latents it was trained on."""
+        return self.training_latent_sizes or [(self.training_latent_px, self.training_latent_px)]
 
     @classmethod
     def of(
-        cls, settings: DiffusionSettings, statistics: LatentStatistics, training_latent_px: int
+        cls,
+        settings: DiffusionSettings,
+        statistics: LatentStatistics,
+        training_latent_px: int,
+        training_latent_sizes: Sequence[Size] = (),
     ) -> DiffusionConfig:
         """The configuration of a model trained with these settings on latents of these statistics."""
         return cls(
@@ -69,6 +80,7 @@ class DiffusionConfig(Section):
             latent_shift=statistics.shift,
             latent_scale=statistics.scale,
             training_latent_px=training_latent_px,
+            training_latent_sizes=[*training_latent_sizes],
         )
 
 
