@@ -95,7 +95,7 @@ def test_generate(generation_model: Path, tmp_path: Path) -> None:
 def test_a_model_of_several_shapes_generates_each_anew(generation_model: Path, tmp_path: Path) -> None:
     model = Path(shutil.copytree(generation_model, tmp_path / "model"))
     config = json.loads((model / "config.json").read_text())
-    config["diffusion"]["training_latent_sizes"] = [[8, 8], [6, 10]]
+    config["diffusion"]["training_latent_shapes"] = ["8x8", "6x10"]
     (model / "config.json").write_text(json.dumps(config))
     together, model = [], ["--model", model, "--steps", "2"]
     for name in ("16x16", "18x30", "32x32"):

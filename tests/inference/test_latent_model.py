@@ -117,8 +117,8 @@ def test_latents_keep_the_trained_area_in_the_pictures_proportions(
 
 
 def test_a_model_of_several_shapes_draws_a_latent_for_each(generator: LatentModel) -> None:
-    shapes = [(6, 10), (10, 6)]
-    diffusion = generator.config.diffusion.model_copy(update={"training_latent_sizes": shapes})
+    shapes = {"training_latent_shapes": ["6x10", "10x6"]}
+    diffusion = generator.config.diffusion.model_copy(update=shapes)
     generator.config = generator.config.model_copy(update={"diffusion": diffusion})
     sizes = [(24, 40), (40, 24), (48, 80), (60, 60)]
     assert generator.sharing_latents(sizes) == [[(24, 40), (48, 80), (60, 60)], [(40, 24)]]

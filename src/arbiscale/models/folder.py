@@ -21,7 +21,7 @@ from arbiscale.config.diffusion import DenoiserSettings, DiffusionSettings, Proc
 from arbiscale.config.local_implicit import LocalImplicitSettings
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.config.section import Section, read_yaml, validate
-from arbiscale.config.sizes import Size
+from arbiscale.config.sizes import HeightByWidth, Size, parse_size, size_name
 from arbiscale.diffusion.flow_process import FlowProcess
 from arbiscale.diffusion.process import DiffusionProcess
 from arbiscale.errors import UserError
@@ -56,12 +56,14 @@ class DiffusionConfig(Section):
     latent_shift: list[float]
     latent_scale: list[float]
     training_latent_px: int = Field(ge=1)  # side of the latents it was trained on
-    training_latent_sizes: list[Size] = Field(default=[])  # theirs, where they were no squares of that side
+    training_latent_shapes: list[HeightByWidth] = Field(default=[])  # theirs, where they were no such squares
 
     @property
     def latent_sizes(self) -> list[Size]:
         """(height, width) of the latents it was trained on."""
-        return self.training_latent_sizes or [(self.training_latent_px, self.training_latent_px)]
+        return [*map(parse_size, self.training_latent_shapes)] or [
+            (self.training_latent_px, self.training_latent_px)
+        ]
 
     @classmethod
     def of(
@@ -69,7 +71,7 @@ class DiffusionConfig(Section):
         settings: DiffusionSettings,
         statistics: LatentStatistics,
         training_latent_px: int,
-        training_latent_sizes: Sequence[Size] = (),
+        latent_sizes: Sequence[Size] = (),
     ) -> DiffusionConfig:
         """The configuration of a model trained with these settings on latents of these statistics."""
         return cls(
@@ -80,7 +82,7 @@ class DiffusionConfig(Section):
             latent_shift=statistics.shift,
             latent_scale=statistics.scale,
             training_latent_px=training_latent_px,
-            training_latent_sizes=[*training_latent_sizes],
+            training_latent_shapes=[*map(size_name, latent_sizes)],
         )
 
 
