@@ -11,7 +11,7 @@ from torch import Tensor
 from arbiscale.config.data import DataSettings
 from arbiscale.config.diffusion import DiffusionSettings
 from arbiscale.data.buckets import Buckets
-from arbiscale.data.dataset import training_batches, training_streams
+from arbiscale.data.dataset import CropDataset, training_batches, training_streams
 from arbiscale.data.degradation import make_degradation
 from arbiscale.models.device import choose_device, worker_count
 from arbiscale.models.folder import (
@@ -50,13 +50,10 @@ def main(stage: Stage) -> None:
     )
     statistics = LatentStatistics(**measured)
     downsampling = autoencoder.downsampling
-    latent_sizes = [(height // downsampling, width // downsampling) for height, width in data.sample_sizes]
-    diffusion = DiffusionConfig.of(
-        settings,
-        statistics,
-        data.augmentation.crop_px // downsampling,
-        latent_sizes if data.crop.shapes else (),
-    )
+    sizes = [each.size for each in train.streams]
+    latent_sizes = [(height // downsampling, width // downsampling) for height, width in sizes]
+    latent_px = data.augmentation.crop_px // downsampling
+    diffusion = DiffusionConfig.of(settings, statistics, latent_px, latent_sizes)
     config = first_stage.model_copy(update={"diffusion": diffusion})
     torch.manual_seed(derive_seed(stage.seed, stage.name))
     model = build_latent_diffusion(config, autoencoder.cpu())
@@ -84,7 +81,9 @@ def main(stage: Stage) -> None:
     stage.identify(OUT)
 
 
-def _encode_once(stage: Stage, training: DiffusionTraining, train: Buckets, views: int) -> Buckets:
+def _encode_once(
+    stage: Stage, training: DiffusionTraining, train: Buckets[CropDataset], views: int
+) -> Buckets[EncodedStream]:
     """The streams of so many samples of every crop, encoded into the folder of the stage's state."""
     device = choose_device(stage.runtime.device)
     training.to(device)

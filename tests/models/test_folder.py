@@ -9,11 +9,13 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from arbiscale.config.autoencoder import AutoencoderNetworkSettings
+from arbiscale.config.params import load_params
 from arbiscale.errors import UserError
 from arbiscale.models.folder import (
     AUTOENCODER,
     CONFIG,
     DENOISER,
+    DiffusionConfig,
     FirstStageConfig,
     ModelConfig,
     halve,
@@ -26,6 +28,7 @@ from arbiscale.models.folder import (
     save_tensors,
 )
 from arbiscale.models.latent_diffusion import LatentDiffusion
+from arbiscale.models.latent_space import LatentStatistics
 from arbiscale.networks.autoencoder import Autoencoder
 from tests.full_disk import full_disk
 
@@ -213,3 +216,16 @@ def test_a_full_disk_is_one_line_and_leaves_the_former_model(folder: Path, confi
         save_autoencoder(folder, config, Autoencoder(config.autoencoder))
     assert "\n" not in str(caught.value)
     assert (folder / AUTOENCODER).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shapes"),
+    [([], []), ([(8, 8)], []), ([(6, 10), (10, 6)], ["6x10", "10x6"]), ([(6, 10)], ["6x10"])],
+)
+def test_shapes_of_latents_stand_where_they_are_no_squares(
+    sizes: list[tuple[int, int]], shapes: list[str]
+) -> None:
+    settings = load_params(Path(__file__).parents[2] / "params.yaml").diffusion
+    config = DiffusionConfig.of(settings, LatentStatistics([0.0], [1.0]), 8, sizes)
+    assert config.training_latent_shapes == shapes
+    assert config.latent_sizes == (sizes or [(8, 8)])

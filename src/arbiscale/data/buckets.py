@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+Stream = TypeVar("Stream", bound=Dataset[Tensor])
 
-class Buckets(Dataset[Tensor]):
+
+class Buckets(Dataset[Tensor], Generic[Stream]):
     """An endless stream of batches, each from one of several streams; sample `index` is a function of it.
 
     In every cycle of batches each stream has as many as its crops fill, one at least, in an order of the
@@ -24,9 +27,7 @@ class Buckets(Dataset[Tensor]):
         seed: of the order.
     """
 
-    def __init__(
-        self, streams: Sequence[Dataset[Tensor]], counts: Sequence[int], batch_size: int, seed: int
-    ) -> None:
+    def __init__(self, streams: Sequence[Stream], counts: Sequence[int], batch_size: int, seed: int) -> None:
         self.streams = streams
         self.counts = counts
         self.batch_size = batch_size

@@ -39,6 +39,9 @@ class CropDataset(Dataset[Tensor]):
             part of another; None = the whole crop.
         size: (height, width) of the crops; None = that of most.
 
+    Attributes:
+        size: (height, width) of a sample.
+
     Raises:
         UserError: the folder or the split has no crops, or they are too small for what is asked.
     """
@@ -67,8 +70,8 @@ class CropDataset(Dataset[Tensor]):
                 f"{folder}: crops of {manifest.crop_px} px are too small for samples cut from {needed:g} px; "
                 "raise data.crop.size_px"
             )
-        self._size = part_of(stored, wanted, manifest.crop_px)
-        self._augmentation = Augmentation(augmentation, stored, self._size, seed) if augmentation else None
+        self.size = part_of(stored, wanted, manifest.crop_px)
+        self._augmentation = Augmentation(augmentation, stored, self.size, seed) if augmentation else None
 
     def __len__(self) -> int:
         return len(self._crops)
@@ -81,7 +84,7 @@ class CropDataset(Dataset[Tensor]):
         crop = self._crops[int(pass_order(len(self), self._seed, epoch)[position])]
         if self._augmentation:
             return to_tensor(self._augmentation(crop, index))[0]
-        (height, width), (rows, columns) = crop.shape[:2], self._size
+        (height, width), (rows, columns) = crop.shape[:2], self.size
         top, left = (height - rows) // 2, (width - columns) // 2
         return to_tensor(crop[top : top + rows, left : left + columns])[0]
 
@@ -97,7 +100,7 @@ VALIDATION_BATCH = 12  # fixed, so that curves compare
 
 def training_streams(
     crops: Path, augmentation: AugmentationSettings, seed: int, batch_size: int
-) -> tuple[Buckets, DataLoader[Tensor]]:
+) -> tuple[Buckets[CropDataset], DataLoader[Tensor]]:
     """The stream of augmented training crops, and all validation crops; every batch of one size.
 
     Args:

@@ -73,7 +73,11 @@ class DiffusionConfig(Section):
         training_latent_px: int,
         latent_sizes: Sequence[Size] = (),
     ) -> DiffusionConfig:
-        """The configuration of a model trained with these settings on latents of these statistics."""
+        """The configuration of a model trained with these settings on latents of these statistics.
+
+        `latent_sizes`: (height, width) of the latents; none = squares of `training_latent_px`.
+        """
+        shapes = [] if [*latent_sizes] == [(training_latent_px,) * 2] else [*map(size_name, latent_sizes)]
         return cls(
             task=settings.task,
             condition_upsampling=settings.condition_upsampling,
@@ -82,7 +86,7 @@ class DiffusionConfig(Section):
             latent_shift=statistics.shift,
             latent_scale=statistics.scale,
             training_latent_px=training_latent_px,
-            training_latent_shapes=[*map(size_name, latent_sizes)],
+            training_latent_shapes=shapes,
         )
 
 
