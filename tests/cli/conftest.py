@@ -1,4 +1,4 @@
-"""Untrained models small enough to draw at once."""
+"""Untrained models small enough to draw at once, and what they are asked for."""
 
 from __future__ import annotations
 
@@ -55,3 +55,9 @@ def picture(tmp_path: Path) -> Path:
     pixels = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
     return path
+
+
+@pytest.fixture
+def options(super_resolution_model: Path) -> list[str | Path]:
+    """What a drawing takes besides its files and size: a tiny model, 2 steps, on the CPU."""
+    return ["--model", super_resolution_model, "--steps", "2", "--device", "cpu"]
