@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from arbiscale.models.latent_diffusion import LatentDiffusion
 from arbiscale.training.alignment import SampleAlignment, TimestepAlignment
 from arbiscale.training.autoencoder import AutoencoderTraining
 from arbiscale.training.diffusion import DiffusionTraining
+from arbiscale.training.fit import fit
 from arbiscale.training.local_implicit import LIIFTraining, LINFTraining
 from arbiscale.training.module import TrainingModule
 
@@ -249,6 +251,36 @@ def make_module(
         return SampleAlignment(align_settings(decoder_lr=1e-4), model(), "")
 
     return make
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, images: Tensor, recorder: Any, runtime: RuntimeSettings
+) -> Callable[..., dict[str, Tensor]]:
+    """Fits a module in a scratch folder of a name and returns its weights."""
+
+    def run(module: TrainingModule, train: Any, name: str = "scratch", **changes: Any) -> dict[str, Tensor]:
+        scratch = tmp_path / name
+        scratch.mkdir(exist_ok=True)
+        fit(
+            module,
+            train,
+            [images],
+            runtime=runtime.model_copy(update=changes),
+            seed=0,
+            scratch=scratch,
+            recorder=recorder,
+        )
+        assert not module.training
+        return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+    return run
+
+
+def different(first: dict[str, Tensor], second: dict[str, Tensor]) -> list[str]:
+    """The names of the weights that are not the same to the bit."""
+    assert first.keys() == second.keys()
+    return [name for name in first if not torch.equal(first[name], second[name])]
 
 
 @pytest.fixture(autouse=True)

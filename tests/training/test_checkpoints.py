@@ -1,16 +1,28 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from arbiscale.errors import UserError
-from arbiscale.training.checkpoint_files import resumable_step
+from arbiscale.training.checkpoint_files import (
+    BEST,
+    checkpoint_file,
+    checkpoints,
+    newest_whole,
+    resumable_step,
+    step_of,
+)
 from arbiscale.training.checkpoints import WholeCheckpoints
+from arbiscale.training.module import TrainingModule, Validation
 from tests.full_disk import full_disk
+
+from .conftest import different
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_former_one(tmp_path: Path) -> None:
@@ -60,3 +72,47 @@ def test_a_full_disk_is_one_line_and_leaves_the_former_state(
     assert "is the disk full?" in line
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_best_validation_is_kept_besides_the_last_three(
+    make_module: Callable[[str], TrainingModule],
+    run: Callable[..., dict[str, Tensor]],
+    crops: Callable[..., Any],
+    recorder: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    figures = iter([9.0, 1.0, 3.0, 2.0, 2.5, 2.0, 1.0])  # the first is of the pictures before the first step
+    module = make_module("liif")
+    monkeypatch.setattr(module, "validate", lambda images: Validation({"psnr": next(figures)}))
+    run(module, crops(), validate_every_steps=1, checkpoint_every_steps=1)
+    scratch = tmp_path / "scratch"
+    assert [step_of(path) for path in checkpoints(scratch)] == [6, 5, 4]
+    assert [step_of(path) for path in checkpoints(scratch, BEST)] == [2]
+    assert newest_whole(scratch) == checkpoint_file(scratch, 6)
+    for path in checkpoints(scratch):
+        path.write_bytes(b"cut off")
+    assert newest_whole(scratch) == checkpoint_file(scratch, 2, BEST)
+
+
+def test_a_full_disk_does_not_end_a_training(
+    make_module: Callable[[str], TrainingModule],
+    run: Callable[..., dict[str, Tensor]],
+    crops: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    undisturbed = run(make_module("liif"), crops(), "undisturbed")
+    save, calls = torch.save, iter(range(99))
+
+    def full(*arguments: Any, **keywords: Any) -> None:
+        if next(calls) >= 1:
+            raise OSError(28, "No space left on device")
+        save(*arguments, **keywords)
+
+    monkeypatch.setattr(torch, "save", full)
+    weights = run(make_module("liif"), crops(), checkpoint_every_steps=2)
+    assert different(undisturbed, weights) == []
+    assert len(checkpoints(tmp_path / "scratch")) == 1  # the former one stays
+    assert "not written, training goes on" in capsys.readouterr().err

@@ -1,4 +1,6 @@
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -6,9 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from arbiscale.config.training import TrainingSettings
-from arbiscale.errors import StateMismatchError
+from arbiscale.errors import StateMismatchError, UserError
 from arbiscale.imaging.draws import shares
+from arbiscale.training.checkpoint_files import checkpoints
 from arbiscale.training.module import TrainingModule, Validation, derive_seed, rate_factor
+
+from .conftest import different
 
 SettingsMaker = Callable[..., TrainingSettings]
 
@@ -107,3 +112,55 @@ def test_a_checkpoint_of_other_networks_is_refused(training_settings: SettingsMa
             module.on_load_checkpoint({"state_dict": changed})
     with pytest.raises(StateMismatchError, match=f"{name}: missing"):
         module.on_load_checkpoint({"state_dict": {key: state[key] for key in state if key != name}})
+
+
+class Poisoned(torch.utils.data.Dataset[Tensor]):
+    """A stream that is not a number at some samples."""
+
+    def __init__(self, crops: Any, samples: range) -> None:
+        self.crops, self.samples = crops, samples
+
+    def __getitem__(self, index: int) -> Tensor:
+        crop: Tensor = self.crops[index]
+        return crop * float("nan") if index in self.samples else crop
+
+
+def test_a_step_that_is_not_finite_is_skipped_and_counted(
+    make_module: Callable[[str], TrainingModule],
+    run: Callable[..., dict[str, Tensor]],
+    crops: Callable[..., Any],
+    recorder: Any,
+    tmp_path: Path,
+) -> None:
+    train = Poisoned(crops(), range(8, 10))  # the fifth batch
+    weights = run(make_module("autoencoder"), train, checkpoint_every_steps=1)
+    counts = [
+        values["optimization/skipped_steps"]
+        for _, values in recorder.metrics
+        if "optimization/skipped_steps" in values
+    ]
+    assert counts == [0, 0, 0, 0, 0, 1]
+    assert all(tensor.isfinite().all() for tensor in weights.values())
+    sixth, fifth, fourth = (
+        torch.load(path, weights_only=True)["state_dict"] for path in checkpoints(tmp_path / "scratch")
+    )
+    assert different(fourth, fifth) == []
+    assert different(fifth, sixth)
+
+
+def test_a_diverged_training_is_one_line_and_keeps_the_last_good_state(
+    make_module: Callable[[str], TrainingModule],
+    run: Callable[..., dict[str, Tensor]],
+    crops: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UserError) as caught:
+        run(make_module("autoencoder"), Poisoned(crops(), range(6, 99)), log_every_steps=50)
+    assert str(caught.value) == (
+        "autoencoder: the loss or its gradient was not finite in 2 steps in a row, until step 5: the "
+        "training diverged; lower its learning rate (lr), or set gradient_clip"
+    )
+    for path in checkpoints(tmp_path / "scratch"):
+        state = torch.load(path, weights_only=True)
+        assert all(tensor.isfinite().all() for tensor in state["state_dict"].values())
+    assert run(make_module("autoencoder"), crops())  # goes on once the sample is mended
