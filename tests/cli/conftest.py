@@ -1,7 +1,8 @@
-"""Untrained models small enough to draw at once, and what they are asked for."""
+"""Untrained models small enough to draw at once, what they are asked for, and a project without runs."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from arbiscale.models.latent_diffusion import LatentDiffusion
 
 
+ROOT = Path(__file__).parents[2]
 SaveModel = Callable[..., Path]
 
 
@@ -61,3 +63,23 @@ def picture(tmp_path: Path) -> Path:
 def options(super_resolution_model: Path) -> list[str | Path]:
     """What a drawing takes besides its files and size: a tiny model, 2 steps, on the CPU."""
     return ["--model", super_resolution_model, "--steps", "2", "--device", "cpu"]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project's parameters, as the working directory."""
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def error_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line on standard error."""
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.endswith("\n")
+    assert captured.err.count("\n") == 1
+    return captured.err.removeprefix("error: ").rstrip("\n")
