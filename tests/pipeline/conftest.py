@@ -20,6 +20,10 @@ from arbiscale.tracking.store import open_store
 REPOSITORY = Path(__file__).parents[2]
 FILES = ("params.yaml", "dvc.yaml", ".dvcignore", ".gitignore", ".dvc", "src", "stages")
 KEPT = "models/baselines/.gitignore"  # a dependency, also where no baseline is trained
+TRAININGS = ["autoencoder", "diffusion", "align_timesteps", "align_samples"]
+STAGES = ["download", "crop", *TRAININGS, "evaluate", "register"]
+ALIGNMENT = ["align_timesteps", "align_samples"]
+STEPS = 20  # of each training, below
 PRODUCTS = shutil.ignore_patterns("__pycache__", "cache", "tmp", "config.local")
 INTERRUPTIBLE = """# Long enough to be killed in mid-run.
 autoencoder: {training: {steps: 20}}
@@ -147,6 +151,20 @@ def first_run(smoke: Project) -> str:
     smoke.run("git", "add", "-A")
     smoke.run("git", "commit", "-qm", "first run")
     return output
+
+
+@pytest.fixture(scope="session")
+def first_ids(smoke: Project, first_run: str) -> dict[str, str]:
+    """The runs of the first `dvc repro`."""
+    smoke.restore()  # whichever file asks first
+    return smoke.run_ids()
+
+
+@pytest.fixture
+def first_state(smoke: Project, first_ids: dict[str, str]) -> None:
+    """A test starts from what the first run left."""
+    smoke.restore()
+    assert smoke.run_ids() == first_ids
 
 
 @pytest.fixture(scope="session")
