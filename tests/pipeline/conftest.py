@@ -1,4 +1,4 @@
-"""One project in which the whole pipeline runs, shared by the tests of this folder."""
+"""Projects that the tests of this folder share: one that runs the whole pipeline, and one of a toy stage."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ import torch
 from mlflow import MlflowClient
 
 from arbiscale.tracking.store import open_store
+
+from .toy_stage import DVC, SCRIPT
 
 REPOSITORY = Path(__file__).parents[2]
 FILES = ("params.yaml", "dvc.yaml", ".dvcignore", ".gitignore", ".dvc", "src", "stages")
@@ -190,3 +192,15 @@ def baselines(smoke: Project, first_run: str) -> str:
     return smoke.run(
         "dvc", "exp", "run", "--temp", "--name", "baselines", "-S", "baselines.train=[liif,linf]"
     )
+
+
+@pytest.fixture
+def workspace(project: Path) -> Path:
+    """A project of one stage, `toy`, as the working directory."""
+    shutil.copy(REPOSITORY / "params.yaml", project / "params.yaml")
+    (project / "dvc.yaml").write_text(DVC)
+    (project / "data").mkdir()
+    (project / "data/a.txt").write_text("1")
+    (project / "stages").mkdir()
+    (project / "stages/toy.py").write_text(SCRIPT)
+    return project
