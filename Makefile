@@ -54,11 +54,13 @@ environment:
 	$(PYTHON) -m venv --clear $(VENV)
 
 $(VENV)/.installed: pyproject.toml constraints.txt $(ENVIRONMENT)
+	@echo 'Installing the packages into $(VENV): a minute or more'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train]'
 	@$(BIN)/python .ci/torchvision_shim.py
 	@touch $@
 
 $(VENV)/.installed-all: pyproject.toml constraints.txt $(ENVIRONMENT)
+	@echo 'Installing the packages into $(VENV): a minute or more'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]'
 	@$(BIN)/python .ci/torchvision_shim.py
 	@touch $@ $(VENV)/.installed

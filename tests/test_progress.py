@@ -3,7 +3,7 @@
 import pytest
 
 from arbiscale import progress
-from arbiscale.progress import LongTask, drawing_progress
+from arbiscale.progress import LongTask, drawing_progress, readable_size
 
 
 @pytest.fixture
@@ -91,3 +91,18 @@ def test_a_terminal_is_told_at_once(
         (task,) = drawing._progress.tasks
         assert task.description == r"cat \[v2].png"
         assert task.fields["said"].startswith("25%  1 of 2 network passes  0:00:00 left")
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1536, "1.5 KiB"),
+        (12 * 2**20, "12.0 MiB"),
+        (3_650_722_202, "3.40 GiB"),
+        (2**44, "16384.00 GiB"),
+    ],
+)
+def test_sizes_for_people(size_bytes: int, text: str) -> None:
+    assert readable_size(size_bytes) == text

@@ -87,6 +87,17 @@ class LongTask:
             self._bar.stop()
 
 
+def readable_size(size_bytes: int) -> str:
+    """A number of bytes for people, such as `3.40 GiB`, `12.0 MiB` or `700 B`."""
+    size, unit = float(size_bytes), "B"
+    for larger in ("KiB", "MiB", "GiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    decimals = {"B": 0, "GiB": 2}.get(unit, 1)
+    return f"{size:.{decimals}f} {unit}"
+
+
 def progress(items: Iterable[Item], *, total: int, doing: str) -> Iterable[Item]:
     """Pass the items on, with a bar on the terminal; silent where stderr is none."""
     console = Console(stderr=True)

@@ -283,7 +283,21 @@ def test_the_disk_that_crops_take_is_said_and_required(
     whole = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: whole._replace(free=pixels))
     cut(crop=crop)
-    assert "The crops, kept as pixels, take 0.00 GiB; 0.00 GiB are free" in capsys.readouterr().out
+    size = f"{pixels / 1024:.1f} KiB"
+    assert f"The crops, kept as pixels, take {size}; {size} are free" in capsys.readouterr().out
     monkeypatch.setattr(shutil, "disk_usage", lambda path: whole._replace(free=pixels - 1))
-    with pytest.raises(UserError, match=r"crops of 0\.00 GiB are to be written and .* free some.*, or lower"):
+    with pytest.raises(UserError, match=f"crops of {size} are to be written and .* free some.*, or lower"):
         cut(crop=crop)
+
+
+def test_look_alikes_that_left_no_training_are_named(
+    cut: Callable[..., Manifest], own: Path, split_settings: SplitSettings
+) -> None:
+    pixels = read_image(own / "b.png")  # validates
+    for name in "cde":
+        pixels[:4, :4] += 1
+        Image.fromarray(pixels).save(own / f"{name}.png")
+    with pytest.raises(UserError) as caught:
+        cut(split=split_settings.model_copy(update={"near_duplicate_bits": 8}))
+    assert str(caught.value).startswith("data.split: no photograph is left for training; ")
+    assert "look alike and share one (data.split.near_duplicate_bits); hold out fewer" in str(caught.value)

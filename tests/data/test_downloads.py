@@ -275,9 +275,7 @@ def test_a_full_disk_is_said(server: WebServer, tmp_path: Path, monkeypatch: pyt
         fetch([remote(server)], tmp_path, 2)
     assert not (tmp_path / "a.zip").exists()
     monkeypatch.setattr(downloads, "_SPARE_BYTES", 2**60)
-    with pytest.raises(
-        UserError, match=r"GiB are to be fetched and .* GiB are free; name a folder of a larger"
-    ):
+    with pytest.raises(UserError, match=r" are to be fetched and .* are free; name a folder of a larger"):
         fetch([remote(server, "b.zip", None)], tmp_path, 2)
 
 

@@ -20,6 +20,7 @@ from arbiscale.data.transfer import RemoteFile, without_secrets
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_folder
 from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
+from arbiscale.progress import readable_size
 from arbiscale.workspace import repository_root
 
 FOLDER = Path("downloads/benchmarks")
@@ -88,7 +89,7 @@ def _unpack(path: Path, folder: str, target: Path, shown: str) -> None:
             raise UserError(f"{shown}: {member.name}: {member.problem}; name another archive")
     needed, free = sum(each.size for each in pictures.values()), shutil.disk_usage(path.parent).free
     if needed > free:
-        raise UserError(f"{target}: {needed / 2**30:.1f} GiB are needed, {free / 2**30:.1f} are free")
+        raise UserError(f"{target}: {readable_size(needed)} are needed, {readable_size(free)} are free")
     with atomic_folder(target) as temporary:
         for name, member in pictures.items():
             (temporary / name).parent.mkdir(parents=True, exist_ok=True)

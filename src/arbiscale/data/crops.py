@@ -244,6 +244,9 @@ def _require_all_splits(manifest: Manifest) -> None:
     if not missing:
         return
     first = f"; rejected: {_describe(manifest.rejected)}" if manifest.rejected else ""
+    moved = sum(pair.apart != (pair.split, pair.split) for pair in manifest.near_duplicates)
+    if moved:
+        first += f"; {moved} of other splits look alike and share one (data.split.near_duplicate_bits)"
     if "train" in missing:
         raise UserError(f"data.split: no photograph is left for training{first}; hold out fewer or add some")
     key = missing[0]

@@ -14,7 +14,7 @@ from arbiscale.data.connections import Connections
 from arbiscale.data.transfer import RemoteFile, Transfer, is_noted, note
 from arbiscale.errors import UserError
 from arbiscale.files import named_errors, sha256_of
-from arbiscale.progress import LongTask
+from arbiscale.progress import LongTask, readable_size
 
 _SPARE_BYTES = 2**27  # left free on the disk
 _MEGABYTE = 10**6
@@ -74,10 +74,10 @@ def _await(futures: Sequence[Future[None]], transfers: Sequence[Transfer]) -> No
 def _require_space(folder: Path, fetched: int, unpacked: int) -> None:
     free = shutil.disk_usage(folder).free
     if fetched + unpacked + _SPARE_BYTES > free:
-        more = f", {unpacked / 2**30:.1f} GiB to be unpacked" if unpacked else ""
+        more = f", {readable_size(unpacked)} to be unpacked" if unpacked else ""
         raise UserError(
-            f"{folder}: {fetched / 2**30:.1f} GiB are to be fetched{more} "
-            f"and {free / 2**30:.1f} GiB are free; "
+            f"{folder}: {readable_size(fetched)} are to be fetched{more} "
+            f"and {readable_size(free)} are free; "
             "name a folder of a larger disk in data.downloads.folder"
         )
 

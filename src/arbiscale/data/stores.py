@@ -25,6 +25,7 @@ from arbiscale.data.shards import OpenShards
 from arbiscale.errors import UserError
 from arbiscale.imaging.formats import find_format, recognise
 from arbiscale.imaging.writing import Layout, encode_bands
+from arbiscale.progress import readable_size
 
 PIXELS_UP_TO_BYTES = 16 * 2**30  # `auto`: a sample costs less than a millisecond, and this much disk is there
 
@@ -184,18 +185,18 @@ def choose_store(
     name = wanted if wanted != "auto" else "pixels" if small else "photographs"
     if prefix:
         print(
-            f"The photographs, put into {prefix.url}, take {needed[PHOTOGRAPHS] / 2**30:.2f} GiB", flush=True
+            f"The photographs, put into {prefix.url}, take {readable_size(needed[PHOTOGRAPHS])}", flush=True
         )
         return PhotographStore(prefix)
     store: Store = PIXELS if name == "pixels" else PHOTOGRAPHS
     place = next(each for each in folder.absolute().parents if each.exists())
-    free, takes = shutil.disk_usage(place).free, needed[store] / 2**30
-    print(f"The crops, kept as {name}, take {takes:.2f} GiB; {free / 2**30:.2f} GiB are free", flush=True)
+    free, takes = shutil.disk_usage(place).free, readable_size(needed[store])
+    print(f"The crops, kept as {name}, take {takes}; {readable_size(free)} are free", flush=True)
     if needed[store] > free:
         other = PHOTOGRAPHS if store is PIXELS else PIXELS
         less = f", set data.store: {other.name}" if needed[other] <= free else ""
         raise UserError(
-            f"{folder}: crops of {takes:.2f} GiB are to be written and {free / 2**30:.2f} GiB are free; "
+            f"{folder}: crops of {takes} are to be written and {readable_size(free)} are free; "
             f"free some{less}, or lower data.crop.per_photograph or size_px"
         )
     return store

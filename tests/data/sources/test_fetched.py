@@ -145,7 +145,7 @@ def _small_div2k(monkeypatch: pytest.MonkeyPatch, server: WebServer) -> None:
 @pytest.mark.usefixtures("_small_div2k")
 def test_a_published_data_set_from_a_mirror(server: WebServer, tmp_path: Path, index: Index) -> None:
     chosen = source("div2k", downloads={"mirrors": [f"{server.url}/set/"]})
-    assert chosen.pending() == "DIV2K_train_HR.zip (0.00 GiB), DIV2K_valid_HR.zip (0.00 GiB)"
+    assert chosen.pending() == "DIV2K_train_HR.zip (794 B), DIV2K_valid_HR.zip (794 B)"
     state = chosen.state()
     record, _ = scan(chosen, tmp_path / "raw", index, "code")
     assert chosen.state() == state
@@ -292,9 +292,7 @@ def test_the_disk_must_take_a_database_and_its_archive(
     monkeypatch.setattr(
         downloads.shutil, "disk_usage", lambda _: SimpleNamespace(free=2 * sum(sizes) - 1, total=0, used=0)
     )
-    with pytest.raises(
-        UserError, match=r"GiB are to be fetched, 0\.0 GiB to be unpacked and 0\.0 GiB are free"
-    ):
+    with pytest.raises(UserError, match=r" are to be fetched, .* to be unpacked and .* are free"):
         source("lsun_tower").list()
     assert {asked for _, asked in server.requests} == {"bytes=0-0"}
 

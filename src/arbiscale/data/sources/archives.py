@@ -23,6 +23,7 @@ from arbiscale.data.sources.picture_tables import PictureTable
 from arbiscale.data.sources.source import UnreadableError, is_plain, is_text, shown
 from arbiscale.errors import UserError
 from arbiscale.files import atomic_file
+from arbiscale.progress import readable_size
 
 MOST_MEMBERS = 20_000_000
 LARGEST_MEMBER_BYTES = 2**30
@@ -77,7 +78,9 @@ def unpack(path: Path, name: str, target: Path) -> None:
         with zipfile.ZipFile(path) as archive, archive.open(name) as source:
             needed, free = archive.getinfo(name).file_size, shutil.disk_usage(path.parent).free
             if needed > free:
-                raise UserError(f"{target}: {needed / 2**30:.1f} GiB are needed, {free / 2**30:.1f} are free")
+                raise UserError(
+                    f"{target}: {readable_size(needed)} are needed, {readable_size(free)} are free"
+                )
             with atomic_file(target) as temporary, temporary.open("wb") as copy:
                 shutil.copyfileobj(source, copy, _COPIED_BYTES)
     except (*_DAMAGED, KeyError) as error:
@@ -124,7 +127,7 @@ def _problem(name: str, size: int) -> str:
     if not is_plain(name):
         return "its name leads out of the archive"
     if size > LARGEST_MEMBER_BYTES:
-        return f"would become {size / 2**30:.1f} GiB"
+        return f"would become {readable_size(size)}"
     return ""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from arbiscale.data.sources.source import UnreadableError
 from arbiscale.errors import UserError, first_line
 from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
+from arbiscale.progress import readable_size
 
 LARGEST_GROUP_BYTES = 2**32  # of rows that are read at once
 _GROUPS = 2  # kept in memory, of all files: pictures are read in their order
@@ -40,7 +41,7 @@ class PictureTable:
         self._bytes = [_bytes(group, self._column) for group in groups]
         if max(self._bytes, default=0) > LARGEST_GROUP_BYTES:
             raise UserError(
-                f"{path}: a group of rows takes {max(self._bytes) / 2**30:.1f} GiB; it is not used"
+                f"{path}: a group of rows takes {readable_size(max(self._bytes))}; it is not used"
             )
         status = path.stat()
         self._stamp = f"{status.st_size} {status.st_mtime_ns}"

@@ -15,6 +15,7 @@ from arbiscale.data.transfer import RemoteFile, without_secrets
 from arbiscale.errors import UserError
 from arbiscale.files import sha256_of_json
 from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
+from arbiscale.progress import readable_size
 from arbiscale.workspace import repository_root
 
 
@@ -73,5 +74,5 @@ def downloads_folder(settings: DownloadSettings) -> Path:
 
 def described(files: Sequence[RemoteFile]) -> str:
     """Names, and sizes where they are known."""
-    sizes = [f" ({file.size / 2**30:.2f} GiB)" if file.size else "" for file in files]
+    sizes = [f" ({readable_size(file.size)})" if file.size else "" for file in files]
     return ", ".join(f"{file.name}{size}" for file, size in zip(files, sizes, strict=True))
