@@ -114,6 +114,14 @@ def test_pictures_without_a_value_do_not_pass() -> None:
     assert "1 pictures without a value" in table(decision, "version 1", "version 2")
 
 
+def test_models_that_share_no_picture_are_not_compared() -> None:
+    """As of a generator and a model of super-resolution."""
+    other = scores(0.5).assign(picture=lambda each: each["picture"] + 100)
+    decision = judged(other)
+    assert not decision.holds
+    assert "no picture was measured of both" in table(decision, "version 1", "version 2")
+
+
 def test_a_metric_that_was_not_measured_is_no_gain_and_no_safety() -> None:
     before = scores().drop(columns="lpips")
     assert judged(scores(0.3).drop(columns="lpips"), before=before).holds

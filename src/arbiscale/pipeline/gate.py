@@ -33,10 +33,10 @@ class Finding(Gain):
     @property
     def undecided(self) -> str:
         """What keeps it from deciding anything; empty for nothing."""
+        if not self.pictures:
+            return "no picture was measured of both" if self.unmatched else "not measured"
         if self.unmatched:
             return f"{self.unmatched} pictures without a value"
-        if not self.pictures:
-            return "not measured"
         return "too few photographs" if self.photographs < LEAST_PHOTOGRAPHS else ""
 
     @property
