@@ -16,6 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Protocol
 
@@ -198,10 +199,13 @@ class _Tar:
 
 def _decompressed(path: Path, opener: _Opener) -> Path:
     """The tar archive in a compressed one, beside it: no place in a compressed one can be read by itself."""
-    target = path.with_name(f".{path.name}.tar")
-    if target.is_file() and target.stat().st_mtime_ns >= path.stat().st_mtime_ns:
+    status = path.stat()  # in the copy's name: an archive in this one's place may be older than the copy
+    target = path.with_name(f".{path.name}.{status.st_size:x}-{status.st_mtime_ns:x}.tar")
+    if target.is_file():
         return target
-    left = MOST_EXPANSION * path.stat().st_size
+    for former in path.parent.glob(f".{escape(path.name)}.*.tar"):
+        former.unlink(missing_ok=True)
+    left = MOST_EXPANSION * status.st_size
     with atomic_file(target) as temporary, opener(path) as source, temporary.open("wb") as copy:
         while chunk := _read(source):
             left -= len(chunk)
