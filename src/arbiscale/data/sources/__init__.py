@@ -41,7 +41,7 @@ def open_source(settings: DataSettings) -> Source:
         case "hub":
             from arbiscale.data.sources.hub import Hub
 
-            return Hub(settings.hub)
+            return Hub(settings.hub, settings.downloads)
         case published:
             from arbiscale.data.sources.published import Published
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
@@ -16,13 +17,14 @@ from huggingface_hub.constants import HF_HUB_OFFLINE
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.hf_api import RepoSibling
 
-from arbiscale.config.data import HubSettings
+from arbiscale.config.data import DownloadSettings, HubSettings
 from arbiscale.data import connections
 from arbiscale.data.sources.archives import ARCHIVE_SUFFIXES, is_archive, open_archive, stem_of
 from arbiscale.data.sources.pieces import Folder, Piece, Pieces
 from arbiscale.data.sources.source import no_picture
+from arbiscale.data.sources.urls import downloads_folder
 from arbiscale.errors import UnavailableError, UserError, first_line
-from arbiscale.files import sha256_of, sha256_of_json
+from arbiscale.files import sha256_of, sha256_of_json, write_json
 from arbiscale.imaging.formats import PHOTOGRAPH_SUFFIXES
 
 Answer = TypeVar("Answer")
@@ -38,19 +40,32 @@ class Hub(Pieces):
     HF_HUB_OFFLINE); it resumes, verifies and locks by itself.
     """
 
-    def __init__(self, settings: HubSettings) -> None:
+    def __init__(self, settings: HubSettings, downloads: DownloadSettings) -> None:
         super().__init__()
         self._settings = settings
         self._shown = f"data.hub.repository: {settings.repository}"
         self.key = f"hub {settings.repository} {settings.revision} {settings.files}"
+        self._record = downloads_folder(downloads) / "hub" / f"{settings.repository}.json"
 
     def pending(self) -> str:
-        """The repository, where its cache lacks this revision."""
-        try:
-            self._snapshot(offline=True)
-        except UserError:
-            return f"{self._settings.repository} at {self._settings.revision}"
-        return ""
+        """The repository, where its cache lacks this revision or a part of it."""
+        settings = self._settings
+        return "" if self._cached() else f"{settings.repository} at {settings.revision}"
+
+    def _cached(self) -> Path | None:
+        """The snapshot in the cache; None where there is none, or this project's last fetch did not end.
+
+        The cache itself gives what there is for the whole.
+        """
+        with suppress(FileNotFoundError, ValueError):
+            if json.loads(self._record.read_bytes()) != self._fetch(finished=True):
+                return None
+        with suppress(UserError):
+            return self._snapshot(offline=True)
+        return None
+
+    def _fetch(self, *, finished: bool) -> dict[str, str | bool]:
+        return {"revision": self._settings.revision, "files": self._settings.files, "finished": finished}
 
     def state(self) -> dict[str, str | int]:
         """What the repository lists now, by content."""
@@ -59,18 +74,20 @@ class Hub(Pieces):
 
     def bring(self) -> Sequence[Piece]:
         """The pictures, then every archive; what comes is compared with the hashes that the hub lists."""
-        incomplete = bool(self.pending())
+        before = self._cached()
         try:
             listed = self._listed()  # what holds no picture is not fetched
-            root = self._snapshot(offline=False)  # what is in the cache is not either
-            if incomplete and self._remove_altered(root, listed):
-                root = self._snapshot(offline=False)
-                if altered := self._remove_altered(root, listed):
-                    raise UserError(f"{self._shown}: delivers another {altered[0]} than it lists, twice")
-        except UnavailableError as error:
-            with suppress(UserError):
-                return self._pieces(self._snapshot(offline=True))
-            raise error from None
+        except UnavailableError:
+            if before is None:
+                raise
+            return self._pieces(before)
+        write_json(self._record, self._fetch(finished=False))
+        root = self._snapshot(offline=False)  # what is in the cache is not fetched either
+        if root != before and self._remove_altered(root, listed):
+            root = self._snapshot(offline=False)
+            if altered := self._remove_altered(root, listed):
+                raise UserError(f"{self._shown}: delivers another {altered[0]} than it lists, twice")
+        write_json(self._record, self._fetch(finished=True))
         return self._pieces(root)
 
     def _listed(self) -> dict[str, RepoSibling]:
