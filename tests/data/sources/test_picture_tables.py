@@ -84,3 +84,21 @@ def test_a_damaged_group_of_rows_is_told_from_others(tmp_path: Path) -> None:
     with pytest.raises(UnreadableError, match="is damaged in its table"):
         archive.read("00000000.png")
     assert archive.read("00000009.png") == PNG[9]
+
+
+def test_another_file_in_its_place_is_read_anew(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.parquet", rows())
+    assert open_archive(path).read("00000000.png") == PNG[0]
+    make(tmp_path / "b.parquet", rows()[::-1]).replace(path)
+    assert open_archive(path).read("00000000.png") == PNG[9]
+
+
+def test_few_of_many_files_are_open(tmp_path: Path) -> None:
+    """A process may hold about 1,000; data sets of the hub have as many."""
+    content = make(tmp_path / "0.parquet", rows()).read_bytes()
+    for number in range(100):
+        (tmp_path / f"{number}.parquet").write_bytes(content)
+    archives = [open_archive(tmp_path / f"{number}.parquet") for number in range(100)]
+    assert [archive.read("00000003.png") for archive in archives] == [PNG[3]] * 100
+    held = [os.readlink(each) for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
+    assert sum(name.startswith(str(tmp_path)) for name in held) <= 64

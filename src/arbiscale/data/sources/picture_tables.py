@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_right
 from collections.abc import Iterator
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,6 +17,7 @@ from arbiscale.progress import readable_size
 
 LARGEST_GROUP_BYTES = 2**32  # of rows that are read at once
 _GROUPS = 2  # kept in memory, of all files: pictures are read in their order
+_OPEN = 64  # files at a time
 _reading = threading.Lock()  # a file is read by one thread at a time
 _SUFFIXES = {b"\xff\xd8": ".jpg", b"\x89PNG": ".png", b"RIFF": ".webp", b"BM": ".bmp"}  # by how a file begins
 
@@ -33,8 +34,10 @@ class PictureTable:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        status = path.stat()
+        self._stamp = f"{status.st_size} {status.st_mtime_ns}"
         with _reading:
-            file = _open(path)
+            file = _open(path, self._stamp)
             self._column = _column(file.schema_arrow, path)
             groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
         self._begins = [0, *accumulate(group.num_rows for group in groups)]
@@ -43,13 +46,11 @@ class PictureTable:
             raise UserError(
                 f"{path}: a group of rows takes {readable_size(max(self._bytes))}; it is not used"
             )
-        status = path.stat()
-        self._stamp = f"{status.st_size} {status.st_mtime_ns}"
 
     def rows(self) -> Iterator[tuple[str, int, str]]:
         """Name, size and stamp of every picture; of all contents only the first is read."""
         with _reading:
-            names = _open(self._path).read([f"{self._column}.path"])
+            names = _open(self._path, self._stamp).read([f"{self._column}.path"])
         paths = names[self._column].combine_chunks().field("path").to_pylist()
         usual = self._first_suffix()
         for group, size in enumerate(self._bytes):
@@ -78,24 +79,27 @@ class PictureTable:
         group = bisect_right(self._begins, row) - 1
         try:
             with _reading:
-                column = _group(self._path, group, self._column)
+                column = _group(self._path, self._stamp, group, self._column)
         except (OSError, ValueError, NotImplementedError) as error:  # pyarrow's are these
             raise UnreadableError(f"is damaged in its table ({first_line(error)})") from None
         found: bytes | None = column[row - self._begins[group]].as_py()
         return found
 
 
-@cache
-def _open(path: Path) -> Any:
+@lru_cache(_OPEN)
+def _open(path: Path, stamp: str) -> Any:
+    """A file in a state; another in its place is opened anew."""
     import pyarrow.parquet
 
     return pyarrow.parquet.ParquetFile(path)
 
 
 @lru_cache(_GROUPS)
-def _group(path: Path, group: int, column: str) -> Any:
+def _group(path: Path, stamp: str, group: int, column: str) -> Any:
     """The contents of a group of rows."""
-    return _open(path).read_row_group(group, [f"{column}.bytes"])[column].combine_chunks().field("bytes")
+    return (
+        _open(path, stamp).read_row_group(group, [f"{column}.bytes"])[column].combine_chunks().field("bytes")
+    )
 
 
 def _column(schema: Any, path: Path) -> str:
