@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from arbiscale.config.data import AugmentationSettings, part_of
+from arbiscale.config.data import AugmentationSettings, scaled_size
 from arbiscale.config.sizes import Size
 from arbiscale.data.augmentation import Augmentation
 
@@ -13,7 +13,7 @@ from arbiscale.data.augmentation import Augmentation
 def augmentation(stored: Size = (32, 32), seed: int = 0, **changes) -> Augmentation:
     plain = {"crop_px": 32, "zoom_out": 1.0, "horizontal_flip": 0.0, "vertical_flip": 0.0, "transpose": 0.0}
     settings = AugmentationSettings(**(plain | changes))
-    return Augmentation(settings, stored, part_of(stored, settings.crop_px, stored[0]), seed)
+    return Augmentation(settings, stored, scaled_size(stored, settings.crop_px, stored[0]), seed)
 
 
 def coordinates(side: int, step: int = 4) -> np.ndarray:

@@ -193,8 +193,8 @@ class DataSettings(Section):
             )
         if self.augmentation.crop_px % self.factor:
             raise ValueError("augmentation.crop_px must be a multiple of factor")
-        for problem in self._shapes():
-            raise ValueError(f"crop.shapes: {problem}")
+        if problems := [*self._misshapen()]:
+            raise ValueError(f"crop.shapes: {'; '.join(problems)}")
         if self.source == "folder" and not self.folder.path:
             raise ValueError("folder.path must name a directory when source is folder")
         if self.source == "s3" and not self.s3.url:
@@ -208,10 +208,10 @@ class DataSettings(Section):
     @property
     def sample_sizes(self) -> list[Size]:
         """(height, width) of training samples: those of crops times augmentation.crop_px / crop.size_px."""
-        return [part_of(size, self.augmentation.crop_px, self.crop.size_px) for size in self.crop.sizes]
+        return [scaled_size(size, self.augmentation.crop_px, self.crop.size_px) for size in self.crop.sizes]
 
-    def _shapes(self) -> Iterator[str]:
-        """What is wrong with the crops' shapes."""
+    def _misshapen(self) -> Iterator[str]:
+        """What keeps training from crops of these shapes."""
         part = Fraction(self.augmentation.crop_px, self.crop.size_px)
         for height, width in self.crop.sizes:
             if any((side * part) % self.factor for side in (height, width)):
@@ -226,6 +226,6 @@ class DataSettings(Section):
                 )
 
 
-def part_of(size: Size, wanted_px: int, size_px: int) -> Size:
-    """What of a size (height, width) corresponds to `wanted_px` of squares whose sides are `size_px`."""
+def scaled_size(size: Size, wanted_px: int, size_px: int) -> Size:
+    """A size (height, width), scaled as squares are whose sides become `wanted_px` instead of `size_px`."""
     return (size[0] * wanted_px // size_px, size[1] * wanted_px // size_px)

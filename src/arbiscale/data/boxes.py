@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arbiscale.config.data import CropSettings
+from arbiscale.config.sizes import Size
 from arbiscale.data.manifest import Box, Photograph
-from arbiscale.imaging.coordinates import Size
 from arbiscale.imaging.pixels import to_array, to_tensor
 from arbiscale.imaging.proportions import nearest_size
 from arbiscale.imaging.resize import resize

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
-from arbiscale.config.data import AugmentationSettings, part_of
+from arbiscale.config.data import AugmentationSettings, scaled_size
 from arbiscale.config.sizes import Size
 from arbiscale.data.augmentation import Augmentation
 from arbiscale.data.buckets import Buckets
@@ -70,7 +70,7 @@ class CropDataset(Dataset[Tensor]):
                 f"{folder}: crops of {manifest.crop_px} px are too small for samples cut from {needed:g} px; "
                 "raise data.crop.size_px"
             )
-        self.size = part_of(stored, wanted, manifest.crop_px)
+        self.size = scaled_size(stored, wanted, manifest.crop_px)
         self._augmentation = Augmentation(augmentation, stored, self.size, seed) if augmentation else None
 
     def __len__(self) -> int:

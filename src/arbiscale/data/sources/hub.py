@@ -58,13 +58,13 @@ class Hub(Pieces):
         The cache itself gives what there is for the whole.
         """
         with suppress(FileNotFoundError, ValueError):
-            if json.loads(self._record.read_bytes()) != self._fetch(finished=True):
+            if json.loads(self._record.read_bytes()) != self._noted(finished=True):
                 return None
         with suppress(UserError):
             return self._snapshot(offline=True)
         return None
 
-    def _fetch(self, *, finished: bool) -> dict[str, str | bool]:
+    def _noted(self, *, finished: bool) -> dict[str, str | bool]:
         return {"revision": self._settings.revision, "files": self._settings.files, "finished": finished}
 
     def state(self) -> dict[str, str | int]:
@@ -81,13 +81,13 @@ class Hub(Pieces):
             if before is None:
                 raise
             return self._pieces(before)
-        write_json(self._record, self._fetch(finished=False))
+        write_json(self._record, self._noted(finished=False))
         root = self._snapshot(offline=False)  # what is in the cache is not fetched either
         if root != before and self._remove_altered(root, listed):
             root = self._snapshot(offline=False)
             if altered := self._remove_altered(root, listed):
                 raise UserError(f"{self._shown}: delivers another {altered[0]} than it lists, twice")
-        write_json(self._record, self._fetch(finished=True))
+        write_json(self._record, self._noted(finished=True))
         return self._pieces(root)
 
     def _listed(self) -> dict[str, RepoSibling]:
