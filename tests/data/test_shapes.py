@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from arbiscale.config.data import AugmentationSettings, CropSettings, SplitSettings
+from arbiscale.data import dataset
 from arbiscale.data.boxes import count_boxes, crop_boxes, crop_size, cut
 from arbiscale.data.dataset import CropDataset, training_batches, training_streams
 from arbiscale.data.former_crops import FormerCrops
@@ -143,6 +144,17 @@ def test_too_small_a_photograph_is_rejected_with_the_shapes(
     assert rejected.reason == (
         "is 60 x 23 px, smaller than a crop (data.crop.shapes, height x width: 32x32, 24x40, 40x24)"
     )
+
+
+def test_the_manifest_is_read_once(
+    cut: Callable[..., Manifest], mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut(crop=settings())
+    read = []
+    original = dataset.read_manifest
+    monkeypatch.setattr(dataset, "read_manifest", lambda folder: read.append(folder) or original(folder))
+    training_streams(tmp_path / "crops", AUGMENTATION, 0, batch_size=4)
+    assert len(read) == 1
 
 
 def test_every_batch_is_of_one_shape(cut: Callable[..., Manifest], mixed: Path, tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ class CropDataset(Dataset[Tensor]):
         crop_px: without augmentation, the side of the centre that is cut out of a square crop, and the same
             part of another; None = the whole crop.
         size: (height, width) of the crops; None = that of most.
+        manifest: the folder's; None = it is read.
 
     Attributes:
         size: (height, width) of a sample.
@@ -55,8 +56,9 @@ class CropDataset(Dataset[Tensor]):
         *,
         crop_px: int | None = None,
         size: Size | None = None,
+        manifest: Manifest | None = None,
     ) -> None:
-        manifest = read_manifest(folder)
+        manifest = manifest or read_manifest(folder)
         counts = manifest.sizes(split)
         if not counts:
             raise UserError(f"{folder}: holds no crops for {split}; run `dvc repro crop`")
@@ -112,12 +114,15 @@ def training_streams(
     Raises:
         UserError: a split has no crops, or they are smaller than what training cuts from them.
     """
-    manifest = read_manifest(crops)
+    manifest = read_manifest(crops)  # once: it may be long
     streams = [
-        CropDataset(crops, "train", augmentation, seed, size=size) for size in _sizes(manifest, "train")
+        CropDataset(crops, "train", augmentation, seed, size=size, manifest=manifest)
+        for size in _sizes(manifest, "train")
     ]
     held_out = [
-        CropDataset(crops, "validation", None, seed, crop_px=augmentation.crop_px, size=size)
+        CropDataset(
+            crops, "validation", None, seed, crop_px=augmentation.crop_px, size=size, manifest=manifest
+        )
         for size in _sizes(manifest, "validation")
     ]
     numbers = _batches([len(each) for each in held_out])
