@@ -44,14 +44,16 @@ class Buckets(Dataset[Tensor], Generic[Stream]):
             raise IndexError(f"sample {index}: the stream begins at 0")
         batch, place = divmod(index, self.batch_size)
         cycle, position = divmod(batch, sum(self._batches))
-        order = _order(self._batches, self.seed, cycle)
-        chosen = int(order[position])
-        earlier = cycle * self._batches[chosen] + int(np.count_nonzero(order[:position] == chosen))
+        chosen, earlier = (int(each[position]) for each in _cycle(self._batches, self.seed, cycle))
+        earlier += cycle * self._batches[chosen]
         return self.streams[chosen][earlier * self.batch_size + place]
 
 
 @lru_cache(maxsize=4)  # loader workers reach into the next cycle while others finish this one
-def _order(batches: tuple[int, ...], seed: int, cycle: int) -> NDArray[np.intp]:
-    """Of which stream each batch of a cycle is."""
-    streams = np.repeat(np.arange(len(batches)), batches)
-    return np.random.default_rng((seed, cycle)).permutation(streams)
+def _cycle(batches: tuple[int, ...], seed: int, cycle: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Of each batch of a cycle its stream, and how many of that stream come before it in the cycle."""
+    order = np.random.default_rng((seed, cycle)).permutation(np.repeat(np.arange(len(batches)), batches))
+    earlier = np.empty_like(order)
+    for stream, count in enumerate(batches):
+        earlier[order == stream] = np.arange(count)
+    return order, earlier
