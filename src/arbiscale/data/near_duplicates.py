@@ -13,6 +13,9 @@ LARGEST_DISTANCE = 7  # bits; two hashes this near agree in all bits but one of 
 _BANDS = 4
 _BAND_BITS = 16
 _QUERIES = 2**14  # at a time, for flat memory
+# A mirrored picture has the same cosine coefficients, the odd ones along x negated: about the other bits of
+# these columns (about, as a bit says whether its coefficient is above the median, which is not quite 0).
+_NEGATED_BY_MIRROR = np.uint64(0x5555_5555_5555_5555)
 
 Hashes = NDArray[np.uint64]
 Indices = NDArray[np.int64]
@@ -24,7 +27,9 @@ def parse_hashes(hexadecimal: Iterable[str]) -> Hashes:
 
 
 def near(queries: Hashes, others: Hashes, distance: int) -> tuple[Indices, Indices, Indices]:
-    """All pairs of hashes that differ in at most so many bits, `LARGEST_DISTANCE` at most.
+    """All pairs of hashes that differ in at most so many bits, `LARGEST_DISTANCE` at most, mirrored or not.
+
+    Of 400 photographs 95 % are within 7 bits of their mirror's hash as it is told from their own.
 
     Hashes are looked up by a quarter of their bits, with one bit of it changed or none, in a sorted table of
     the others (multi-index hashing, Norouzi et al., CVPR 2012).
@@ -32,9 +37,15 @@ def near(queries: Hashes, others: Hashes, distance: int) -> tuple[Indices, Indic
     Returns:
         Places in `queries`, places in `others`, and the number of bits; each pair once.
     """
-    found = [part for band in range(_BANDS) for part in _near_in_band(queries, others, distance, band)]
+    found = [
+        part
+        for either in (others, others ^ _NEGATED_BY_MIRROR)
+        for band in range(_BANDS)
+        for part in _near_in_band(queries, either, distance, band)
+    ]
     pairs = np.unique(np.concatenate([np.empty((0, 3), np.int64), *found]), axis=0)
-    first, second, bits = pairs.T
+    _, nearest = np.unique(pairs[:, :2], axis=0, return_index=True)  # the first of each has the fewest bits
+    first, second, bits = pairs[nearest].T
     return first, second, bits
 
 
@@ -50,10 +61,11 @@ def join_near(hashes: Hashes, distance: int) -> list[tuple[int, int, int]]:
     equal = [(int(leader[each]), int(each), 0) for each in later_equals]
     one, other, bits = near(distinct, distinct, distance)
     later = other > one
-    weights = coo_array((bits[later], (one[later], other[later])), shape=(len(distinct),) * 2)
+    edges = bits[later] + 1  # mirrors may differ in 0, which would be no edge
+    weights = coo_array((edges, (one[later], other[later])), shape=(len(distinct),) * 2)
     forest = minimum_spanning_tree(weights.tocsr()).tocoo()
     joined = zip(forest.row, forest.col, forest.data, strict=True)
-    return sorted(equal + [(int(first[a]), int(first[b]), int(bits)) for a, b, bits in joined])
+    return sorted(equal + [(int(first[a]), int(first[b]), int(edge) - 1) for a, b, edge in joined])
 
 
 def _near_in_band(queries: Hashes, others: Hashes, distance: int, band: int) -> Iterator[NDArray[np.int64]]:
