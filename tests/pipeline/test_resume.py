@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from arbiscale.errors import UserError
-from arbiscale.pipeline.resume import State, discard, resumable, states
+from arbiscale.pipeline.resume import State, discard, resumable, resumable_runs, states
 from arbiscale.training.checkpoint_files import checkpoint_file
 
 
@@ -111,6 +111,16 @@ def test_what_is_paused(workspace: Path) -> None:
     assert second.size_bytes > 100
     assert 0 <= second.age_seconds < 60
     assert second.changed({"lr": 0.2, "steps": 5, "new": 1}) == ["lr: 0.1, not 0.2", "new: None, not 1"]
+
+
+def test_files_that_a_running_stage_removes_meanwhile_are_no_error(workspace: Path) -> None:
+    folder = pause("diffusion", "ab" * 32)
+    (folder / ".part").symlink_to("renamed since it was listed")
+    assert resumable_runs() == {"abc"}
+    (state,) = states()
+    assert state.size_bytes > 100
+    shutil.rmtree(folder)
+    assert (state.size_bytes, state.age_seconds) == (0, 0)
 
 
 def test_discarding(workspace: Path) -> None:

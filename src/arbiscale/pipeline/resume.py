@@ -7,11 +7,12 @@ They lie outside DVC's outputs, which are removed or checked out before every ex
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,13 +65,21 @@ class State:
 
     @property
     def age_seconds(self) -> float:
-        """Since the last change."""
-        return time.time() - max(path.stat().st_mtime for path in (self.folder, *self.folder.rglob("*")))
+        """Since a file last changed."""
+        now = time.time()
+        return now - max((each.st_mtime for each in self._files()), default=now)
 
     @property
     def size_bytes(self) -> int:
         """Of all its files."""
-        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+        return sum(each.st_size for each in self._files())
+
+    def _files(self) -> Iterator[os.stat_result]:
+        """Every file that is there: a stage that is running makes and removes some meanwhile."""
+        for parent, _, names in os.walk(self.folder):
+            for name in names:
+                with suppress(FileNotFoundError):
+                    yield Path(parent, name).stat()
 
     def changed(self, present: dict[str, Any]) -> list[str]:
         """`key: its value, not the present one` of every parameter that differs from the present ones."""
@@ -89,14 +98,17 @@ def state_folder(stage: str, fingerprint: str) -> Path:
 
 def states() -> list[State]:
     """Every paused state of the repository, by stage and age, the newest first."""
-    folders = (folder for folder in (repository_root() / ".resume").glob("*/*") if folder.is_dir())
-    found = (State(folder, folder.parent.name) for folder in folders)
-    return sorted(found, key=lambda state: (state.stage, state.age_seconds))
+    return sorted(_states(), key=lambda state: (state.stage, state.age_seconds))
 
 
 def resumable_runs() -> set[str]:
     """The runs that a paused state would go on with."""
-    return {str(state.note.get("run_id")) for state in states()}
+    return {str(state.note.get("run_id")) for state in _states()}
+
+
+def _states() -> Iterator[State]:
+    folders = (folder for folder in (repository_root() / ".resume").glob("*/*") if folder.is_dir())
+    return (State(folder, folder.parent.name) for folder in folders)
 
 
 def discard(name: str) -> Path:
