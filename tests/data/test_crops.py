@@ -150,6 +150,15 @@ def test_fails_where_a_split_is_left_empty(
     assert [path.name for path in (tmp_path / "crops").iterdir()] == ["earlier"]  # nothing half done
 
 
+def test_an_empty_split_is_said_before_anything_is_cut(
+    cut: Callable[..., Manifest], split_settings: SplitSettings, monkeypatch: pytest.MonkeyPatch
+):
+    cut()
+    monkeypatch.setattr(Folder, "read", lambda self, name: pytest.fail(f"{name} is read"))
+    with pytest.raises(UserError, match="no photograph is left for validation"):
+        cut("other", split=split_settings.model_copy(update={"validation": []}))
+
+
 def test_missing_or_broken_record(tmp_path: Path):
     (tmp_path / "sources.json").write_text("{}")
     with pytest.raises(UserError, match=r"sources\.json: cannot be read .* `dvc repro -f -s download`"):

@@ -22,7 +22,7 @@ from arbiscale.data.manifest import SHEET, Box, Crop, HeldOut, Manifest, Photogr
 from arbiscale.data.parallel import ALONE, Engine, Ready, read_and_compute
 from arbiscale.data.preview import draw_preview
 from arbiscale.data.remote_shards import ShardPrefix
-from arbiscale.data.selection import select
+from arbiscale.data.selection import Selection, select
 from arbiscale.data.sources.source import Source, UnreadableError
 from arbiscale.data.split import HELD_OUT_FIRST
 from arbiscale.data.stores import Store, Writer, choose_store
@@ -79,6 +79,7 @@ def make_crops(
     places: dict[Split, list[int]] = {name: [] for name in HELD_OUT_FIRST}
     for place, scene in enumerate(chosen.scenes):
         places[chosen.splits[scene]].append(place)
+    _require_all_splits(chosen, places)
     members = {name: taken(chosen.photographs, own) for name, own in places.items()}
     stored = itertools.chain(members["validation"], members["train"])
     keeping = choose_store(store, stored, crop, destination, prefix)
@@ -89,7 +90,6 @@ def make_crops(
         cutter = _Cutter(source, folder, crop, seed, keeping, former, manifest, rows, engine)
         for name in HELD_OUT_FIRST:
             cutter.cut(members[name], [chosen.scenes[place] for place in places[name]], name)
-        _require_all_splits(cutter.manifest)
         cutter.manifest.write(folder)
         write_image(folder / SHEET, draw_preview(folder, cutter.manifest))
         write_card(folder, record.photographs, cutter.manifest)
@@ -237,14 +237,13 @@ class _Cutter:
         return next(file for file in files if not (self.folder / file).exists())
 
 
-def _require_all_splits(manifest: Manifest) -> None:
-    """Fail here rather than after an hour of training: every later stage needs all three splits."""
-    present = {crop.split for crop in manifest.crops} | {held.split for held in manifest.photographs}
-    missing = [split for split in ("train", "validation", "test") if split not in present]
+def _require_all_splits(chosen: Selection, places: Mapping[Split, Sequence[int]]) -> None:
+    """Fail here rather than after hours of cutting or training: every later stage needs all three splits."""
+    missing = [split for split in reversed(HELD_OUT_FIRST) if not places[split]]
     if not missing:
         return
-    first = f"; rejected: {_describe(manifest.rejected)}" if manifest.rejected else ""
-    moved = sum(pair.apart != (pair.split, pair.split) for pair in manifest.near_duplicates)
+    first = f"; rejected: {_describe(chosen.rejected)}" if chosen.rejected else ""
+    moved = sum(pair.apart != (pair.split, pair.split) for pair in chosen.near_duplicates)
     if moved:
         first += f"; {moved} of other splits look alike and share one (data.split.near_duplicate_bits)"
     if "train" in missing:
