@@ -151,6 +151,14 @@ def test_what_did_not_change_is_neither_cut_nor_put_again(
     assert all(torch.equal(crops[index], anew[index]) for index in range(len(anew)))
 
 
+def test_what_is_gone_is_put_there_again(cut: Callable[..., Manifest], endpoint: str, bucket, tmp_path: Path):
+    manifest = cut(store="photographs", prefix=ShardPrefix("s3://shards", endpoint))
+    shutil.rmtree(tmp_path / "repository/.shards")
+    bucket.objects.all().delete()
+    assert cut(store="photographs", prefix=ShardPrefix("s3://shards", endpoint), reuse=True) == manifest
+    assert {each.key for each in bucket.objects.all()} == {f"{each.sha256}.tar" for each in manifest.shards}
+
+
 def test_shards_of_other_data_leave_first(
     cut: Callable[..., Manifest], endpoint: str, bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

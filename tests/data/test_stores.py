@@ -84,6 +84,21 @@ def test_photographs_that_did_not_change_are_not_read_again(
     assert sorted({*read}) == ["a.png", "b.png", "c.png", "d.png", "e.png", "f.png"]
 
 
+@pytest.mark.parametrize(
+    ("store", "file"),
+    [("pixels", "00000.npy"), ("photographs", "00000.tar"), ("photographs", "00000.npy")],
+)
+def test_damage_is_not_taken_over(cut: Callable[..., Manifest], tmp_path: Path, store: str, file: str):
+    cut(store=store)
+    path = tmp_path / "crops/train" / file
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    cut(store=store, reuse=True)
+    cut("anew", store=store)
+    assert digests(tmp_path / "crops") == digests(tmp_path / "anew")
+
+
 def test_a_file_that_is_kept_as_it_is_is_not_decoded(
     cut: Callable[..., Manifest], own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

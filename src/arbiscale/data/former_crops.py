@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from arbiscale.config.sizes import Size
 from arbiscale.data.manifest import Box, HeldOut, Photograph, read_manifest
-from arbiscale.data.shards import OpenShards
+from arbiscale.data.remote_shards import MissingShardError
+from arbiscale.data.shards import OpenShards, is_intact
 from arbiscale.data.stores import Store, as_png
 from arbiscale.errors import UserError
 
@@ -35,7 +36,7 @@ def whole(pixels: NDArray[np.uint8]) -> Whole:
 class FormerCrops:
     """What a folder of crops has of photographs, by their files' sha256.
 
-    Nothing where it is damaged, or its crops are kept in another way.
+    Nothing where one of its shards is damaged, or its crops are kept in another way.
     """
 
     def __init__(self, folder: Path, store: Store) -> None:
@@ -48,10 +49,9 @@ class FormerCrops:
         try:
             manifest = read_manifest(folder)
             usable = all(
-                each.file.endswith(store.suffix) and len(self._shards[folder / each.file]) == each.count
-                for each in manifest.shards
+                each.file.endswith(store.suffix) and is_intact(folder, each) for each in manifest.shards
             )
-        except (UserError, OSError, ValueError, EOFError):
+        except (UserError, OSError, ValueError):
             return
         if not usable:
             return
@@ -60,14 +60,23 @@ class FormerCrops:
         self._sizes = {each.file: manifest.size_of(each) for each in manifest.shards}
 
     def crops(self, photograph: Photograph, boxes: Sequence[Box], size: Size) -> Any:
-        """What the store made of it for these boxes and that size; None where a crop is missing."""
+        """What the store made of it for these boxes and that size; None where a crop is missing.
+
+        Raises:
+            UserError: they are in a bucket that cannot be reached or refuses.
+        """
         found = [self._places.get((photograph.sha256, box)) for box in boxes]
         places = [
             (self._folder / shard, index)
             for shard, index in filter(None, found)
             if self._sizes[shard] == size
         ]
-        return self._store.copied(self._shards, places) if len(places) == len(boxes) else None
+        if len(places) < len(boxes):
+            return None
+        try:
+            return self._store.copied(self._shards, places)
+        except MissingShardError:
+            return None
 
     def whole(self, photograph: Photograph, size: Size) -> Whole | None:
         """Its file, where it was held out for testing at this (height, width)."""

@@ -29,6 +29,10 @@ _KEEP_VARIABLE = "ARBISCALE_SHARD_CACHE_GIB"
 _LEAVE_FREE_BYTES = 2**30
 
 
+class MissingShardError(UserError):
+    """A shard is not where its pointer says."""
+
+
 @dataclass(frozen=True)
 class Pointer:
     """Where a shard is."""
@@ -167,6 +171,8 @@ def _named(url: str) -> Iterator[None]:
     except ImportError:
         raise
     except FileNotFoundError:
-        raise UserError(f"{url}: is not there; run `dvc repro -f -s crop`, which puts it there") from None
+        raise MissingShardError(
+            f"{url}: is not there; run `dvc repro -f -s crop`, which puts it there"
+        ) from None
     except Exception as error:  # botocore's, aiohttp's and the system's
         raise UserError(f"{url}: cannot be reached or refuses ({first_line(error)})") from None

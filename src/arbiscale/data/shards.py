@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arbiscale.config.sizes import Size
-from arbiscale.data.manifest import Manifest, Split
+from arbiscale.data.manifest import Manifest, Shard, Split
 from arbiscale.data.photograph_shards import PhotographShard
+from arbiscale.data.remote_shards import POINTER, Pointer
 from arbiscale.errors import UserError
+from arbiscale.files import sha256_of
 
 _OPEN = 128  # shards at a time
 
@@ -60,6 +62,20 @@ def _open(path: Path) -> OpenShard:
         return PhotographShard(path)
     pixels: NDArray[np.uint8] = np.load(path, mmap_mode="r")
     return pixels
+
+
+def is_intact(folder: Path, shard: Shard) -> bool:
+    """Whether a shard below a folder is what was written; of one in a bucket, its pointer and its index.
+
+    Raises:
+        OSError, ValueError: a file of it is missing, or no pointer.
+    """
+    path = folder / shard.file
+    index = path.with_suffix(PhotographShard.INDEX)
+    if shard.index_sha256 and sha256_of(index) != shard.index_sha256:
+        return False
+    there = path.with_suffix(POINTER).exists()
+    return (Pointer.read(path).sha256 if there else sha256_of(path)) == shard.sha256
 
 
 class StoredCrops(Sequence[NDArray[np.uint8]]):
