@@ -103,6 +103,17 @@ def test_a_whole_archive_is_a_set(server: WebServer) -> None:
     assert contents(folder) == {"General-100/im_1.bmp": b"1"}
 
 
+def test_folders_of_like_names_are_told_apart(server: WebServer) -> None:
+    files = {"all/1.png": b"1", "a/b/2.png": b"2", "a-b/3.png": b"3", "a%2Fb/4.png": b"4"}
+    server.files["/like.zip"] = zipped(files)
+    found = {
+        folder: contents(pictures_folder(f"{server.url}/like.zip#folder={folder}", KEY))
+        for folder in ("all", "a/b", "a-b", "a%2Fb")
+    }
+    assert found == {name.rpartition("/")[0]: {name[-5:]: content} for name, content in files.items()}
+    assert contents(pictures_folder(f"{server.url}/like.zip", KEY)) == files
+
+
 def test_a_server_that_stumbles_brings_the_same(server: WebServer) -> None:
     faults = {1: 500, 2: 503, 4: "cut"}
     server.fault = lambda path, nth: faults.get(nth)

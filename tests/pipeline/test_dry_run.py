@@ -12,6 +12,7 @@ from arbiscale.config.params import Params
 from arbiscale.config.preset import find_preset, preview_preset
 from arbiscale.errors import UserError
 from arbiscale.pipeline.dry_run import Counts, _apart, evaluation_cost, left_out, training_cost
+from arbiscale.training.autoencoder import AutoencoderTraining
 from arbiscale.training.untrained import STAGES
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +51,22 @@ def test_validations_are_counted_by_the_crops_there_are(params: Params) -> None:
         training_cost(params, "autoencoder", Counts(validation_crops=count)) for count in (1, 100_000)
     )
     assert many.seconds - many.units * many.unit_seconds > 100 * (few.seconds - few.units * few.unit_seconds)
+
+
+def test_of_several_shapes_the_largest_is_measured(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    side = params.data.crop.size_px
+    shapes = [f"{side}x{side}", f"{side}x{3 * side}", f"{2 * side}x{side}"]
+    crop = params.data.crop.model_copy(update={"shapes": shapes})
+    shaped = params.model_copy(update={"data": params.data.model_copy(update={"crop": crop})})
+    sizes, losses = [], AutoencoderTraining.losses
+    monkeypatch.setattr(
+        AutoencoderTraining,
+        "losses",
+        lambda self, images: sizes.append(images.shape[2:]) or losses(self, images),
+    )
+    training_cost(shaped, "autoencoder", Counts())
+    trained = params.data.augmentation.crop_px
+    assert {*sizes} == {(trained, 3 * trained)}
 
 
 def test_cached_latents_take_disk(params: Params) -> None:

@@ -42,7 +42,7 @@ def pictures_folder(place: str, key: str) -> Path:
     if address is None:
         return repository_root() / Path(place).expanduser()
     file, home = _remote(address, key), _home(address)
-    target = home / f"pictures-{address.folder.replace('/', '-') or 'all'}"
+    target = home / f"pictures-{address.folder.replace('%', '%25').replace('/', '%2F')}"
     if target.is_dir():
         return target
     home.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,7 @@ from torch.utils.data import Dataset
 
 from arbiscale.config.params import Params
 from arbiscale.config.runtime import RuntimeSettings
+from arbiscale.config.sizes import Size
 from arbiscale.data.dataset import VALIDATION_BATCH
 from arbiscale.data.manifest import MANIFEST, read_manifest
 from arbiscale.errors import UserError
@@ -132,7 +133,7 @@ def training_cost(params: Params, stage: str, counts: Counts) -> Cost:
         module.settings = module.settings.model_copy(update={"training": first})
     batch_size = settings.batch_size // (runtime.devices * runtime.num_nodes)
     module.training_settings = settings.model_copy(update={"steps": _STEPS, "batch_size": batch_size})
-    stream = _Noise(params.data.augmentation.crop_px)
+    stream = _Noise(max(params.data.sample_sizes, key=math.prod))
     kept_bytes, encoding_seconds = 0, 0.0
     if isinstance(module, DiffusionTraining) and module.encoded:
         count = params.diffusion.cache_latents * counts.training_crops
@@ -210,13 +211,13 @@ def _encode_one(module: DiffusionTraining, crop: Tensor, device: torch.device) -
 class _Noise(Dataset[Tensor]):
     """Crops of noise; where they are encoded, always the same one."""
 
-    def __init__(self, side_px: int) -> None:
-        self._side_px = side_px
+    def __init__(self, size: Size) -> None:
+        self._size = size
         self.encoded: Tensor | None = None
 
     def crop(self, index: int) -> Tensor:
         generator = torch.Generator().manual_seed(index)
-        return torch.rand(3, self._side_px, self._side_px, generator=generator) * 2 - 1
+        return torch.rand(3, *self._size, generator=generator) * 2 - 1
 
     def __getitem__(self, index: int) -> Tensor:
         return self.crop(index) if self.encoded is None else self.encoded
