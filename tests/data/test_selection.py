@@ -64,6 +64,10 @@ def test_benchmark_pictures_are_rejected(
     (benchmark / "broken.png").write_bytes(b"nothing")
     with pytest.raises(UserError, match=r"data\.split\.benchmarks: set2/broken\.png: is not a picture"):
         cut(split=against)
+    (benchmark / "broken.png").unlink()
+    (benchmark / "broken.png").symlink_to("nowhere")
+    with pytest.raises(UserError, match=r"data\.split\.benchmarks: set2/broken\.png: is a broken link"):
+        cut(split=against)
     shutil.rmtree(benchmark)
     with pytest.raises(UserError, match=r"data\.split\.benchmarks: set2: .*benchmark: no such folder"):
         cut(split=against)

@@ -184,10 +184,17 @@ def _without_benchmarks(
 
 
 def _hashes_of(name: str, place: str) -> dict[str, str]:
-    """The perceptual hashes of a set's pictures, by file."""
+    """The perceptual hashes of a set's pictures, by file.
+
+    Raises:
+        UserError: one of them cannot be read: it would be trained on.
+    """
     key = f"data.split.benchmarks: {name}"
     folder = Folder(FolderSettings(path=str(pictures_folder(place, key))), setting=key)
-    files = [entry.name for entry in folder.list().entries]
+    listing = folder.list()
+    for each in listing.rejected:
+        raise UserError(f"{key}/{each.source}: {each.reason}")
+    files = [entry.name for entry in listing.entries]
 
     def hash_of(file: str) -> str:
         try:

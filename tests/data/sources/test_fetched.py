@@ -19,6 +19,7 @@ from arbiscale.config.data import DataSettings, PublishedName
 from arbiscale.config.section import read_yaml
 from arbiscale.data import connections, downloads
 from arbiscale.data.index import Index
+from arbiscale.data.manifest import Rejected
 from arbiscale.data.scan import scan
 from arbiscale.data.sources import open_source, published
 from arbiscale.data.sources.published import PUBLISHED, Part
@@ -171,6 +172,18 @@ def test_an_offline_copy_may_be_unpacked(server: WebServer, tmp_path: Path) -> N
     state = chosen.state()
     (tmp_path / "copy/DIV2K/DIV2K_train_HR/03.png").write_bytes(picture(3))
     assert source("div2k", downloads={"folder": "copy"}).state() != state
+
+
+@pytest.mark.usefixtures("_small_div2k")
+def test_a_name_that_is_no_text_is_rejected(tmp_path: Path, index: Index) -> None:
+    for number, part in enumerate(PUBLISHED["div2k"]):
+        (tmp_path / "copy" / part.folder).mkdir(parents=True)
+        (tmp_path / "copy" / part.folder / "1.png").write_bytes(picture(number))
+    (tmp_path / "copy/DIV2K_train_HR/\udcff.png").write_bytes(picture(3))
+    record, _ = scan(source("div2k", downloads={"folder": "copy"}), tmp_path / "raw", index, "code")
+    assert len(record.photographs) == 2
+    (rejected,) = record.rejected
+    assert rejected == Rejected("DIV2K_train_HR/\\udcff.png", "has a name that is no UTF-8; rename it")
 
 
 @pytest.mark.usefixtures("_small_div2k")

@@ -17,6 +17,7 @@ from arbiscale.data.sources.source import (
     Source,
     UnreadableError,
     is_hidden,
+    is_text,
     no_picture,
     shown,
 )
@@ -144,8 +145,9 @@ class Folder:
     def members(self) -> Iterator[Member]:
         """All pictures, stamped with their modification times."""
         for path in self._files:
-            status = path.stat()
-            yield Member(path.relative_to(self._root).as_posix(), status.st_size, str(status.st_mtime_ns))
+            status, name = path.stat(), path.relative_to(self._root).as_posix()
+            problem = "" if is_text(name) else "has a name that is no UTF-8; rename it"
+            yield Member(name, status.st_size, str(status.st_mtime_ns), problem)
 
     def read(self, name: str) -> bytes:
         """One of them."""
