@@ -31,6 +31,12 @@ def test_what_is_no_whole_jpeg_has_no_quality(data: bytes) -> None:
     assert jpeg_quality(data) is None
 
 
+def test_a_photograph_beyond_pillows_limit_of_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(np.zeros((16, 16, 3), np.uint8), "JPEG", quality=90)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert examine(data)[0].jpeg_quality == pytest.approx(90, abs=2)
+
+
 def test_colour_and_sharpness_of_a_photograph() -> None:
     flat, _ = examine(encoded(np.full((32, 32, 3), (250, 128, 10), np.uint8), "PNG"))
     assert (flat.mean_colour, flat.sharpness, flat.jpeg_quality) == ("#fa800a", 0.0, None)

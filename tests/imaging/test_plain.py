@@ -55,6 +55,15 @@ def test_lossless_and_lossy_pictures_are_read_as_libvips_reads_them():
             np.testing.assert_array_equal(found, read_image(io.BytesIO(data)))
 
 
+def test_pillows_limit_of_pixels_is_none_of_this_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A photograph of 200 megapixels, as telephones take them, is beyond it."""
+    pixels = photograph(64, 83, 0)
+    files = [saved(pixels, "JPEG"), saved(pixels, "PNG", exif=exif_of(1))]
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    for data in files:
+        assert read_plain(data) is not None
+
+
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WebP"])
 def test_what_needs_more_is_left_to_libvips(form: str):
     pixels = photograph(16, 24, 0)

@@ -290,3 +290,15 @@ def test_avif_of_the_common_brand_is_read() -> None:
     data = file.getvalue()
     assert data[8:12] == b"avif"
     assert read_picture(io.BytesIO(data[:8] + b"mif1" + data[12:])).size == (6, 8)
+
+
+def test_pillows_limit_of_pixels_is_none_of_this_reader(
+    pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond it a JPEG lost its comment, CMYK was a negative, and no BMP was read."""
+    jpeg, bitmap = io.BytesIO(), io.BytesIO()
+    Image.fromarray(pixels).save(jpeg, "JPEG", comment=b"hello")
+    Image.fromarray(pixels).save(bitmap, "BMP")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert read_picture(jpeg).metadata.comment == b"hello"
+    np.testing.assert_array_equal(read_image(bitmap), pixels)

@@ -62,7 +62,7 @@ def jpeg_quality(data: bytes) -> int | None:
     if not data.startswith(b"\xff\xd8"):
         return None
     try:
-        tables = _tables(io.BytesIO(data))
+        tables = _tables(data)
     except (OSError, SyntaxError, ValueError):  # libvips is more tolerant
         return None
     if not tables:
@@ -71,17 +71,16 @@ def jpeg_quality(data: bytes) -> int | None:
     return round(min(max(5000 / percent if percent > 100 else (200 - percent) / 2, 1), 100))
 
 
-def _tables(file: io.BytesIO) -> dict[int, list[int]]:
-    """A JPEG's quantization tables; empty where PIL finds another format in it."""
-    picture = Image.open(file, formats=["JPEG"])
-    return picture.quantization if isinstance(picture, JpegImageFile) else {}
+def _tables(data: bytes) -> dict[int, list[int]]:
+    """A JPEG's quantization tables."""
+    return JpegImageFile(io.BytesIO(data)).quantization
 
 
 def _table_50() -> NDArray[np.float64]:
     """The table of quality 50, of which those of other qualities are multiples (ITU-T T.81, annex K)."""
     file = io.BytesIO()
     Image.new("L", (8, 8)).save(file, "JPEG", quality=50)
-    return np.array(_tables(file)[0], float)
+    return np.array(_tables(file.getvalue())[0], float)
 
 
 _TABLE_50 = _table_50()

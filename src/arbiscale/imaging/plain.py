@@ -13,7 +13,9 @@ import cv2
 import numpy as np
 import pyvips
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
 
 from arbiscale.imaging.formats import recognise
 from arbiscale.imaging.formats.profiles import is_srgb
@@ -36,7 +38,7 @@ def read_plain(data: bytes) -> NDArray[np.uint8] | None:
 
 def _is_plain_jpeg(data: bytes) -> bool:
     try:
-        with Image.open(io.BytesIO(data), formats=["JPEG"]) as header:
+        with JpegImageFile(io.BytesIO(data)) as header:  # unlike Image.open without a limit of its own
             mode, profile = header.mode, header.info.get("icc_profile")
             if profile is None:  # Pillow also says so of one that it cannot put together
                 in_srgb = mode in {"RGB", "L"} and b"ICC_PROFILE\0" not in data
@@ -59,7 +61,7 @@ def _is_plain_png(data: bytes) -> bool:
     if b"eXIf" not in kinds:
         return True
     try:
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as header:
+        with PngImageFile(io.BytesIO(data)) as header:
             return "exif" in header.info and _is_upright(header)  # else it stands behind the pixels
     except (OSError, SyntaxError, ValueError):
         return False

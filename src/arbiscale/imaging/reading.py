@@ -12,6 +12,7 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
+from PIL.BmpImagePlugin import BmpImageFile
 
 from arbiscale.errors import UserError, first_line
 from arbiscale.imaging.formats import DEEP_ZOOM, FORMATS, recognise
@@ -181,7 +182,7 @@ def _decode(data: bytes) -> Picture:
         raise ValueError("is not a picture that can be read (PNG, JPEG, WebP, TIFF, AVIF, GIF, BMP)")
     if name == "BMP":  # libvips has no reader of its own
         try:
-            with Image.open(io.BytesIO(data), formats=["BMP"]) as bitmap:
+            with BmpImageFile(io.BytesIO(data)) as bitmap:
                 name, data = "TIFF", _as_tiff(bitmap).getvalue()
         except Exception as error:
             raise ValueError(f"cannot be decoded ({first_line(error)}); replace or remove it") from None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pyvips
-from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from arbiscale.imaging.formats import png_chunks
 from arbiscale.imaging.formats.exif import first_directory
@@ -127,7 +127,7 @@ _LOADERS = {
 def jpeg_header(data: bytes) -> dict[Any, Any]:
     """What Pillow finds before the scan and libvips does not tell."""
     try:
-        with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+        with JpegImageFile(io.BytesIO(data)) as image:
             return image.info
     except Exception:  # Pillow is stricter about headers
         return {}
