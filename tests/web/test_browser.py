@@ -176,6 +176,47 @@ def test_a_drawing_is_downloaded(opened: Callable[..., Page], upscaler: Model, t
     np.testing.assert_array_equal(found, upscaler.upscale(PHOTO, scale=2.5))
 
 
+def test_enter_downloads_escape_and_cancel_do_not(opened: Callable[..., Page], upscaler: Model) -> None:
+    page = opened(upscaler)
+    found: list[object] = []
+    page.on("download", lambda download: found.append(download))
+    drop(page, png(PHOTO))
+
+    def end(press: Callable[[], None]) -> int:
+        page.click("#download")
+        page.focus("#saving [name=width]")
+        press()
+        assert page.locator("#saving").is_hidden()
+        page.wait_for_timeout(500)
+        return len(found)
+
+    assert end(lambda: page.keyboard.press("Enter")) == 1
+    assert end(lambda: page.keyboard.press("Escape")) == 1
+    assert end(lambda: page.click("#saving [name=cancel]")) == 1
+
+
+def test_of_two_pictures_the_later_is_shown(opened: Callable[..., Page], upscaler: Model) -> None:
+    page = opened(upscaler)
+    slow = []
+    page.route("**/pictures", lambda route: route.continue_() if slow else slow.append(route))
+    page.evaluate(DROP, [[*png(PHOTO)], "first.png"])
+    while not slow:
+        page.wait_for_timeout(20)
+    drop(page, png(), "second.png")
+    slow[0].continue_()
+    page.wait_for_timeout(500)
+    drawn(page)
+    assert page.inner_text("#name").split() == ["second.png", "12", "×", "9"]
+
+
+def test_a_picture_is_no_use_to_what_generates(opened: Callable[..., Page], generator: Model) -> None:
+    page = opened(generator)
+    page.evaluate(DROP, [[*png()], "photo.png"])
+    page.wait_for_selector("#error:not([hidden])")
+    assert "height and a width" in page.inner_text("#error")
+    assert page.locator("#generate").is_visible()
+
+
 def test_generated_pictures_are_seen_likewise(opened: Callable[..., Page], generator: Model) -> None:
     page = opened(generator)
     page.fill("#generate [name=height]", "16")

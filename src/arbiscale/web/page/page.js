@@ -16,6 +16,7 @@ const context = canvas.getContext("2d");
 const sides = ["left", "right"].map((name) => new Side(one(name), changed, complain));
 let about = null;
 let picture = null; // {picture, height, width, file}
+let opening = null; // the file that was chosen last
 let view = null;
 let at = 0.5; // of the slider
 let asking = null; // AbortController of the views that are asked for
@@ -41,9 +42,11 @@ async function start() {
 }
 
 async function open(file) {
+  if (about?.task === "generation") return complain(new Error("this model draws from noise; give it a height and a width"));
+  opening = file;
   await showing(async () => {
     const kept = await server.keep(file);
-    await show({ ...kept, file, name: file.name });
+    if (opening === file) await show({ ...kept, file, name: file.name });
   }, "reading the picture");
 }
 
@@ -68,12 +71,13 @@ async function show(next) {
 
 /** The whole picture, small: what is seen until a part of it is drawn. */
 async function overview() {
-  const share = Math.min(1, OVERVIEW_PX / Math.max(picture.height, picture.width));
-  const height = Math.max(1, Math.round(picture.height * share));
-  const width = Math.max(1, Math.round(picture.width * share));
+  const seen = picture;
+  const share = Math.min(1, OVERVIEW_PX / Math.max(seen.height, seen.width));
+  const height = Math.max(1, Math.round(seen.height * share));
+  const width = Math.max(1, Math.round(seen.width * share));
   const region = { height, width, top: 0, left: 0, rows: height, columns: width };
-  const bitmap = await server.view(picture.picture, region, { model: "bicubic" });
-  for (const side of sides) side.overview = { bitmap, region };
+  const bitmap = await server.view(seen.picture, region, { model: "bicubic" });
+  if (picture === seen) for (const side of sides) side.overview = { bitmap, region };
 }
 
 /** Something that takes a while: what it is stands in the status, what is wrong with it on the page. */

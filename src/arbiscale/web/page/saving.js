@@ -4,7 +4,7 @@ import * as server from "/page/server.js";
 const LOOK_MS = 300;
 
 export function offerDownload({ dialog, button, progress, status, sides, complain, look, now }) {
-  const { side, scale, height, width, format } = dialog.querySelector("form").elements;
+  const { side, scale, height, width, format, cancel } = dialog.querySelector("form").elements;
   const note = dialog.querySelector(".note");
   const save = dialog.querySelector("[value=save]");
   let saving = null;
@@ -36,6 +36,7 @@ export function offerDownload({ dialog, button, progress, status, sides, complai
     sized("scale");
     return dialog.showModal();
   });
+  cancel.addEventListener("click", () => dialog.close(""));
   dialog.addEventListener("close", async () => {
     if (dialog.returnValue !== "save") return;
     const { picture } = now();
