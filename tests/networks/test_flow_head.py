@@ -76,7 +76,7 @@ def test_a_temperature_draws_from_the_texture(patch_px: int) -> None:
     head, texture = head_of(patch_px, blended=False), Texture(0.8, seed=3)
     drawn = draw(head, texture=texture)
     across = -(-SIZE[1] // patch_px)
-    (samples,) = texture.base_samples(range(10), range(across), across, head.flow.dimensions)
+    (samples,) = texture.base_samples(range(10), range(across), head.flow.dimensions)
     for row, column in ((0, 0), (2, 9), (9, 20)):
         top, left = row * patch_px, column * patch_px
         given = condition_at(head, features(), SIZE, (top + patch_px // 2, left + patch_px // 2))
@@ -240,7 +240,7 @@ def test_what_it_draws_has_the_likelihood_of_its_base_samples() -> None:
     likely = head.log_likelihood(features(), size, (0, 0, *size), drawn)
     mean = head(features(), size, (0, 0, *size))
     greatest = head.log_likelihood(features(), size, (0, 0, *size), mean)
-    base = texture.base_samples(range(18), range(30), 30, 27).square().sum(-1) / 2
+    base = texture.base_samples(range(18), range(30), 27).square().sum(-1) / 2
     assert_close(greatest - likely, base.expand_as(likely), atol=2e-2, rtol=1e-3)
 
 

@@ -168,7 +168,6 @@ class FlowHead(FourierHead):
             self._axis(size[axis], inputs[axis], corner[axis], behind[axis] - first[axis]).moved(origin[axis])
             for axis in (0, 1)
         )
-        across = (size[1] - 1 + grid) // side + 1
         inverted = self.flow.invert()
 
         def draw(outputs: Tensor, sample: Tensor | None) -> Tensor:
@@ -186,9 +185,7 @@ class FlowHead(FourierHead):
             if texture.temperature:
                 numbers = range(first[0] + band.at.start, first[0] + band.at.stop)
                 dimensions = self.flow.dimensions
-                drawn_from = texture.base_samples(
-                    numbers, range(first[1], behind[1]), across, dimensions, grid
-                )
+                drawn_from = texture.base_samples(numbers, range(first[1], behind[1]), dimensions, grid)
                 sample = drawn_from.expand(len(features), -1, -1, -1).flatten(0, 2).to(features.device)
             bands.append(self._at(band, sample, draw).view(*band.shape, -1))
         drawn = self.image(torch.cat(bands, dim=1))

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+_BLOCK = 4096  # columns that share a generator: a detail of a wide picture takes no more than it shows
+
 
 @dataclass(frozen=True)
 class Texture:
@@ -23,15 +25,14 @@ class Texture:
     temperature: float = 0.0
     seed: int | tuple[int, ...] = 0
 
-    def base_samples(self, rows: range, columns: range, across: int, channels: int, grid: int = 0) -> Tensor:
+    def base_samples(self, rows: range, columns: range, channels: int, grid: int = 0) -> Tensor:
         """Base samples of some queries of a grid: the same ones in every region that holds them.
 
-        Each row of the grid has a counter-based generator of its own.
+        Each block of columns in each row of the grid has a counter-based generator of its own.
 
         Args:
             rows: of the queries; numbers from 0 on.
-            columns: of the queries, below `across`.
-            across: columns of the whole grid.
+            columns: of the queries; numbers from 0 on.
             channels: of a sample.
             grid: number of the grid, where there are several.
 
@@ -40,8 +41,11 @@ class Texture:
         """
         seeds = self.seed if isinstance(self.seed, tuple) else (self.seed,)
         samples = np.empty((len(seeds), len(rows), len(columns), channels), np.float32)
-        for (image, seed), (place, row) in product(enumerate(seeds), enumerate(rows)):
-            generator = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, row, grid]))
-            whole = generator.standard_normal((across, channels), dtype=np.float32)
-            samples[image, place] = whole[columns.start : columns.stop]
+        blocks = range(columns.start // _BLOCK, -(-columns.stop // _BLOCK))
+        for (image, seed), (place, row), block in product(enumerate(seeds), enumerate(rows), blocks):
+            generator = np.random.Generator(np.random.Philox(key=seed, counter=[0, block, row, grid]))
+            begin = block * _BLOCK
+            first, stop = max(columns.start, begin), min(columns.stop, begin + _BLOCK)
+            drawn = generator.standard_normal((stop - begin, channels), dtype=np.float32)
+            samples[image, place, first - columns.start : stop - columns.start] = drawn[first - begin :]
         return torch.from_numpy(samples) * self.temperature
