@@ -42,6 +42,18 @@ def test_the_installed_command_ends_with_code_2_and_no_traceback(workspace: Path
     )
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_standard_output_on_a_full_disk(unbuffered: str) -> None:
+    command = [Path(sys.executable).with_name("arbiscale"), "preset", "list"]
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: standard output or a file: cannot be written (")
+    assert done.stderr.count("\n") == 1
+
+
 def test_every_command_stands_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--help") == 0
     named = capsys.readouterr().out

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import gc
 import io
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -34,6 +36,7 @@ from arbiscale.pipeline.signals import Interrupted, stop_signals
 OBJECTS_BETWEEN_COLLECTIONS = 10_000  # instead of 700: importing torch and diffusers collects for 0.6 s less
 
 _OF_PLACES = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS, errno.ENOTDIR}
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 app = typer.Typer(
     help="Arbitrary-scale image generation and super-resolution: one model for any output size.",
@@ -77,14 +80,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with extras_named(), stop_signals() as signals:
             code = app(arguments, prog_name="arbiscale", standalone_mode=False)
             signals.check()  # typer makes another end of them
+        if sys.stdout is not None:
+            sys.stdout.flush()  # else Python does when it ends, and complains in its own way
     except UserError as error:
         sys.exit(_fail(str(error), 2))
     except Interrupted as stopped:
         sys.exit(128 + stopped.signum)
     except OSError as error:
-        if error.filename is None or error.errno not in _OF_PLACES:
-            raise
-        sys.exit(_fail(f"{error.filename}: {error.strerror}; name another place, or change this one", 2))
+        sys.exit(_refused_by_system(error))
     except typer.TyperException as error:  # wrong options and arguments
         message = error.format_message().replace("Input should be", "must be").replace("Value error, ", "")
         hint = " (put -- before names that begin with -)" if message.startswith("No such option") else ""
@@ -108,6 +111,20 @@ def _top(
         print(f"arbiscale {__version__}")
     elif context.invoked_subcommand is None:
         print(context.get_help())
+
+
+def _refused_by_system(error: OSError) -> int:
+    """Say what a user can mend; the exit code. Raises any other error again."""
+    if error.filename is not None and error.errno in _OF_PLACES:
+        return _fail(f"{error.filename}: {error.strerror}; name another place, or change this one", 2)
+    if error.errno not in {*_NO_ROOM, errno.EPIPE}:
+        raise error
+    with suppress(OSError, ValueError):  # what standard output did not take is tried no more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if error.errno == errno.EPIPE:  # whoever read has seen enough
+        return 1
+    place = error.filename or "standard output or a file"
+    return _fail(f"{place}: cannot be written ({error.strerror}); make room and try again", 2)
 
 
 def _fail(message: str, code: int) -> int:
