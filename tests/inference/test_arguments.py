@@ -62,3 +62,10 @@ def test_tensors_of_other_shapes(shape: tuple[int, ...]) -> None:
         checked_tensor("images", torch.zeros(shape), 3, multiple=4)
     with pytest.raises(UserError, match="not ndarray"):
         checked_tensor("images", np.zeros((1, 3, 8, 8)), 3)
+
+
+def test_tensors_of_other_types() -> None:
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        assert checked_tensor("images", torch.ones(1, 3, 8, 8, dtype=dtype), 3).dtype == torch.float32
+    with pytest.raises(UserError, match="images: must be of floating point, not torch"):
+        checked_tensor("images", torch.ones(1, 3, 8, 8, dtype=torch.uint8), 3)

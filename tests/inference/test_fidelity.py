@@ -172,3 +172,11 @@ def test_without_a_branch_there_is_no_fidelity(upscaler: Model, photo: np.ndarra
     with pytest.raises(UserError, match="no branch that draws without a latent, so no fidelity"):
         upscaler.upscale(photo, scale=2, fidelity=0.5)
     upscaler.upscale(photo, scale=2, fidelity=0)
+
+
+def test_a_branch_reads_images_of_the_latents_sizes_alone(model: LatentModel) -> None:
+    low = torch.zeros(1, 3, 8, 12, dtype=torch.float64)  # as NumPy makes them
+    latent = model.sample_latents(low)
+    assert model.decode(latent, SIZE, low_resolution=low, fidelity=0.5).shape == (1, 3, *SIZE)
+    with pytest.raises(UserError, match="low_resolution: must be the images that the latents are of"):
+        model.decode(latent, SIZE, low_resolution=low[..., :-1], fidelity=0.5)

@@ -112,7 +112,12 @@ def test_requests_that_mean_nothing(upscaler: Model, generator: Model) -> None:
             "low_resolution: must be a tensor",
             lambda: upscaler.decode(latent, (8, 8), low_resolution=torch.zeros(3, 4, 4)),
         ),
+        (
+            "low_resolution: must be the images that the latents are of",
+            lambda: upscaler.decode(latent, (8, 8), low_resolution=torch.zeros(2, 3, 4, 4)),
+        ),
         ("latents: must be a tensor", lambda: upscaler.decode(latent[0], (8, 8))),
+        ("low_resolution: must be a tensor", lambda: upscaler.sample_latents(torch.zeros(3, 4, 4))),
         ("images: must be", lambda: upscaler.encode(torch.zeros(3, 8, 8))),
         ("images: sides must be multiples of 4 px", lambda: upscaler.encode(torch.zeros(1, 3, 9, 8))),
         ("seed 'a': must be", lambda: upscaler.sample(picture(4, 4), seed="a")),

@@ -89,7 +89,7 @@ def checked_region(region: Any, size: Size) -> Region:
 
 
 def checked_tensor(name: str, given: Any, channels: int, *, multiple: int = 1) -> Tensor:
-    """A tensor (batch, channels, height, width), sides multiples of a number of pixels.
+    """A tensor (batch, channels, height, width) in float32, sides multiples of a number of pixels.
 
     Raises:
         UserError: it is not that; by its name.
@@ -99,7 +99,9 @@ def checked_tensor(name: str, given: Any, channels: int, *, multiple: int = 1) -
         raise UserError(f"{name}: must be a tensor (batch, {channels}, height, width), not {found}")
     if not given.numel() or any(side % multiple for side in given.shape[2:]):
         raise UserError(f"{name}: sides must be multiples of {multiple} px, and not 0; not {found}")
-    return given
+    if not given.is_floating_point():
+        raise UserError(f"{name}: must be of floating point, not {given.dtype}; images lie in [-1, 1]")
+    return given.float()
 
 
 def checked_seed(seed: Any) -> int:

@@ -165,7 +165,7 @@ class DrawingModel(ABC):
         latent = checked_tensor("latents", latent, self.latent_channels).to(self.device)
         size = checked_size(size)
         region = checked_region(region, size) if region else None
-        low = self._checked_low(low_resolution)
+        low = self._checked_low(low_resolution, latent)
         texture = self.texture(temperature, checked_seeds(seed, len(latent)))
         share = self.share_of_branch(fidelity)
         with self.computing():
@@ -213,12 +213,16 @@ class DrawingModel(ABC):
             raise UserError("this model has no flow, so no temperature; leave it out or give another --model")
         return Texture(float(temperature), seed)
 
-    def _checked_low(self, low_resolution: Tensor | None) -> Tensor | None:
+    def _checked_low(self, low_resolution: Tensor | None, latent: Tensor) -> Tensor | None:
         if not self.reads_picture:
             return None
         if low_resolution is None:
             raise UserError("this model draws latents on the low-resolution images: give low_resolution=...")
-        return checked_tensor("low_resolution", low_resolution, 3).to(self.device)
+        low = checked_tensor("low_resolution", low_resolution, 3).to(self.device)
+        if len(low) != len(latent) or (self.has_branch and low.shape[2:] != latent.shape[2:]):
+            found = " and ".join(str(tuple(each.shape)) for each in (low, latent))
+            raise UserError(f"low_resolution: must be the images that the latents are of, not {found}")
+        return low
 
     @abstractmethod
     def sample_latents(self, low_resolution: Tensor, **options: Unpack[SamplingOptions]) -> Tensor:

@@ -140,6 +140,7 @@ class LatentModel(Model):
         self, low_resolution: Tensor, *, tiling: Tiling | None = None, **options: Unpack[SamplingOptions]
     ) -> Tensor:
         """Latents of super-resolved images; see `Model.sample_latents`. `tiling`: in latent pixels."""
+        low_resolution = checked_tensor("low_resolution", low_resolution, 3)
         height, width = low_resolution.shape[-2:]
         per_pixel = self.factor // self.downsampling
         if self._only_branch:  # a latent of which nothing is drawn

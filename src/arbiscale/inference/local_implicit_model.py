@@ -108,7 +108,7 @@ class LocalImplicitModel(Model):
         """Features of images (batch, 3, height, width) in [-1, 1].
 
         Raises:
-            UserError: options of sampling other than a seed.
+            UserError: other shapes, or options of sampling other than a seed.
         """
         _refuse_sampling(options)
         return self.encode(low_resolution)
