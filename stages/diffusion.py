@@ -88,12 +88,14 @@ def _encode_once(
     device = choose_device(stage.runtime.device)
     training.to(device)
 
-    def encode(images: Tensor, samples: range) -> Tensor:
-        training.samples = samples
-        return training.encode(images.to(device))
-
     def encoded(number: int) -> EncodedStream:
         place, count = f"latents/{number}", views * train.counts[number]
+
+        def encode(images: Tensor, samples: range) -> Tensor:
+            batch = train.batch_of(number, samples.start // train.batch_size)
+            first = batch * train.batch_size  # what befalls a sample is decided by its number among all
+            training.samples = range(first, first + len(samples))
+            return training.encode(images.to(device))
 
         def write() -> dict[str, int]:
             workers = worker_count(stage.runtime.workers, device)

@@ -52,6 +52,14 @@ def test_each_stream_has_the_batches_that_its_crops_fill() -> None:
     assert orders[0] != [int(buckets([40, 24, 8], seed=1)[4 * batch][0]) for batch in range(18)]
 
 
+@pytest.mark.parametrize("counts", [[7], [40, 24, 8], [16, 1]])
+def test_which_of_all_batches_a_streams_own_is(counts: list[int]) -> None:
+    stream = buckets(counts)
+    for name in range(len(counts)):
+        for number in range(25):
+            assert stream[4 * stream.batch_of(name, number)].tolist() == [name, 4 * number]
+
+
 def test_few_crops_have_a_batch_too() -> None:
     assert Counter(int(buckets([16, 1])[4 * batch][0]) for batch in range(5)) == {0: 4, 1: 1}
 

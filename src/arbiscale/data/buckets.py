@@ -38,6 +38,12 @@ class Buckets(Dataset[Tensor], Generic[Stream]):
         """How many crops there are."""
         return sum(self.counts)
 
+    def batch_of(self, stream: int, number: int) -> int:
+        """Which of all batches a stream's own batch of a number is."""
+        cycle, earlier = divmod(number, self._batches[stream])
+        order, _ = _cycle(self._batches, self.seed, cycle)
+        return cycle * len(order) + int(np.flatnonzero(order == stream)[earlier])
+
     def __getitem__(self, index: int) -> Tensor:
         """Sample `index` of the stream; raises IndexError below 0."""
         if index < 0:
