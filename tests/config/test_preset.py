@@ -44,6 +44,14 @@ def test_presets_are_described() -> None:
     assert all(list_presets().values())
 
 
+def test_what_is_no_preset_hides_none(tmp_path: Path) -> None:
+    (tmp_path / "latin.yaml").write_bytes(b"# caf\xe9\n")
+    (tmp_path / "folder.yaml").mkdir()
+    assert list_presets(tmp_path) == list_presets() | {"latin": "caf\ufffd"}
+    with pytest.raises(UserError, match=r"preset 'folder': does not exist"):
+        find_preset("folder", tmp_path)
+
+
 def test_params_are_shipped_as_the_sample(params: Path) -> None:
     assert apply_preset(params, SHIPPED / "sample.yaml") == []
     assert params.read_text() == TEXT

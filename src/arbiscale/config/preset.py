@@ -66,8 +66,8 @@ def find_preset(name: str, own: Path | None = None) -> Path:
 
 
 def _presets(own: Path | None) -> dict[str, Path]:
-    paths = {path.stem: path for folder in (SHIPPED, own) if folder for path in folder.glob("*.yaml")}
-    return dict(sorted(paths.items()))
+    found = (path for folder in (SHIPPED, own) if folder for path in folder.glob("*.yaml"))
+    return dict(sorted({path.stem: path for path in found if path.is_file()}.items()))
 
 
 def preset_values(path: Path) -> dict[str, Any]:
@@ -211,7 +211,7 @@ def _round_trip_yaml() -> YAML:
 
 
 def _first_comment(path: Path) -> str:
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    first = path.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
     return first.removeprefix("#").strip() if first.startswith("#") else ""
 
 
