@@ -65,9 +65,17 @@ def test_runs_without_or_with_broken_records(repository: Path) -> None:
     with pytest.raises(UserError, match="holds no run yet"):
         registry.runs()
     write_record(repository, "crop", "0" * 32, "2026-01-01T00:00:05+00:00")
-    (repository / "runs/crop.json").write_text("{}")
-    with pytest.raises(UserError, match=r"runs/crop\.json: is not a run's record"):
-        registry.runs()
+    record = json.loads((repository / "runs/crop.json").read_text())
+    for broken in (
+        {},
+        record | {"seconds": None},
+        record | {"started": "yesterday"},
+        [],
+        record | {"started": 3},
+    ):
+        (repository / "runs/crop.json").write_text(json.dumps(broken))
+        with pytest.raises(UserError, match=r"runs/crop\.json: is not a run's record"):
+            registry.runs()
 
 
 def test_register(packed: Path) -> None:
@@ -120,6 +128,19 @@ def test_ui_becomes_mlflows_server_on_this_store(
     )  # no argument: it may hold a password
     assert command[command.index("--port") + 1] == str(port)
     assert command[command.index("--uvicorn-opts") + 1] == "--log-level warning", "the address stays in sight"
+
+
+def test_ui_listens_on_an_address_of_either_kind(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(registry.os, "execve", lambda *given: None)
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+            port = server.getsockname()[1]
+    except OSError:
+        pytest.skip("no IPv6 here")
+    registry.ui(port=port, host="::1")
+    assert capsys.readouterr().out.startswith(f"http://[::1]:{port}/#")
 
 
 @pytest.mark.parametrize(("given", "named"), [("", "team.example:"), ("lab.example:80", "lab.example:80")])

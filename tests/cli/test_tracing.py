@@ -101,3 +101,20 @@ def test_the_shipped_model_needs_no_store(
     assert run("trace", "o.png") == 0
     assert "model     comes with the package" in capsys.readouterr().out
     assert not (project / "mlflow.db").exists()
+
+
+@pytest.mark.parametrize("arguments", [["trace", "7"], ["trace", "o.png"], ["runs", "sync"]])
+def test_what_only_looks_makes_no_store(
+    project: Path,
+    picture: Path,
+    super_resolution_model: Path,
+    arguments: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (project / "mlflow.db").unlink()
+    drawn = run("upscale", picture, "o.png", "--scale", "2", "--model", super_resolution_model)
+    code = run(*arguments)
+    said = capsys.readouterr()
+    assert (drawn, code) == (0, 2 if "7" in arguments else 0)
+    assert "registry" in said.out + said.err or "Nothing was left" in said.out
+    assert not (project / "mlflow.db").exists()

@@ -73,6 +73,24 @@ def test_versions_that_were_deleted_are_passed_over(store: Store, versions: list
     assert former_champion(store, "m").number == 1
 
 
+def test_versions_that_were_deleted_are_passed_over_step_by_step(
+    store: Store, versions: list[Version]
+) -> None:
+    for version in versions:
+        promoted(store, version)
+    store.client.delete_model_version("m", "3")
+    assert [rolled_back(store).after for _ in range(2)] == [2, 1]
+
+
+def test_moves_that_were_deleted(store: Store, versions: list[Version]) -> None:
+    made = [promoted(store, version) for version in versions[:2]]
+    rolled_back(store)
+    for each in made:
+        store.client.delete_run(each.run_id)
+    with pytest.raises(UserError, match="version 1"):
+        former_champion(store, "m")
+
+
 def test_a_champion_that_was_set_otherwise(store: Store, versions: list[Version]) -> None:
     with pytest.raises(UserError, match="m: has no champion; `arbiscale promote` makes one"):
         former_champion(store, "m")

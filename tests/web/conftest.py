@@ -19,9 +19,9 @@ from PIL import Image
 
 from arbiscale.inference.model import Model
 from arbiscale.web.app import make_app
+from arbiscale.web.listening import listen
 from arbiscale.web.models import Models
 from arbiscale.web.pages import add_page
-from arbiscale.web.running import listen
 from arbiscale.web.service import Service
 from arbiscale.web.settings import ServerLimits
 

@@ -35,9 +35,10 @@ def sync() -> None:
     """Send what an unreachable store missed; killed processes' runs end as KILLED."""
     from arbiscale.pipeline.resume import resumable_runs
     from arbiscale.tracking.address import configured_uri
+    from arbiscale.tracking.registry import has_registry
     from arbiscale.tracking.store import open_store
 
-    sent = open_store(configured_uri()).sync(keep=resumable_runs())
+    sent = open_store(configured_uri()).sync(keep=resumable_runs()) if has_registry() else []
     print("\n".join(f"{run_id}: sent" for run_id in sent) or "Nothing was left to send.")
 
 
@@ -52,7 +53,7 @@ def runs() -> None:
     from arbiscale.tracking.address import configured_uri
     from arbiscale.tracking.store import open_store
 
-    records = sorted((_record(path) for path in _records()), key=lambda record: str(record["started"]))
+    records = sorted((_record(path) for path in _records()), key=lambda record: record["started"])
     if not records:
         raise UserError(f"{repository_root() / 'runs'}: holds no run yet; `dvc repro` makes them")
     store = open_store(configured_uri())
@@ -60,14 +61,13 @@ def runs() -> None:
     for record in records:
         run = store.find(record["run_id"])
         status = str(run.info.status) if run else "not in this store"
-        started = datetime.fromisoformat(record["started"]).astimezone()
         table.add_row(
             record["stage"],
             record["run_id"],
             f"[{STYLES.get(status, 'red')}]{status}",
-            f"{started:%Y-%m-%d %H:%M}",
+            f"{record['started']:%Y-%m-%d %H:%M}",
             f"{record['seconds']:.0f}",
-            record["experiment"] or "",
+            record["experiment"],
         )
     Console(width=max(Console().width, 120)).print(table)  # a terminal wraps better than cut ids read
 
@@ -83,19 +83,13 @@ def ui(
     """Open MLflow's web interface on this project's store."""
     from arbiscale.tracking.address import configured_uri, shown
     from arbiscale.tracking.store import open_store
+    from arbiscale.web.listening import address, listen
 
     store = open_store(configured_uri())
     if store.uri.startswith(("http://", "https://")):
         print(f"The store is a server: {shown(store.uri)}")
         return
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise UserError(
-                f"{host}:{port}: cannot be listened on ({error.strerror}); give another --port"
-            ) from None
+    listen(host, port).close()  # refused in a line, before MLflow starts
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
     command += ["--host", host, "--port", str(port), "--uvicorn-opts", "--log-level warning"]
     name = socket.getfqdn() if host in _ANY else host
@@ -104,7 +98,7 @@ def ui(
         allowed = [*(f"{each}:{port}" for each in names), *_PRIVATE]
         command += ["--allowed-hosts", allowed_hosts or ",".join(allowed)]
     runs = f"#/experiments/{store.experiment_id}?workflowType=machine_learning"  # not the GenAI view
-    print(f"http://{name}:{port}/{runs} (Ctrl-C ends it)", flush=True)
+    print(f"{address(name, port)}/{runs} (Ctrl-C ends it)", flush=True)
     quiet = {
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # background jobs that nothing here uses
         "PYTHONWARNINGS": "ignore::UserWarning,ignore::DeprecationWarning",  # of its libraries
@@ -146,7 +140,11 @@ def _records() -> list[Path]:
 def _record(path: Path) -> dict[str, Any]:
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return {key: record[key] for key in ("stage", "run_id", "started", "seconds", "experiment")}
+        return {
+            "started": datetime.fromisoformat(record["started"]).astimezone(),
+            "seconds": float(record["seconds"]),
+            **{key: str(record[key] or "") for key in ("stage", "run_id", "experiment")},
+        }
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{path}: is not a run's record; restore it with `dvc checkout`") from None
 

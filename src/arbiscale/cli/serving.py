@@ -51,7 +51,8 @@ def serve(
 ) -> None:
     """Serve a model over HTTP within limits; an alias that moves is followed."""
     from arbiscale.web.app import make_app
-    from arbiscale.web.running import listen, run
+    from arbiscale.web.listening import listen
+    from arbiscale.web.running import run
     from arbiscale.web.service import Service
     from arbiscale.web.settings import ServerLimits
 
@@ -78,8 +79,9 @@ def page(
     import webbrowser
 
     from arbiscale.web.app import make_app
+    from arbiscale.web.listening import listen
     from arbiscale.web.pages import add_page
-    from arbiscale.web.running import listen, run
+    from arbiscale.web.running import run
     from arbiscale.web.service import Service
     from arbiscale.web.settings import ServerLimits
 

@@ -14,7 +14,7 @@ import typer
 
 from arbiscale.cli.redrawing import recorded
 from arbiscale.errors import UserError
-from arbiscale.workspace import PRETRAINED
+from arbiscale.workspace import PRETRAINED, repository_root
 
 if TYPE_CHECKING:
     from arbiscale.tracking.lineage import TracedData, TracedRun
@@ -42,17 +42,18 @@ def trace(
 ) -> None:
     """Say where a picture came from: version, runs, commits, parameters, data."""
     from arbiscale.tracking.lineage import chain, data_of, run_of_hash, version_of_hash
+    from arbiscale.tracking.registry import has_registry
     from arbiscale.tracking.store import open_store
     from arbiscale.tracking.versions import named_version
 
     uri, name = configured_registry()
     record = recorded(Path(what)) if Path(what).is_file() else {}
-    if record.get("model") == PRETRAINED:
-        _print(
-            {"picture": record},
-            as_json,
-            [*_picture(what, record), *_entry("model", "comes with the package")],
-        )
+    shipped = record.get("model") == PRETRAINED
+    if shipped or not has_registry():
+        if not record:
+            raise UserError(f"{what}: is no picture, and there is no registry here ({repository_root()})")
+        model = "comes with the package" if shipped else f"no registry is here ({repository_root()})"
+        _print({"picture": record}, as_json, [*_picture(what, record), *_entry("model", model)])
         return
     store = open_store(uri)
     if record:
@@ -86,7 +87,6 @@ def configured_registry() -> tuple[str, str]:
     from arbiscale.config.register import RegisterSettings
     from arbiscale.config.section import load_section
     from arbiscale.tracking.address import configured_uri
-    from arbiscale.workspace import repository_root
 
     params = repository_root() / "params.yaml"
     known = params.is_file()

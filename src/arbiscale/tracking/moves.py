@@ -67,7 +67,8 @@ def former_champion(store: Store, name: str) -> Version:
     held: list[int] = []
     for move in moves(store, name):
         if move.kind == "rollback":
-            held.pop()
+            while held and held[-1] != move.after:
+                held.pop()
         else:
             held.append(move.after)
     present = champion(store, name)

@@ -8,21 +8,10 @@ from collections.abc import Callable
 import uvicorn
 from fastapi import FastAPI
 
-from arbiscale.errors import UserError
+from arbiscale.web.listening import address
 
 _IDLE_SECONDS = 5  # that a connection may be kept without a request
 _LAST_SECONDS = 3  # for answers that are under way at the end
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket at an address; raises UserError where it cannot be had."""
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise UserError(
-            f"{host}:{port}: cannot be listened on ({error.strerror}); give another --port or --host"
-        ) from None
 
 
 def run(app: FastAPI, listening: socket.socket, ready: Callable[[str], None]) -> None:
@@ -42,5 +31,5 @@ def run(app: FastAPI, listening: socket.socket, ready: Callable[[str], None]) ->
         timeout_graceful_shutdown=_LAST_SECONDS,
         server_header=False,
     )
-    ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+    ready(address(host, port))
     uvicorn.Server(config).run(sockets=[listening])
