@@ -8,8 +8,9 @@ from pathlib import Path
 from arbiscale.config.data import DataSettings
 from arbiscale.config.section import load_section
 from arbiscale.data.sources import open_source
-from arbiscale.errors import UserError, extras_named
+from arbiscale.errors import UserError
 from arbiscale.files import write_json
+from arbiscale.pipeline.ending import ends_in_one_line
 
 LISTING = Path("data/listing.json")
 
@@ -28,9 +29,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        with extras_named():
-            main()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    with ends_in_one_line("list"):
+        main()

@@ -17,15 +17,15 @@ from arbiscale.config.params import check_params
 from arbiscale.config.runtime import RuntimeSettings
 from arbiscale.config.section import SectionType, load_section
 from arbiscale.data.manifest import CARD, PAGE
-from arbiscale.errors import StateMismatchError, UserError, extras_named
+from arbiscale.errors import StateMismatchError, UserError
 from arbiscale.files import content_hash, sha256_of, write_json
 from arbiscale.pipeline.crew import require_agreement
 from arbiscale.pipeline.curves import write_curves
 from arbiscale.pipeline.device_pool import device_from_pool
 from arbiscale.pipeline.differences import changed_parameters, note, run_name
+from arbiscale.pipeline.ending import ends_in_one_line
 from arbiscale.pipeline.fingerprint import StageInputs, definitions, only_tracked, stage_inputs
 from arbiscale.pipeline.resume import State, resumable, resumable_runs, state_folder
-from arbiscale.pipeline.signals import Interrupted, stop_signals
 from arbiscale.tracking.address import refusal
 from arbiscale.tracking.environment import (
     experiment_state,
@@ -114,14 +114,8 @@ def run_stage(name: str, body: Callable[[Stage], None], *, upstream: Sequence[st
             does not have now are left out.
     """
     try:
-        with extras_named(), stop_signals() as signals:
+        with ends_in_one_line(name) as signals:
             _execute(name, body, upstream, signals.check)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except Interrupted as stopped:
-        print(f"{name}: {stopped}; the same command continues it", file=sys.stderr)
-        sys.exit(128 + stopped.signum)
     except Exception as error:
         line = refusal(error)
         if line is None:
