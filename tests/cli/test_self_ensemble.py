@@ -73,4 +73,4 @@ def test_progress_counts_all_passes(
     options = ["--scale", "2", "--model", branched, "--steps", "3", "--fidelity", fidelity]
     assert run("upscale", picture, tmp_path / "a.png", *options, "--self-ensemble") == 0
     sampling = begun[0]._sampling
-    assert (sampling.asked, sampling.done) == ((0, 0) if fidelity == "1" else (8 * 4, 8 * 4))
+    assert (sampling.asked, sampling.done) == ((0, 0) if fidelity == "1" else (8 * 5, 8 * 5))

@@ -180,3 +180,9 @@ def test_a_branch_reads_images_of_the_latents_sizes_alone(model: LatentModel) ->
     assert model.decode(latent, SIZE, low_resolution=low, fidelity=0.5).shape == (1, 3, *SIZE)
     with pytest.raises(UserError, match="low_resolution: must be the images that the latents are of"):
         model.decode(latent, SIZE, low_resolution=low[..., :-1], fidelity=0.5)
+
+
+def test_the_branch_is_among_the_networks(model: LatentModel, branch_alone: LatentModel) -> None:
+    """Which read channels last, are compiled where that is asked for, and whose passes are counted."""
+    for each in (model, branch_alone):
+        assert each.autoencoder.decoder.branch in each.networks()

@@ -54,7 +54,7 @@ def draw(
     latent = any(model.share_of_branch(output.fidelity) < 1 for output in job.outputs)
     drawing: Drawing | None = None
     tiles = model.tiles(picture.size, options.tile)
-    passes = options.members * tiles * (1 + sampling_passes(model, options.sampling.get("steps")))
+    passes = options.members * tiles * sampling_passes(model, options.sampling.get("steps"))
     for seed in dict.fromkeys(each.seed for each in job.outputs):
         began = time.monotonic()
         own = [each for each in zip(job.outputs, sizes, strict=True) if each[0].seed == seed]

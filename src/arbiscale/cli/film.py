@@ -95,7 +95,7 @@ def zoom(
         loaded.texture(temperature, seed)  # refused before the work
         latent = loaded.share_of_branch(fidelity) < 1
         tiles = loaded.tiles(picture.size, chosen_tile)
-        passes = tiles * (1 + sampling_passes(loaded, steps)) if latent else 0
+        passes = tiles * sampling_passes(loaded, steps) if latent else 0
         progress.begin(output.name, frames * frame[0] * frame[1], passes)
         drawing = loaded.sample(
             Picture(as_srgb(picture)),

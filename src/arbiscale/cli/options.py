@@ -111,8 +111,9 @@ def open_model(
 
 
 def sampling_passes(model: Model, steps: int | None) -> int:
-    """How often a model's networks are called to sample a tile; steps: None = the model's own."""
-    return (steps or model.sampling.steps) if model.sampling and model.timesteps else 0
+    """How often a model's networks are called to read a tile and sample it; steps: None = the model's own."""
+    reading = 0 if model.task == "generation" else 1 + model.has_branch
+    return reading + ((steps or model.sampling.steps) if model.sampling and model.timesteps else 0)
 
 
 @contextmanager

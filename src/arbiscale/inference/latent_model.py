@@ -78,9 +78,10 @@ class LatentModel(Model):
         self.head = self.autoencoder.decoder.head
 
     def networks(self) -> list[torch.nn.Module]:
-        """The convolutional networks: encoder, feature decoder and, where there is one, denoiser."""
-        found = [self.autoencoder.encoder, self.autoencoder.decoder.feature_decoder]
-        return [*found, self.diffusion.denoiser] if self.diffusion else found
+        """The convolutional networks: encoder, feature decoder; branch and denoiser, if there are any."""
+        decoder, denoiser = self.autoencoder.decoder, self.diffusion and self.diffusion.denoiser
+        found = (self.autoencoder.encoder, decoder.feature_decoder, decoder.branch, denoiser)
+        return [network for network in found if network is not None]
 
     def feature_rows(
         self,
