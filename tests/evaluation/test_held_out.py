@@ -9,7 +9,12 @@ import pytest
 
 from arbiscale.data.manifest import Crop, HeldOut, Manifest, Shard
 from arbiscale.errors import UserError
-from arbiscale.evaluation.held_out import HeldOutPhotograph, cut_held_out_crops, read_held_out_data
+from arbiscale.evaluation.held_out import (
+    HeldOutPhotograph,
+    cut_held_out_crops,
+    pictures_below,
+    read_held_out_data,
+)
 from arbiscale.imaging.writing import write_image
 from tests.stand_ins import texture
 
@@ -143,3 +148,20 @@ def test_crops_of_several_sizes(tmp_path: Path) -> None:
         (20, 30): (20, 30, 3),
         (24, 24): (24, 24, 3),
     }
+
+
+def test_files_that_differ_in_their_suffix_alone_are_told_apart(tmp_path: Path) -> None:
+    for name in ("a.png", "a.jpg", "below/a.png", "b.png"):
+        write_image(tmp_path / "given" / name, texture(24, 0))
+    names = ["a.jpg", "a.png", "b", "below/a"]
+    assert [picture.name for picture in pictures_below(str(tmp_path / "given"), "key")] == names
+    (tmp_path / "validation").mkdir()
+    np.save(tmp_path / "validation/0.npy", np.stack([texture(24, number) for number in range(3)]))
+    crops = [
+        Crop("validation/0.npy", number, source, "", "v", (0, 0, 24, 24), "validation")
+        for number, source in enumerate(("a.png", "a.jpg", "b.jpg"))
+    ]
+    shards = [Shard("validation/0.npy", "validation", 3, "")]
+    Manifest(24, shards, crops, [], [], {}).write(tmp_path)
+    found = read_held_out_data(tmp_path, "validation").photographs
+    assert [each.name for each in found] == ["a.png", "a.jpg", "b"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
 import numpy as np
@@ -164,12 +165,18 @@ def _in_crops(folder: Path, manifest: Manifest) -> dict[str, HeldOutPhotograph]:
         if each.split == "validation":
             crops.setdefault((each.source, each.scene), []).append((each.shard, each.index))
     sizes = {shard.file: manifest.size_of(shard) for shard in manifest.shards}
+    names = _told_apart([PurePath(source) for source, _ in crops])
     return {
-        source: HeldOutPhotograph(
-            Path(source).with_suffix("").as_posix(), folder, scene, sizes[own[0][0]], own
-        )
-        for (source, scene), own in crops.items()
+        source: HeldOutPhotograph(name, folder, scene, sizes[own[0][0]], own)
+        for name, ((source, scene), own) in zip(names, crops.items(), strict=True)
     }
+
+
+def _told_apart(files: Sequence[PurePath]) -> list[str]:
+    """Names of files without their suffixes; with them where two were called alike."""
+    stems = [file.with_suffix("").as_posix() for file in files]
+    count = Counter(stems)
+    return [stem if count[stem] == 1 else file.as_posix() for file, stem in zip(files, stems, strict=True)]
 
 
 def _named(scenes: Sequence[str]) -> str:
@@ -236,7 +243,7 @@ def pictures_below(place: str, key: str) -> list[HeldOutPicture]:
     paths = find_pictures(root, PHOTOGRAPH_SUFFIXES).files
     if not paths:
         raise UserError(f"{key}: {place} holds no picture; name one that holds high-resolution pictures")
-    names = [path.relative_to(root).with_suffix("").as_posix() for path in paths]
+    names = _told_apart([path.relative_to(root) for path in paths])
     return [HeldOutPicture(name, path, name, name) for name, path in zip(names, paths, strict=True)]
 
 
