@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import platform
@@ -143,6 +144,13 @@ def standard_output() -> Iterator[BinaryIO]:
         stream.seek(0)
         shutil.copyfileobj(stream, sys.stdout.buffer)
         sys.stdout.buffer.flush()
+
+
+def print_any_name() -> None:
+    """Have standard output and error take files' names of any bytes, whatever the locale's encoding."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _beside(path: Path, ending: str = "") -> Path:

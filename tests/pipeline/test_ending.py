@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -28,3 +29,16 @@ def test_a_listing_that_is_stopped_says_so_in_one_line(signum: signal.Signals) -
         _, said = process.communicate()
     assert said == f"list: stopped by {signum.name}; the same command continues it\n"
     assert process.returncode == 128 + signum
+
+
+NAMES = """
+from arbiscale.pipeline.ending import ends_in_one_line
+with ends_in_one_line("toy"):
+    print("\\N{SLIGHTLY SMILING FACE}.png")
+"""
+
+
+def test_names_may_hold_what_the_terminal_cannot_show() -> None:
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run([sys.executable, "-c", NAMES], env=environment, capture_output=True, check=True)
+    assert done.stdout == b"\\U0001f642.png\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import gc
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -31,6 +30,7 @@ from arbiscale.cli import (
 )
 from arbiscale.cli import published as checkpoints
 from arbiscale.errors import UserError, extras_named
+from arbiscale.files import print_any_name
 from arbiscale.pipeline.signals import Interrupted, stop_signals
 
 OBJECTS_BETWEEN_COLLECTIONS = 10_000  # instead of 700: importing torch and diffusers collects for 0.6 s less
@@ -73,9 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with 128 + the signal's number, once what was begun is cleared away.
     """
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
-    for stream in (sys.stdout, sys.stderr):  # names of files may hold any bytes
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    print_any_name()
     try:
         with extras_named(), stop_signals() as signals:
             code = app(arguments, prog_name="arbiscale", standalone_mode=False)

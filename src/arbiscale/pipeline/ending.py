@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from arbiscale.errors import UserError, extras_named
+from arbiscale.files import print_any_name
 from arbiscale.pipeline.signals import Interrupted, StopSignals, stop_signals
 
 
@@ -17,6 +18,7 @@ def ends_in_one_line(name: str) -> Iterator[StopSignals]:
     Args:
         name: the stage's.
     """
+    print_any_name()
     try:
         with extras_named(), stop_signals() as signals:
             yield signals
