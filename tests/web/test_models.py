@@ -70,3 +70,18 @@ def test_a_registry_that_is_gone_changes_nothing(
     assert models.served.origin is not None
     assert models.served.origin.version == 1
     assert "stays as it is" in caplog.text
+
+
+def test_a_version_that_does_not_load_is_tried_again(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    broken = [RuntimeError("CUDA out of memory. Tried to allocate")] * 2
+
+    def load(name: str) -> Model:
+        if int(store.client.get_model_version_by_alias("m", "champion").version) == 2 and broken:
+            raise broken.pop()
+        return load_model(name, "cpu")
+
+    models = Models(URI, load)
+    store.client.set_registered_model_alias("m", "champion", "2")
+    assert [models.refresh() for _ in range(4)] == [False, False, True, False]
+    assert caplog.text.count("stays as it is (CUDA out of memory") == 1
+    assert models.moves == 1

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from arbiscale.errors import UserError
+from arbiscale.errors import first_line
 from arbiscale.inference.model import Model
 from arbiscale.inference.origin import find_origin
 from arbiscale.tracking.versions import SCHEME
@@ -51,6 +51,7 @@ class Models:
         self._named = [Choice(name, name) for name in others]
         self._kept: OrderedDict[str, Model] = OrderedDict()
         self._loading = threading.Lock()
+        self._kept_as_is = ""  # why the alias is not followed now
         self._served = load(where)
 
     @property
@@ -102,17 +103,21 @@ class Models:
     def refresh(self) -> bool:
         """Load the model anew if the alias points at another version; whether it does.
 
-        A registry that does not answer, or a version that cannot be loaded, leaves the model as it is.
+        A registry that does not answer, or a version that cannot be loaded for whatever reason, leaves the
+        model as it is; the log says so once.
         """
         if "@" not in self.where:
             return False
         try:
             found, present = find_origin(self.where), self.served.origin
-            if present is not None and (found.name, found.version) == (present.name, present.version):
-                return False
-            self._served = self._load(self.where)
-        except UserError as error:
-            _LOG.warning("%s: stays as it is (%s)", self.where, error)
+            moved = present is None or (found.name, found.version) != (present.name, present.version)
+            if moved:
+                self._served = self._load(self.where)
+        except Exception as error:  # also of what loads: no room beside the present model
+            if (why := first_line(error)) != self._kept_as_is:
+                _LOG.warning("%s: stays as it is (%s)", self.where, why)
+            self._kept_as_is = why
             return False
-        self.moves += 1
-        return True
+        self._kept_as_is = ""
+        self.moves += moved
+        return moved
