@@ -129,7 +129,9 @@ def test_weights_come_from_a_folder(workspace: Path, capsys: pytest.CaptureFixtu
     given = workspace / "given"
     given.mkdir()
     assert run("weights", "--from", str(given)) == 2
-    assert "holds no AlexNet" in error_line(capsys)
+    line = error_line(capsys)
+    assert f"--from: {given} holds no AlexNet" in line
+    assert "leave it out to download" in line
     assert run("weights", "vgg19") == 2
     assert "weights: there is no network 'vgg19'; there are: alexnet, vgg16, inception" in error_line(capsys)
     (given / "alexnet_features.pt").write_bytes(b"weights")

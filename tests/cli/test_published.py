@@ -1,6 +1,5 @@
 """import-checkpoint and export-checkpoint: from the published layout and back, by a preset."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,6 @@ from arbiscale.interop.unet_names import unet_pairs
 from arbiscale.networks.autoencoder import Autoencoder
 from arbiscale.networks.denoiser import Denoiser
 
-ROOT = Path(__file__).parents[2]
 SMALL = """\
 # DIV2K's configuration with networks as narrow as they may be.
 extends: div2k
@@ -34,15 +32,11 @@ diffusion:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with a small published preset, as the working directory."""
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    shutil.copy(ROOT / "params.yaml", tmp_path)
-    (tmp_path / "presets").mkdir()
-    (tmp_path / "presets" / "small.yaml").write_text(SMALL)
-    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def workspace(workspace: Path) -> Path:
+    """With a small published preset."""
+    (workspace / "presets").mkdir()
+    (workspace / "presets" / "small.yaml").write_text(SMALL)
+    return workspace
 
 
 @pytest.fixture

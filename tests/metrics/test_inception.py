@@ -56,7 +56,9 @@ def test_loading_leaves_the_random_numbers_alone(inception_folder: Path) -> None
 def test_another_file_is_refused_by_name(tmp_path: Path, inception_folder: Path) -> None:
     path = tmp_path / "inception.pth"
     torch.save({"a": torch.zeros(2)}, path)
-    with pytest.raises(UserError, match=r"inception\.pth: is not Inception \(.*\); fetch it again"):
+    with pytest.raises(
+        UserError, match=r"inception\.pth: is not Inception \(.*\); remove it and fetch it again"
+    ):
         load_inception(str(tmp_path))
     path.write_bytes(pickle.dumps(print))
     with pytest.raises(UserError, match=r"inception\.pth: is not a file of network weights"):

@@ -52,5 +52,7 @@ def test_loads_from_a_folder_and_refuses_another_networks_file(
     a, b = pair(16)
     assert torch.equal(load_dists(str(tmp_path))(a, b), DISTS(vgg16)(a, b))
     torch.save(vgg16 | {"features.28.weight": torch.zeros(2, 2)}, path)
-    with pytest.raises(UserError, match=r"vgg16_features\.pt: is not VGG16 \(.*\); fetch it again"):
+    with pytest.raises(
+        UserError, match=r"vgg16_features\.pt: is not VGG16 \(.*\); remove it and fetch it again"
+    ):
         load_dists(str(tmp_path))

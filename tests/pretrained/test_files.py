@@ -99,7 +99,8 @@ def test_a_failed_download_says_what_to_do_and_leaves_nothing(
     with pytest.raises(
         UnavailableError, match=r"put net_features\.pt or net-full\.pth in a folder"
     ) as caught:
-        obtain(network(f"{address}/net-full.pth", "00000000"))
+        obtain(network(f"{address}/net-full.pth", "00000000"), named="with --from")
+    assert str(caught.value).endswith("in a folder and name it with --from")
     assert f"{address}/net-full.pth" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "cannot be written" not in str(caught.value)
@@ -124,7 +125,8 @@ def test_a_file_under_the_published_name_must_be_the_published_one(places: dict[
     assert obtain(network(sha256_prefix=prefix), str(places["settings"])) == path
     path.write_bytes(b"truncated")
     with pytest.raises(
-        UserError, match=rf"net-full\.pth: is not Net as published .* {prefix}\); fetch it again"
+        UserError,
+        match=rf"net-full\.pth: is not Net as published .* {prefix}\); remove it and fetch it again",
     ):
         obtain(network(sha256_prefix=prefix), str(places["settings"]))
     path.rename(path.with_name("net_features.pt"))

@@ -21,6 +21,7 @@ from arbiscale.workspace import repository_root
 Network = TypeVar("Network")
 
 DOWNLOAD_TIMEOUT_SECONDS = 30.0  # without any byte arriving
+_PLACES = "in runtime.weights_dir or ARBISCALE_WEIGHTS_DIR"
 
 
 @dataclass(frozen=True)
@@ -85,15 +86,20 @@ def locate(network: Pretrained, weights_dir: str = "") -> Path | None:
     return next((path for path in found if path), None)
 
 
-def obtain(network: Pretrained, weights_dir: str = "") -> Path:
+def obtain(network: Pretrained, weights_dir: str = "", *, named: str = _PLACES) -> Path:
     """A local file of the network, downloaded into torch's cache where none is found.
+
+    Args:
+        network: what is wanted.
+        weights_dir: where it is looked for first.
+        named: how a user names a folder that holds it, for errors.
 
     Raises:
         UnavailableError: it is not found and cannot be downloaded.
         UserError: a named directory does not exist; a file with the published name has another sha256.
     """
     path = locate(network, weights_dir)
-    return verified(path, network) if path else _download(network)
+    return verified(path, network) if path else _download(network, named)
 
 
 def verified(path: Path, network: Pretrained) -> Path:
@@ -105,7 +111,7 @@ def verified(path: Path, network: Pretrained) -> Path:
     if path.name == network.files[-1] and not sha256_of(path).startswith(network.sha256_prefix):
         raise UserError(
             f"{path}: is not {network.name} as published (its sha256 does not begin with "
-            f"{network.sha256_prefix}); fetch it again"
+            f"{network.sha256_prefix}); remove it and fetch it again"
         )
     return path
 
@@ -128,7 +134,7 @@ def load_network(
         return build(state)
     except (KeyError, RuntimeError) as error:  # names missing; other shapes
         reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: is not {network.name} ({reason}); fetch it again") from None
+        raise UserError(f"{path}: is not {network.name} ({reason}); remove it and fetch it again") from None
 
 
 def _folders(weights_dir: str) -> Iterator[Path]:
@@ -147,7 +153,7 @@ def _folders(weights_dir: str) -> Iterator[Path]:
     yield Path(torch.hub.get_dir()) / "checkpoints"
 
 
-def _download(network: Pretrained) -> Path:
+def _download(network: Pretrained, named: str) -> Path:
     """Fetch the network's file into torch's cache and check its sha256."""
     file = network.files[-1]
     target = Path(torch.hub.get_dir()) / "checkpoints" / file
@@ -160,8 +166,7 @@ def _download(network: Pretrained) -> Path:
     except UserError as error:  # also a cache that cannot be written
         raise UnavailableError(
             f"{network.name} weights: none found and {network.url} cannot be downloaded ({error}); "
-            f"put {' or '.join(network.files)} in a folder and name it in runtime.weights_dir or "
-            "ARBISCALE_WEIGHTS_DIR"
+            f"put {' or '.join(network.files)} in a folder and name it {named}"
         ) from None
     return target
 
@@ -207,11 +212,14 @@ def fetch_weights(names: Sequence[str] = DEFAULT, source_dir: Path | None = None
     destination = repository_root() / "weights"
     for network in (NETWORKS[name] for name in names):
         if source_dir is None:
-            found = obtain(network)
+            found = obtain(network, named="with --from")
         elif (file := _file_in(source_dir, network)) is not None:
             found = verified(file, network)
         else:
-            raise UserError(f"{source_dir}: holds no {network.name} ({' or '.join(network.files)})")
+            raise UserError(
+                f"--from: {source_dir} holds no {network.name} ({' or '.join(network.files)}); "
+                "name a folder that does, or leave it out to download"
+            )
         target = destination / found.name
         if not (target.exists() and target.samefile(found)):
             with atomic_file(target) as temporary:

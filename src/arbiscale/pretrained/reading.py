@@ -23,7 +23,7 @@ def load_state(path: Path) -> dict[str, Any]:
     with _named(path):
         state = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(state, dict):
-        raise UserError(f"{path}: holds no state dict; fetch it again")
+        raise UserError(f"{path}: holds no state dict; remove it and fetch it again")
     return state
 
 
@@ -55,5 +55,5 @@ def _named(path: Path) -> Iterator[None]:
         yield
     except Exception as error:  # zipfile, pickle, NumPy and torch each have their own
         raise UserError(
-            f"{path}: is not a file of network weights ({first_line(error)}); fetch it again"
+            f"{path}: is not a file of network weights ({first_line(error)}); remove it and fetch it again"
         ) from None
