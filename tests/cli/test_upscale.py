@@ -211,7 +211,7 @@ import sys
 from pathlib import Path
 import numpy as np
 import arbiscale
-from arbiscale.inference import drawing as bands
+from arbiscale.inference import decoding as bands
 from arbiscale.inference.writing import write_drawing
 from arbiscale.metrics.cost import peak_memory_mib
 

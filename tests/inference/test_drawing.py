@@ -8,7 +8,7 @@ from arbiscale.errors import UserError
 from arbiscale.imaging.kernels import resize_region
 from arbiscale.imaging.picture import Picture
 from arbiscale.imaging.pixels import to_array, to_tensor
-from arbiscale.inference import drawing as drawing_module
+from arbiscale.inference import decoding as decoding_module
 from arbiscale.inference.latent_model import LatentModel
 
 
@@ -33,7 +33,7 @@ def test_bands_do_not_change_a_pixel(
 ) -> None:
     drawing = upscaler.sample(photo, tile=tile)
     whole = drawing.draw(size)
-    monkeypatch.setattr(drawing_module, "_BAND_PIXELS", 5 * size[1])
+    monkeypatch.setattr(decoding_module, "_BAND_PIXELS", 5 * size[1])
     bands = list(drawing.bands(size))
     assert len(bands) == -(-size[0] // 5)
     difference = np.abs(np.concatenate(bands).astype(int) - whole)

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from arbiscale.config.sampling import SamplingSettings
 from arbiscale.errors import UserError
 from arbiscale.imaging.pixels import to_tensor
-from arbiscale.inference import drawing as drawing_module
+from arbiscale.inference import decoding as decoding_module
 from arbiscale.inference.latent_model import LatentModel
 from arbiscale.inference.model import Model
 
@@ -82,7 +82,7 @@ def test_bands_and_regions_are_the_whole_to_the_bit(
     whole = drawing.draw(SIZE, fidelity=0.4)
     region = drawing.region(SIZE, (11, 7, 30, 100), fidelity=0.4)
     np.testing.assert_array_equal(region, whole[11:41, 7:107])
-    monkeypatch.setattr(drawing_module, "_BAND_PIXELS", 130 * 9)
+    monkeypatch.setattr(decoding_module, "_BAND_PIXELS", 130 * 9)
     again = model.sample(deep, seed=3)
     np.testing.assert_array_equal(again.draw(SIZE, fidelity=0.4), whole)
 
@@ -103,15 +103,15 @@ def test_parts_are_not_kept(model: LatentModel, deep: np.ndarray) -> None:
     drawing = model.sample(deep, seed=3)
     for top in range(5):
         drawing.region(SIZE, (top, 0, 20, 40), fidelity=0.5)
-    assert drawing._drawn == {}
+    assert drawing._decoding._drawn == {}
     drawing.draw(SIZE, fidelity=0.5)
-    assert len(drawing._drawn) == 2
+    assert len(drawing._decoding._drawn) == 2
 
 
 def test_large_outputs_are_not_kept(
     model: LatentModel, deep: np.ndarray, heads: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drawing_module, "_KEPT_PIXELS", SIZE[0] * SIZE[1] - 1)
+    monkeypatch.setattr(decoding_module, "KEPT_PIXELS", SIZE[0] * SIZE[1] - 1)
     drawing = model.sample(deep, seed=3)
     first = drawing.draw(SIZE, fidelity=0.5)
     np.testing.assert_array_equal(drawing.draw(SIZE, fidelity=0.5), first)

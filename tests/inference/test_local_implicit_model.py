@@ -11,7 +11,7 @@ from arbiscale.config.autoencoder import HeadSettings
 from arbiscale.config.local_implicit import ImageEncoderSettings, LocalImplicitSettings
 from arbiscale.errors import UserError
 from arbiscale.imaging.coordinates import Region
-from arbiscale.inference import drawing as drawing_module
+from arbiscale.inference import decoding as decoding_module
 from arbiscale.inference import memory
 from arbiscale.inference.loading import load_model
 from arbiscale.inference.local_implicit_model import LocalImplicitModel, UnfoldedRows
@@ -112,7 +112,7 @@ def test_few_rows_of_features_are_read_at_once(
         return part_of(features, region)
 
     monkeypatch.setattr(UnfoldedRows, "part", record)
-    monkeypatch.setattr(drawing_module, "_BAND_LATENT_PIXELS", 9 * 150)
+    monkeypatch.setattr(decoding_module, "_BAND_LATENT_PIXELS", 9 * 150)
     assert np.abs(drawing.draw(size).astype(int) - whole).max() <= 1
     assert np.abs(drawing.region(size, (3, 5, 16, 20)).astype(int) - part).max() <= 1
     assert max(read) <= 9 + 2

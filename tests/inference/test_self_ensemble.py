@@ -15,7 +15,7 @@ from arbiscale.imaging.kernels import resize_region
 from arbiscale.imaging.orientations import ORIENTATIONS
 from arbiscale.imaging.picture import Picture
 from arbiscale.imaging.pixels import to_array, to_tensor
-from arbiscale.inference import drawing as drawing_module
+from arbiscale.inference import decoding as decoding_module
 from arbiscale.inference import features
 from arbiscale.inference.latent_model import LatentModel
 from arbiscale.inference.loading import load_model
@@ -130,7 +130,7 @@ def test_bands_and_regions_are_parts_of_the_whole(
     for top, left, height, width in ((50, 20, 30, 100), (0, 150, 9, 53), (90, 0, 9, 203)):
         part = held.region(ODD, (top, left, height, width)).astype(int)
         assert np.abs(part - whole[top : top + height, left : left + width]).max() <= 1
-    monkeypatch.setattr(drawing_module, "_BAND_PIXELS", 25 * ODD[1])
+    monkeypatch.setattr(decoding_module, "_BAND_PIXELS", 25 * ODD[1])
     bands = list(drawing.bands(ODD))
     assert len(bands) == -(-ODD[0] // 25)
     assert np.abs(np.concatenate(bands).astype(int) - whole).max() <= 1

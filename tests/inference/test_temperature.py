@@ -12,7 +12,7 @@ from arbiscale.config.sampling import SamplingSettings
 from arbiscale.errors import UserError
 from arbiscale.imaging.picture import Picture
 from arbiscale.imaging.pixels import to_array, to_tensor
-from arbiscale.inference import drawing as drawing_module
+from arbiscale.inference import decoding as decoding_module
 from arbiscale.inference.latent_model import LatentModel
 from arbiscale.inference.loading import load_model
 from arbiscale.inference.model import Model
@@ -59,7 +59,7 @@ def test_bands_and_regions_are_the_whole_to_the_bit(
     for height, width in SIZES:
         whole = drawing.draw((height, width), temperature=temperature)
         for rows in (2, 7):
-            monkeypatch.setattr(drawing_module, "_BAND_PIXELS", rows * width)
+            monkeypatch.setattr(decoding_module, "_BAND_PIXELS", rows * width)
             bands = list(drawing.bands((height, width), temperature=temperature))
             assert len(bands) == -(-height // rows)
             np.testing.assert_array_equal(np.concatenate(bands), whole)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -30,6 +29,7 @@ class Options:
     sampling: SamplerOptions
     tile: str | int
     self_ensemble: bool
+    consistent: bool
     ending: str | None
     encoding: Encoding
     provenance: bool
@@ -47,19 +47,21 @@ def draw(
     model: Model, picture: Picture, read: Input, job: Job, options: Options, progress: DrawingProgress
 ) -> None:
     """Draw everything that is asked of one picture; a latent is sampled once for each seed."""
+    from arbiscale.inference.drawing import drawn_px
     from arbiscale.inference.provenance import describe
     from arbiscale.inference.writing import write_drawing
 
     sizes = sizes_of(job.outputs, picture.size, options.ending)
     latent = any(model.share_of_branch(output.fidelity) < 1 for output in job.outputs)
+    pixels = [drawn_px(picture.size, size, consistent=options.consistent) for size in sizes]
     drawing: Drawing | None = None
     tiles = model.tiles(picture.size, options.tile)
     passes = options.members * tiles * sampling_passes(model, options.sampling.get("steps"))
     for seed in dict.fromkeys(each.seed for each in job.outputs):
         began = time.monotonic()
-        own = [each for each in zip(job.outputs, sizes, strict=True) if each[0].seed == seed]
+        own = [each for each in zip(job.outputs, sizes, pixels, strict=True) if each[0].seed == seed]
         resampled = drawing is None or (latent and model.timesteps > 0)  # else it is that of every seed
-        progress.begin(own[0][0].path.name, math.prod(own[0][1]), passes if latent and resampled else 0)
+        progress.begin(own[0][0].path.name, own[0][2], passes if latent and resampled else 0)
         if drawing is None or resampled:
             drawing = model.sample(
                 picture,
@@ -67,12 +69,13 @@ def draw(
                 latent=latent,
                 seed=seed,
                 self_ensemble=options.self_ensemble,
+                consistent=options.consistent,
                 **options.sampling,
             )
         drawing.seed = seed
-        for index, (output, wanted) in enumerate(own):
+        for index, (output, wanted, asked) in enumerate(own):
             if index:
-                progress.begin(output.path.name, math.prod(wanted))
+                progress.begin(output.path.name, asked)
             dials: Dials = {"temperature": output.temperature, "fidelity": output.fidelity}
             record = describe(
                 model,
@@ -83,6 +86,7 @@ def draw(
                 seed=seed,
                 tile=options.tile,
                 self_ensemble=options.self_ensemble,
+                consistent=options.consistent,
                 **dials,
             )
             write_drawing(
@@ -123,6 +127,7 @@ def _report(
             **{name: float(record[name]) if name in record else None for name in ("temperature", "fidelity")},
             "tiles": tiles,
             "self_ensemble": options.self_ensemble,
+            "consistent": options.consistent,
             "problems": problems,
         }
         print(json.dumps(values), file=told, flush=True)

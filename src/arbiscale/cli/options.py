@@ -62,6 +62,7 @@ SelfEnsemble = Annotated[
     bool,
     typer.Option("--self-ensemble", help="Mean of 8 orientations: some 0.1 dB more, 8 times the time."),
 ]
+Consistent = Annotated[bool, typer.Option("--consistent", help="Shrunk again, the output is the input.")]
 Provenance = Annotated[
     bool, typer.Option("--provenance/--no-provenance", help="Write into the file what drew it.")
 ]

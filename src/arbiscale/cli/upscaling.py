@@ -25,6 +25,7 @@ from arbiscale.cli.options import (
     LARGEST_SEED,
     TEMPERATURE_HELP,
     Compile,
+    Consistent,
     Device,
     Eta,
     Overwrite,
@@ -94,6 +95,7 @@ def upscale(
     threads: Threads = 0,
     tile: Tile = "auto",
     self_ensemble: SelfEnsemble = False,
+    consistent: Consistent = False,
     suffix: Annotated[
         str | None,
         typer.Option("--format", metavar="png|jpg|tif|webp|avif|gif|dzi", help="In a folder, or of -."),
@@ -161,13 +163,15 @@ def upscale(
         for value in fidelities:
             loaded.share_of_branch(value)
         sampling: SamplerOptions = {"steps": steps, "sampler": sampler, "eta": eta}
-        options = Options(sampling, chosen_tile, self_ensemble, ending, encoding, provenance, as_json)
+        options = Options(
+            sampling, chosen_tile, self_ensemble, consistent, ending, encoding, provenance, as_json
+        )
         for job in own:
             try:
                 picture, read = first or _read(job.source)
                 if dry_run:
                     sizes = sizes_of(job.outputs, picture.size, ending)
-                    estimate(loaded, picture, job.outputs, sizes, sampling, chosen_tile, options.members)
+                    estimate(loaded, picture, job.outputs, sizes, options)
                     continue
                 draw(loaded, picture, read, job, options, progress)
             except UserError as error:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from typing import Protocol
+import math
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import psutil
@@ -17,58 +16,10 @@ from arbiscale.imaging.flatness import flat_areas
 from arbiscale.imaging.kernels import resize_region
 from arbiscale.imaging.picture import Picture, Pixels
 from arbiscale.imaging.pixels import to_array, to_tensor
-from arbiscale.imaging.resize import Kernel
 from arbiscale.inference.arguments import checked_region, checked_size
-from arbiscale.inference.features import FeatureRows, hold
+from arbiscale.inference.back_projection import BackProjection, size_to_compare
+from arbiscale.inference.decoding import KEPT_PIXELS, Decoding, LatentDecoder
 from arbiscale.inference.tiles import Tiling
-from arbiscale.networks.texture import Texture
-
-_BAND_PIXELS = 1 << 18  # drawn at once
-_BAND_LATENT_PIXELS = 1 << 16  # read at once: most where a picture is made smaller
-_KEPT_PIXELS = 1 << 22  # of an output whose two drawings are kept while its fidelity varies: 96 MiB
-
-
-class Head(Protocol):
-    """What draws colours from features; see `LocalEnsembleHead`."""
-
-    def rows_read(self, start: int, count: int, outputs: int, inputs: int) -> tuple[int, int]:
-        """The first latent row that output rows read, and the one behind the last."""
-
-    def __call__(
-        self,
-        features: Tensor,
-        size: Size,
-        region: Region,
-        *,
-        inputs: Size,
-        origin: tuple[int, int],
-        texture: Texture,
-    ) -> Tensor:
-        """Colours of a region, from the features of a part of the latent."""
-
-
-class LatentDecoder(Protocol):
-    """What a drawing needs of a model; `arbiscale.inference.model.Model` is one."""
-
-    device: torch.device
-    base_kernel: Kernel | None
-    reads_picture: bool
-
-    @property
-    def head(self) -> Head:
-        """What draws colours from features."""
-
-    def computing(self) -> AbstractContextManager[None]:
-        """Without gradients, in the model's precision."""
-
-    def feature_rows(self, latent: Tensor | None, low: Tensor | None, tiling: Tiling | None) -> FeatureRows:
-        """What the head reads of one latent, or of the image alone, row by row."""
-
-    def texture(self, temperature: float | None, seed: int | tuple[int, ...]) -> Texture:
-        """How a flow draws at a temperature; None = the model's own."""
-
-    def share_of_branch(self, fidelity: float | None) -> float:
-        """How much of the drawing without latent is taken; None = the model's own."""
 
 
 class Drawing:
@@ -96,10 +47,9 @@ class Drawing:
         self.picture = picture
         self._model = model
         self.tiling = tiling
-        self._holding = False
-        self._features: dict[bool, FeatureRows] = {}  # by whether they are the latent's
-        self._drawn: dict[tuple[object, ...], Tensor] = {}  # bands of the last size, of either
         self._low = to_tensor(picture.rgb).to(model.device) if picture and model.reads_picture else None
+        self._decoding = Decoding(model, latent, self._low, tiling)
+        self._back_projection: BackProjection | None = None
         self._flat = None if self._low is None else flat_areas(self._low)
         self._alpha = None
         if picture is not None and picture.alpha is not None:
@@ -149,6 +99,7 @@ class Drawing:
         alpha: bool = True,
         temperature: float | None = None,
         fidelity: float | None = None,
+        advance: Callable[[int], None] = lambda pixels: None,
     ) -> Iterator[Pixels]:
         """The picture at (height, width) pixels from top to bottom, a few rows at a time.
 
@@ -160,6 +111,7 @@ class Drawing:
             temperature: of texture, where a flow draws it; None = the model's own.
             fidelity: 1 = only what a branch draws without latent, 0 = the latent's drawing; between, a blend.
                 None = the model's own.
+            advance: told the pixels of each band that is drawn; `drawn_px` in all.
 
         Yields:
             Samples, shape (rows, width, channels). Peak memory does not depend on the height.
@@ -171,7 +123,7 @@ class Drawing:
         size = checked_size(size)
         part = (0, 0, *size) if region is None else checked_region(region, size)
         bits = bits or self.bits
-        for band, raw in self._bands(size, part, temperature, fidelity):
+        for band, raw in self._bands(size, part, temperature, fidelity, advance):
             colours = (raw.mean(1, keepdim=True) if self.colours == 1 else raw).clamp(-1, 1)
             if self._alpha is None:
                 yield to_array(colours, bits)
@@ -197,48 +149,36 @@ class Drawing:
         )
         return np.concatenate([*parts])
 
+    def back_project(self) -> None:
+        """From now on draw what is, shrunk again, the picture; see `Model.upscale`."""
+        assert self.picture is not None
+        picture = to_tensor(self.picture.rgb).to(self._model.device)
+        self._back_projection = BackProjection(picture, KEPT_PIXELS)
+
     def hold(self) -> None:
         """Keep features once they are computed: parts of the picture can be drawn in any order."""
-        self._holding = True
-
-    def _feature_rows(self, of_latent: bool) -> FeatureRows:
-        """The features from their first row on; made once where any part of them may be read again."""
-        if of_latent in self._features:
-            return self._features[of_latent]
-        latent = self.latent if of_latent else None
-        features = self._model.feature_rows(latent, self._low, self.tiling)
-        if self._holding:
-            with self._model.computing():
-                features = hold(features)
-        if features.whole:
-            self._features[of_latent] = features
-        return features
+        self._decoding.hold()
 
     def _bands(
-        self, size: Size, region: Region, temperature: float | None, fidelity: float | None
+        self,
+        size: Size,
+        region: Region,
+        temperature: float | None,
+        fidelity: float | None,
+        advance: Callable[[int], None],
     ) -> Iterator[tuple[Region, Tensor]]:
         """A region from top to bottom: bands of it, and their colours."""
-        texture, share = self._model.texture(temperature, self.seed), self._model.share_of_branch(fidelity)
-        if share < 1 and self.latent is None:
-            raise UserError(f"fidelity {share:g}: no latent was sampled; sample one, or ask for fidelity 1")
-        sources = {of_latent: self._feature_rows(of_latent) for of_latent in _sources(share)}
-        latent_size = next(iter(sources.values())).size
-        # A part is drawn anew for each fidelity: any number of parts may be asked for.
-        dialled = self.latent is not None and (fidelity is not None or len(sources) > 1)
-        kept = dialled and region == (0, 0, *size) and size[0] * size[1] <= _KEPT_PIXELS
-        top, left, height, width = region
-        latents = 1 if self.latent is None else len(self.latent)
-        read = _BAND_LATENT_PIXELS * size[0] // (latents * latent_size[0] * latent_size[1])
-        rows = max(1, min(_BAND_PIXELS // width, read))
-        for start in range(top, top + height, rows):
-            band = (start, left, min(rows, top + height - start), width)
-            drawn = [
-                self._kept_colours(of_latent, features, size, band, texture, kept=kept)
-                for of_latent, features in sources.items()
-            ]
-            # torch.lerp rounds the last elements of a tensor in another way than the others.
-            blend = drawn[0] if len(drawn) == 1 else drawn[0] * (1 - share) + drawn[1] * share
-            yield band, self._without_grain(blend, size, band)
+        texture = self._model.texture(temperature, self.seed)
+        lacking = None
+        if self._back_projection and (full := self._back_projection.compared_at(size)):
+            whole = self._decoding.bands(full, (0, 0, *full), texture, fidelity, again=True)
+            if full != size:  # else it is kept, and told below
+                whole = _told(whole, advance)
+            lacking = self._back_projection.lacking(full, (texture, fidelity), whole, self._without_grain)
+        again = lacking is not None
+        for band, drawn in _told(self._decoding.bands(size, region, texture, fidelity, again=again), advance):
+            added = drawn if lacking is None else drawn + resize_region(lacking, size, band)
+            yield band, self._without_grain(added, size, band)
 
     def _without_grain(self, drawn: Tensor, size: Size, region: Region) -> Tensor:
         """The picture's own colour where it is flat: networks draw a grain there that is none of its."""
@@ -249,47 +189,17 @@ class Drawing:
             return drawn
         return drawn + (resize_region(self._low, size, region) - drawn) * flat
 
-    def _kept_colours(
-        self,
-        of_latent: bool,
-        features: FeatureRows,
-        size: Size,
-        region: Region,
-        texture: Texture,
-        *,
-        kept: bool,
-    ) -> Tensor:
-        """`_colours`, kept for the next fidelity where that is wanted."""
-        if not kept:
-            return self._colours(features, size, region, texture)
-        key = (size, texture, of_latent, region)
-        if any(known[:2] != key[:2] for known in self._drawn):
-            self._drawn.clear()
-        if key not in self._drawn:
-            self._drawn[key] = self._colours(features, size, region, texture)
-        return self._drawn[key]
 
-    def _colours(self, features: FeatureRows, size: Size, region: Region, texture: Texture) -> Tensor:
-        """A region of the picture, shape (1, 3, *region size), not clamped."""
-        head = self._model.head
-        top, bottom = head.rows_read(region[0], region[2], size[0], features.size[0])
-        left, right = head.rows_read(region[1], region[3], size[1], features.size[1])
-        with self._model.computing():
-            part = features.part((top, left, bottom - top, right - left))
-            drawn: Tensor = head(
-                part, size, region, inputs=features.size, origin=(top, left), texture=texture
-            )
-        if drawn.isnan().any():
-            raise UserError(
-                "the model draws what is no number: its weights are damaged, or --precision is too coarse "
-                "for it; give another --model, or --precision float32"
-            )
-        kernel = self._model.base_kernel
-        if self._low is None or kernel is None:
-            return drawn
-        return drawn + resize_region(self._low, size, region, kernel)
+def drawn_px(picture: Size, size: Size, *, consistent: bool) -> int:
+    """How many pixels are drawn of a picture for the whole at a size, as `Drawing.bands` tells them."""
+    full = size_to_compare(picture, size, KEPT_PIXELS) if consistent else None
+    return math.prod(size) + (0 if full is None or full == size else math.prod(full))
 
 
-def _sources(share: float) -> list[bool]:
-    """Which drawings are needed for a share of the branch's: the latent's (True), the branch's (False)."""
-    return [of_latent for of_latent, needed in ((True, share < 1), (False, share > 0)) if needed]
+def _told(
+    bands: Iterable[tuple[Region, Tensor]], advance: Callable[[int], None]
+) -> Iterator[tuple[Region, Tensor]]:
+    """The bands; the pixels of each are told."""
+    for band, drawn in bands:
+        advance(band[2] * band[3])
+        yield band, drawn

@@ -41,6 +41,7 @@ class Model(DrawingModel):
         fidelity: float | None = None,
         tile: str | int = "auto",
         self_ensemble: bool = False,
+        consistent: bool = False,
     ) -> ImageLike:
         """Upscale a picture.
 
@@ -59,6 +60,8 @@ class Model(DrawingModel):
                 model adds; between, a blend of both drawings. None = the model's own.
             tile: `auto`, `none`, or the side of a tile in pixels of the image; see `Drawing`.
             self_ensemble: draw the mean of the picture's 8 orientations, which takes 8 times the time.
+            consistent: draw what is, shrunk again, the picture, to about a level of 8 bits: some 0.05 dB
+                nearer to the truth too. The picture is drawn twice. Where an axis shrinks it does nothing.
 
         Returns:
             The picture at its new size, of the type given; a PIL image keeps alpha, profile and EXIF.
@@ -81,6 +84,7 @@ class Model(DrawingModel):
             tile=tile,
             latent=latent,
             self_ensemble=self_ensemble,
+            consistent=consistent,
         )
         drawn = drawing.draw(target, temperature=temperature, fidelity=fidelity)
         return like(image, drawn, picture.metadata)
@@ -96,6 +100,7 @@ class Model(DrawingModel):
         tile: str | int = "auto",
         latent: bool = True,
         self_ensemble: bool = False,
+        consistent: bool = False,
     ) -> Drawing:
         """Make a picture's latent once, to draw it at several sizes: `sample(image).draw((1080, 1920))`.
 
@@ -104,11 +109,15 @@ class Model(DrawingModel):
         """
         options: SamplingOptions = {"steps": steps, "sampler": sampler, "seed": seed, "eta": eta}
         picture = fill_hidden(to_picture(image))
-        if not self_ensemble:
-            return self._sample(picture, tile, latent, **options)
-        tile = self.tile_px(picture.size, tile)  # the same for all
-        members = (self._sample(turned(picture, each), tile, latent, **options) for each in ORIENTATIONS)
-        return mean_drawing(self, picture, members)
+        if self_ensemble:
+            tile = self.tile_px(picture.size, tile)  # the same for all
+            members = (self._sample(turned(picture, each), tile, latent, **options) for each in ORIENTATIONS)
+            drawing = mean_drawing(self, picture, members)
+        else:
+            drawing = self._sample(picture, tile, latent, **options)
+        if consistent:
+            drawing.back_project()
+        return drawing
 
     def generate(
         self,

@@ -33,6 +33,7 @@ def describe(
     fidelity: float | None = None,
     tile: str | int = "none",
     self_ensemble: bool = False,
+    consistent: bool = False,
     identity: Record | None = None,
 ) -> dict[str, str]:
     """What draws a picture: the model, what it is drawn of, and every setting that decides its pixels.
@@ -48,6 +49,7 @@ def describe(
         fidelity: None = the model's own.
         tile: as asked for; recorded is what came of it.
         self_ensemble: see `Model.upscale`.
+        consistent: see `Model.upscale`.
         identity: what names the model; None = its origin.
 
     Returns:
@@ -66,7 +68,8 @@ def describe(
             "scale": "x".join(dict.fromkeys(scales)),
             "tile": str(model.tile_px(source.size, tile)),
         }
-        record |= {"self_ensemble": "True"} if self_ensemble else {}
+        chosen = {"self_ensemble": self_ensemble, "consistent": consistent}
+        record |= {name: "True" for name, wanted in chosen.items() if wanted}
     else:
         record["latent"] = shown_size(source)
     if model.sampling and model.timesteps and share < 1:
@@ -111,7 +114,7 @@ def redraw(model: Model, record: Record, original: Picture | None, path: Path) -
         float(record["dpi"]) if "dpi" in record else None,
     )
     tile: str | int = "none"
-    self_ensemble = record.get("self_ensemble") == "True"
+    self_ensemble, consistent = (record.get(name) == "True" for name in ("self_ensemble", "consistent"))
     source: Input | Size
     if original is None:
         source = latent_size = _size(record["latent"])
@@ -123,7 +126,13 @@ def redraw(model: Model, record: Record, original: Picture | None, path: Path) -
         source = Input(record["input"], record["input_sha256"], original.size)
         latent = model.share_of_branch(dials["fidelity"]) < 1
         drawing = model.sample(
-            original, tile=tile, latent=latent, seed=seed, self_ensemble=self_ensemble, **options
+            original,
+            tile=tile,
+            latent=latent,
+            seed=seed,
+            self_ensemble=self_ensemble,
+            consistent=consistent,
+            **options,
         )
     identity = {name: record[name] for name in IDENTITY if name in record}  # the same, however it was found
     own = describe(
@@ -135,6 +144,7 @@ def redraw(model: Model, record: Record, original: Picture | None, path: Path) -
         seed=seed,
         tile=tile,
         self_ensemble=self_ensemble,
+        consistent=consistent,
         identity=identity,
         **dials,
     )

@@ -15,7 +15,8 @@ from torch import Tensor
 from arbiscale.imaging.coordinates import Region, Size
 from arbiscale.imaging.orientations import ORIENTATIONS, Orientation
 from arbiscale.imaging.picture import Picture
-from arbiscale.inference.drawing import Drawing, Head, LatentDecoder
+from arbiscale.inference.decoding import Head, LatentDecoder
+from arbiscale.inference.drawing import Drawing
 from arbiscale.inference.features import FeatureRows
 from arbiscale.inference.tiles import Tiling
 from arbiscale.networks.texture import Texture

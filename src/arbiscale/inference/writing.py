@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from arbiscale.files import standard_output
 from arbiscale.imaging.coordinates import Region, Size
 from arbiscale.imaging.formats import Encoding, Format, find_format
-from arbiscale.imaging.picture import Metadata, Pixels
+from arbiscale.imaging.picture import Metadata
 from arbiscale.imaging.provenance import Record, stamped
 from arbiscale.imaging.writing import Layout, encode_bands, write_bands, write_picture
 from arbiscale.inference.drawing import Drawing
@@ -45,7 +45,7 @@ def write_drawing(
         fidelity: see `Drawing.bands`.
         encoding: what may be chosen of the file.
         provenance: what drew it, which formats with metadata hold; None = nothing of the kind.
-        advance: told the pixels of each band.
+        advance: see `Drawing.bands`.
 
     Raises:
         UserError: a format that is unknown or cannot hold the size, a place that cannot be written, or as
@@ -56,13 +56,18 @@ def write_drawing(
     if size[0] * size[1] >= _LARGE_PIXELS:
         release_memory()
     bands = drawing.bands(
-        size, bits=layout.bits, alpha=form.alpha, temperature=temperature, fidelity=fidelity
+        size,
+        bits=layout.bits,
+        alpha=form.alpha,
+        temperature=temperature,
+        fidelity=fidelity,
+        advance=advance,
     )
     if path == STANDARD_OUTPUT:
         with standard_output() as stream:
-            write_bands(stream, form, layout, _counted(bands, advance), encoding)
+            write_bands(stream, form, layout, bands, encoding)
     else:
-        write_picture(path, form, layout, _counted(bands, advance), encoding)
+        write_picture(path, form, layout, bands, encoding)
 
 
 def encode_drawing(
@@ -86,7 +91,7 @@ def encode_drawing(
         temperature: see `write_drawing`.
         fidelity: see `write_drawing`.
         provenance: see `write_drawing`.
-        advance: told the pixels of each band.
+        advance: see `Drawing.bands`.
 
     Raises:
         UserError: as `write_drawing`.
@@ -103,17 +108,12 @@ def encode_drawing(
         alpha=form.alpha and region is None,
         temperature=temperature,
         fidelity=fidelity,
+        advance=advance,
     )
-    return encode_bands(form, layout, _counted(bands, advance))
+    return encode_bands(form, layout, bands)
 
 
 def _layout(drawing: Drawing, size: Size, form: Format, provenance: Record | None) -> Layout:
     metadata = Metadata() if drawing.picture is None else drawing.picture.metadata
     channels = drawing.channels if form.alpha else drawing.colours
     return Layout(size, channels, drawing.bits if form.deep else 8, stamped(metadata, provenance))
-
-
-def _counted(bands: Iterator[Pixels], advance: Callable[[int], None]) -> Iterator[Pixels]:
-    for band in bands:
-        yield band
-        advance(band.shape[0] * band.shape[1])
