@@ -34,6 +34,14 @@ def test_harmonics_are_patterns_of_the_grid_too() -> None:
     assert loss(alternating) == pytest.approx(alternating.max().item(), abs=6e-4)
 
 
+def test_the_harmonic_at_the_nyquist_frequency_counts_at_every_scale() -> None:
+    """Half of 1488 / 8, divided in floating point, is less than 93."""
+    alternating = torch.tensor([0.1, -0.1]).repeat(744).expand(1, 3, 4, -1)
+    assert grid_loss(alternating, (8, 8), (1488, 1488), (0, 0, 4, 1488)).item() == pytest.approx(
+        0.1, abs=6e-4
+    )
+
+
 @pytest.mark.parametrize("cycles", [0, 1, 7, 13, 19, 25])
 def test_other_waves_are_none_of_its_business(cycles: int) -> None:
     assert loss(stripes(cycles)) == pytest.approx(0, abs=1e-4)

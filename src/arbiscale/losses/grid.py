@@ -35,7 +35,7 @@ def grid_loss(drawn: Tensor, latent_size: Size, size: Size, region: Region) -> T
         if not distances:
             continue
         offsets = [0, *distances, *(-bins for bins in distances)]
-        for harmonic in range(1, int(0.5 / grid) + 1):
+        for harmonic in range(1, size[axis] // (2 * latent_size[axis]) + 1):
             frequencies = [harmonic * grid + bins / length for bins in offsets]
             amplitude = wave_power(lines, frequencies, value_range=2).sqrt()  # (batch, 1 + neighbours)
             expected = geometric_mean(amplitude[:, 1:].detach())
