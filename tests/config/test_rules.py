@@ -9,6 +9,8 @@ from arbiscale.config.section import validate
 
 from .conftest import PARAMS, VALUES, changed, complaint
 
+NETWORK = VALUES["autoencoder"]["network"]
+
 
 @pytest.mark.parametrize(
     ("key", "value", "said"),
@@ -186,6 +188,18 @@ from .conftest import PARAMS, VALUES, changed, complaint
             VALUES["autoencoder"] | {"lpips_weight": 0.1, "decode_px": 16},
             "autoencoder.lpips_weight needs autoencoder.decode_px and the least of target_px of at least 32",
         ),
+        (
+            "autoencoder",
+            VALUES["autoencoder"]
+            | {"lpips_weight": 0.1, "decode_px": 32}
+            | {"network": NETWORK | {"head": NETWORK["head"] | {"kind": "flow", "patch_px": 3}}},
+            "the smallest that AlexNet takes (got 30",
+        ),
+        (
+            "autoencoder.network.head.patch_px",
+            9,
+            "autoencoder.network.head.patch_px: must be",
+        ),  # of 8 px: none
         ("align.decode_px", 24, "align.lpips_weight needs align.decode_px and data.augmentation.crop_px of"),
         (
             "runtime.accumulate",

@@ -42,7 +42,7 @@ class HeadSettings(Section):
     layers: int = Field(ge=1)  # hidden layers
     frequencies: int = Field(default=32, ge=1)  # of a latent pixel: fourier, flow
     flow_layers: int = Field(default=10, ge=1)
-    patch_px: int = Field(default=1, ge=1, le=9)  # side of what the flow draws at once
+    patch_px: int = Field(default=1, ge=1, le=7)  # side of what the flow draws at once
     blend_patches: bool = True  # no grid of patches; published: false
 
     @model_validator(mode="after")

@@ -106,12 +106,12 @@ def _targets_fit_the_crops(params: Params) -> Iterator[str]:
 
 
 def _lpips_sees_enough(params: Params) -> Iterator[str]:
-    target_px = params.autoencoder.target_px[0]
+    target_px, patch_px = params.autoencoder.target_px[0], params.autoencoder.network.head.patch_px
     for key, settings, size, px in (
         ("autoencoder", params.autoencoder, "the least of target_px", target_px),
         ("align", params.align, _samples(params), _shortest_px(params)),
     ):
-        smallest = min(settings.decode_px, px)
+        smallest = min(settings.decode_px, px) // patch_px * patch_px  # whole patches are drawn
         if settings.lpips_weight and smallest < ALEXNET_PX:
             yield (
                 f"{key}.lpips_weight needs {key}.decode_px and {size} of at least {ALEXNET_PX}, the smallest "
