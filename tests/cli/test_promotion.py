@@ -283,3 +283,15 @@ def test_what_is_evaluated_anew_stands_at_the_version(
     promoted = store.client.get_run(moves(store, "arbiscale")[0].run_id)
     assert promoted.data.tags["mlflow.user"]
     assert promoted.data.tags["mlflow.source.name"] == "arbiscale promote"
+
+
+def test_the_chosen_split_is_measured_anew(
+    store: Store, register: Callable[[Path], int], project: Path
+) -> None:
+    change(project / "params.yaml", evaluate__crop_px=32, evaluate__split="validation")
+    register(SHIPPED_MODEL)
+    run("promote")  # one photograph decides nothing
+    version = find_version(store, "arbiscale", "1")
+    assert {*recorded(store, version).scores["photograph"]} == {"d"}
+    tags = store.client.get_run(version.tags[EVALUATION_TAG]).data.tags
+    assert tags["reported_on"].startswith("nothing: these figures, of the validation scenes")

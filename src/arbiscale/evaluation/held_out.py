@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -131,8 +132,7 @@ def read_held_out_data(folder: Path, split: HeldOutSplit = "test") -> HeldOutDat
     """
     manifest = read_manifest(folder)
     scenes: dict[Split, set[str]] = {}
-    held: Sequence[Crop | HeldOut] = (*manifest.crops, *manifest.photographs)
-    for each in held:
+    for each in itertools.chain[Crop | HeldOut](manifest.crops, manifest.photographs):
         scenes.setdefault(each.split, set()).add(each.scene)
     found = _whole(folder, manifest) if split == "test" else _in_crops(folder, manifest)
     return HeldOutData(

@@ -113,14 +113,13 @@ def evaluate_versions(store: Store, versions: Sequence[Version], row: str = BASE
     Raises:
         UserError: the data are not here, or a model cannot be loaded.
     """
-    root = repository_root()
-    params, crops = root / "params.yaml", root / _CROPS
+    params = repository_root() / "params.yaml"
     runtime = load_section(params, "runtime", RuntimeSettings)
     settings = load_section(params, "evaluate", EvaluateSettings)
     values = flatten(read_yaml(params))
     seed = int(look_up(read_yaml(params), "seed", params))
     degradation = Degradation(load_section(params, "data", DataSettings).realistic, seed)
-    data = read_held_out_data(crops)
+    data = read_held_out_data(repository_root() / _CROPS, settings.split)
     use_threads(runtime.threads)
     models = {
         _called(version): load_model(download_model(store, version), runtime.device) for version in versions
@@ -140,7 +139,7 @@ def evaluate_versions(store: Store, versions: Sequence[Version], row: str = BASE
         evaluation = evaluate_models(subject, Scratch(Path(scratch)))
     parameters = {key: values[key] for key in values if decides(key)}
     named = {_called(version): version for version in versions}
-    return [_record(store, version, evaluation, named, parameters, crops) for version in versions]
+    return [_record(store, version, evaluation, named, parameters, data.splits) for version in versions]
 
 
 def _called(version: Version) -> str:
@@ -153,7 +152,7 @@ def _record(
     evaluation: Evaluation,
     named: dict[str, Version],
     parameters: dict[str, Any],
-    crops: Path,
+    splits: dict[str, str],
 ) -> Evaluated:
     """One version's share of an evaluation, as a run of the pipeline records it; the version names it."""
     row = version.tags.get(ROW_TAG, FINISHED)
@@ -164,8 +163,8 @@ def _record(
         group: {rows[each]: found for each, found in of.items() if each in rows}
         for group, of in evaluation.means().items()
     }
-    digest = content_hash(crops)
-    tags = command_state("promote") | {"data_hash": sha256_of_json({str(_CROPS): digest})}
+    digest = content_hash(repository_root() / _CROPS)
+    tags = command_state("promote") | {"data_hash": sha256_of_json({str(_CROPS): digest})} | splits
     title = f"evaluate · {version.name} {version.number}"
     with (
         tempfile.TemporaryDirectory() as folder,
