@@ -3,7 +3,7 @@
     python -m benchmarks.table ROW=MODEL ... --sets set5=FOLDER b100=FOLDER --scratch FOLDER
 
 MODEL is whatever `evaluate.extra_models` takes. Differences are those of the first row to every other.
-`--self-ensemble ROW ...` draws rows other than the first as the mean of 8 orientations.
+`--self-ensemble ROW ...` and `--consistent ROW ...` draw rows other than the first so.
 Scores stay in the scratch folder: the same command goes on where it was interrupted.
 """
 
@@ -32,19 +32,26 @@ from arbiscale.evaluation.super_resolution import SuperResolution
 from arbiscale.inference.model import Model
 
 
-class SelfEnsemble(Peer):
-    """A model that draws each picture as `Model.upscale` does with `self_ensemble`."""
+class Drawn(Peer):
+    """A model that draws each picture as `Model.upscale` does with `self_ensemble`, `consistent`, or both."""
 
     timed = True
 
-    def __init__(self, model: Model) -> None:
-        self.identity = f"{identity_of(model)} self-ensemble"
+    def __init__(self, model: Model, *, self_ensemble: bool, consistent: bool) -> None:
+        self.identity = identity_of(model) + " self-ensemble" * self_ensemble + " consistent" * consistent
         self._model = model
+        self._self_ensemble, self._consistent = self_ensemble, consistent
 
     def draw(self, pairs: Pairs, group: str) -> Tensor:
         """See `Peer.draw`."""
         drawn = [
-            self._model.upscale(low[None], size=pairs.size, seed=seed, self_ensemble=True)
+            self._model.upscale(
+                low[None],
+                size=pairs.size,
+                seed=seed,
+                self_ensemble=self._self_ensemble,
+                consistent=self._consistent,
+            )
             for low, seed in zip(pairs.low, noise_seeds(0, pairs.names), strict=True)
         ]
         return torch.cat(drawn)
@@ -106,15 +113,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--sets", nargs="+", metavar="SET=FOLDER", required=True)
     parser.add_argument("--scratch", type=Path, required=True)
     parser.add_argument("--self-ensemble", nargs="+", metavar="ROW", default=[])
+    parser.add_argument("--consistent", nargs="+", metavar="ROW", default=[])
     parser.add_argument("--weights", default="", help="folder of AlexNet's")
     options = parser.parse_args(arguments)
     rows = {row: load_row(where, "cpu") for row, where in by_name(options.rows).items()}
     first, *others = rows
-    for row in options.self_ensemble:
+    for row in {*options.self_ensemble, *options.consistent}:
         model = rows[row] if row in others else None
         if model is None or isinstance(model, Peer):
-            parser.error(f"--self-ensemble {row}: must name a model's row, other than the first")
-        rows[row] = SelfEnsemble(model)
+            parser.error(f"{row}: is no model's row behind the first; only those are drawn so")
+        rows[row] = Drawn(
+            model, self_ensemble=row in options.self_ensemble, consistent=row in options.consistent
+        )
     networks = load_metric_networks(["lpips"], options.weights, torch.device("cpu"))
     found = measured(rows, by_name(options.sets), Scratch(options.scratch), networks)
     print("\n".join(as_markdown(found, first)))

@@ -12,7 +12,7 @@ from arbiscale.evaluation.peers import load_row
 from arbiscale.evaluation.store import Scratch
 from arbiscale.imaging.writing import write_image
 from arbiscale.inference.latent_model import LatentModel
-from benchmarks.table import SelfEnsemble, as_markdown, main, measured
+from benchmarks.table import Drawn, as_markdown, main, measured
 from tests.stand_ins import NO_NETWORKS, StandIn, texture
 
 
@@ -43,14 +43,20 @@ def test_rows_have_means_and_differences_to_the_first(tmp_path: Path) -> None:
     assert own.endswith("|  |  |")  # nothing over itself
 
 
-def test_a_row_is_drawn_as_a_self_ensemble(tmp_path: Path, upscaler: LatentModel) -> None:
+def test_rows_are_drawn_as_a_self_ensemble_and_consistent(tmp_path: Path, upscaler: LatentModel) -> None:
     pixels = texture(64, 0)
     write_image(tmp_path / "set/a.png", pixels)
-    rows: dict[str, Any] = {"plain": upscaler, "mean": SelfEnsemble(upscaler)}
+    rows: dict[str, Any] = {
+        "plain": upscaler,
+        "mean": Drawn(upscaler, self_ensemble=True, consistent=False),
+        "consistent": Drawn(upscaler, self_ensemble=False, consistent=True),
+    }
     found = measured(rows, {"set": str(tmp_path / "set")}, Scratch(tmp_path / "scratch"), NO_NETWORKS)
     psnr = {each.row: each.mean for each in found if each.metric == "psnr" and not each.over}
     assert psnr["mean"] > psnr["plain"]  # as of any mean of pictures that are off in their own ways
+    assert psnr["consistent"] > psnr["plain"]
     assert rows["mean"].identity.endswith("self-ensemble")
+    assert rows["consistent"].identity.endswith(" consistent")
 
 
 @pytest.mark.parametrize("row", ["first", "drawn", "missing"])
@@ -61,4 +67,4 @@ def test_rows_that_cannot_be_one(
     rows = [f"first={save_linf()}", f"drawn=folder:{tmp_path / 'drawn'}"]
     with pytest.raises(SystemExit):
         main([*rows, "--sets", "a=b", "--scratch", str(tmp_path), "--self-ensemble", row])
-    assert f"--self-ensemble {row}: must name a model's row" in capsys.readouterr().err
+    assert f"{row}: is no model's row behind the first" in capsys.readouterr().err
