@@ -155,6 +155,12 @@ def test_what_is_not_the_set_is_refused_in_one_line(
     assert not (root.parent / "HR").exists()
 
 
+def test_a_place_that_cannot_be_written_is_named(server: WebServer, root: Path) -> None:
+    (root / "downloads").touch()
+    with pytest.raises(UserError, match=r"downloads/benchmarks/benchmark-\w+: cannot be written \("):
+        pictures_folder(f"{server.url}/benchmark.tar#folder=Set5/HR", KEY)
+
+
 def test_a_damaged_picture_leaves_no_half_of_a_set(server: WebServer, root: Path) -> None:
     content = zipped({"1.png": b"one" * 100, "2.png": b"two" * 100})
     server.files["/half.zip"] = content.replace(b"two" * 100, b"owt" * 100)

@@ -11,10 +11,8 @@ import shutil
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from filelock import FileLock
-
 from arbiscale.config.addresses import ArchiveAddress, parse_archive_address
-from arbiscale.data.downloads import fetch, missing
+from arbiscale.data.downloads import alone, fetch, missing
 from arbiscale.data.sources.archives import Archive, Member, is_archive, open_archive, stem_of
 from arbiscale.data.transfer import RemoteFile, without_secrets
 from arbiscale.errors import UserError
@@ -45,8 +43,7 @@ def pictures_folder(place: str, key: str) -> Path:
     target = home / f"pictures-{address.folder.replace('%', '%25').replace('/', '%2F')}"
     if target.is_dir():
         return target
-    home.mkdir(parents=True, exist_ok=True)
-    with FileLock(home / ".unpacking"):
+    with alone(home, ".unpacking"):
         if not target.is_dir():
             fetch([file], home, CONNECTIONS)
             _unpack(home / file.name, address.folder, target, f"{key}: {without_secrets(address.url)}")
