@@ -41,6 +41,7 @@ def measure(store: Store, tmp_path: Path) -> Measure:
                 "group": f"x{scale}",
                 "row": row,
                 "photograph": name,
+                "scene": name,
                 "picture": f"{name}-0",
                 "psnr": psnr + number + offset * 0.5,
                 "lpips": 0.25,
@@ -157,5 +158,5 @@ def test_other_data_are_said(measure: Measure, capsys: pytest.CaptureFixture[str
     assert run("compare", measure(30), measure(31, data="e", pictures="bcd")) == 0
     shown = capsys.readouterr().out
     assert "their data differ: photographs are matched by name" in shown
-    assert "  4            2  4 pictures without a value" in shown
+    assert "  4       2  4 pictures without a value" in shown
     assert "4 pictures without a value" in shown

@@ -7,13 +7,13 @@ import pytest
 
 from arbiscale.evaluation.paired import paired, protocol_of, read_scores
 
-CSV = """group,row,photograph,picture,psnr,lpips
-x2,bicubic,a,a-0,30,0.3
-x2,bicubic,a,a-1,31,
-x2,model,a,a-0,32,0.2
-x2,model,a,a-1,30,0.1
-x4,model,b,b-0,20,0.4
-,,c,c-0,,
+CSV = """group,row,photograph,scene,picture,psnr,lpips
+x2,bicubic,a,s,a-0,30,0.3
+x2,bicubic,a,s,a-1,31,
+x2,model,a,t,a-0,32,0.2
+x2,model,a,t,a-1,30,0.1
+x4,model,b,t,b-0,20,0.4
+,,c,s,c-0,,
 """
 
 
@@ -32,6 +32,7 @@ def test_pictures_of_one_photograph_are_told_apart(scores: pd.DataFrame) -> None
     both = paired(rows(scores, "bicubic"), rows(scores, "model"), "psnr")
     assert both[["before", "after"]].fillna(-1).values.tolist() == [[30, 32], [31, 30], [-1, 20]]
     assert both["photograph"].tolist() == ["a", "a", "b"]
+    assert both["scene"].tolist() == ["t", "t", "t"]
 
 
 def test_a_value_that_one_row_lacks_is_seen(scores: pd.DataFrame) -> None:

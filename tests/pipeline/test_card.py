@@ -14,7 +14,7 @@ from arbiscale.pipeline.card import LONGEST, write_card
 from arbiscale.tracking.registry import EVALUATION_TAG, ROW_TAG, register
 from arbiscale.tracking.store import Store, open_store
 
-SCORES = """group,row,photograph,psnr,lpips
+SCORES = """group,row,scene,psnr,lpips
 x4,bicubic,a,24,0.4
 x4,bicubic,b,26,0.4
 x4,align_samples,a,25,

@@ -26,6 +26,7 @@ def scores(change: float = 0.0, *, noise: float = 0.0, photographs: int = 6, **c
         {
             "group": f"x{scale}",
             "photograph": f"p{photograph}",
+            "scene": f"s{photograph}",
             "picture": picture,
             "psnr": 30.0 + photograph - scale + change + drawn[photograph],
             "ssim": 0.8,
@@ -47,7 +48,7 @@ def test_a_sure_gain_passes() -> None:
     assert decision.holds
     gain = decision.findings[0]
     assert (gain.difference, gain.low, gain.high) == pytest.approx((0.3, 0.3, 0.3))
-    assert (gain.pictures, gain.photographs, gain.before, gain.after) == (24, 6, 29.5, pytest.approx(29.8))
+    assert (gain.pictures, gain.scenes, gain.before, gain.after) == (24, 6, 29.5, pytest.approx(29.8))
     assert decision.reason() == "psnr better by 0.3"
 
 
@@ -135,10 +136,17 @@ def test_a_metric_that_was_not_measured_is_no_gain_and_no_safety() -> None:
 def test_one_photograph_is_no_evidence() -> None:
     decision = judged(scores(1.0, photographs=1), before=scores(photographs=1))
     assert not decision.holds
-    assert "too few photographs" in (text := table(decision, "version 1", "version 2"))
+    assert "too few scenes" in (text := table(decision, "version 1", "version 2"))
     assert "nan" not in text, "an interval that one photograph does not give"
     assert decision.values()["findings"][0]["low"] is None
     assert judged(scores(1.0, photographs=2), before=scores(photographs=2)).holds
+
+
+def test_views_of_one_scene_are_one_witness() -> None:
+    """As in the evaluation's own intervals."""
+    decision = judged(scores(1.0, scene="tower"), before=scores(scene="tower"))
+    assert not decision.holds
+    assert decision.reason() == "psnr, ssim: too few scenes"
 
 
 def test_only_the_gates_protocols_count() -> None:
@@ -150,7 +158,7 @@ def test_only_the_gates_protocols_count() -> None:
 
 def test_the_table_shows_means_and_interval() -> None:
     lines = table(judged(scores(0.3)), "version 1", "version 2").splitlines()
-    head = "version 1 version 2 better by 95 % interval pictures photographs must be"
+    head = "version 1 version 2 better by 95 % interval pictures scenes must be"
     assert " ".join(lines[0].split()) == head
     assert lines[1] == "one of these must hold"
     psnr = "psnr 29.50 dB 29.80 dB +0.3000 +0.3000 to +0.3000 24 6 > 0.1 holds"
@@ -175,7 +183,7 @@ def test_a_refusal_says_why_of_each_metric() -> None:
         "psnr: worse than register.gate.regression allows, or not surely better; ssim: not measured"
     )
     one = judged(scores(1.0, photographs=1), before=scores(photographs=1))
-    assert one.reason() == "psnr, ssim: too few photographs"
+    assert one.reason() == "psnr, ssim: too few scenes"
     assert judged(scores()).reason() == "psnr, lpips: no sure gain (register.gate.gain)"
 
 

@@ -24,8 +24,8 @@ def paired(before: pd.DataFrame, after: pd.DataFrame, metric: str) -> pd.DataFra
         metric: a column.
 
     Returns:
-        Columns group, photograph, picture, before, after; a picture that only one row has is NaN in the
-        other. Empty where neither row has the metric.
+        Columns group, photograph, picture, before, after, scene (as the other row's table has it); a picture
+        that only one row has is NaN in the other. Empty where neither row has the metric.
     """
     columns = [
         scores.set_index(_KEYS)[metric].rename(name)
@@ -33,8 +33,10 @@ def paired(before: pd.DataFrame, after: pd.DataFrame, metric: str) -> pd.DataFra
         if metric in scores
     ]
     if not columns:
-        return pd.DataFrame(columns=[*_KEYS, "before", "after"])
-    both = pd.concat(columns, axis=1).reindex(columns=["before", "after"]).reset_index()
+        return pd.DataFrame(columns=[*_KEYS, "before", "after", "scene"])
+    known = pd.concat([after, before]).drop_duplicates(_KEYS).set_index(_KEYS)
+    both = pd.concat(columns, axis=1).reindex(columns=["before", "after"])
+    both = both.assign(scene=known["scene"]).reset_index()
     return both.dropna(how="all", subset=["before", "after"])
 
 

@@ -153,7 +153,7 @@ def _measured(where: str, found: Evaluated | None) -> Iterator[str]:
         return
     scores = found.scores
     known = [each for each in measures(_METRICS) if each.name in scores and scores[each.name].notna().any()]
-    yield f"On held-out photographs, with 95 % intervals over them (run {where}):"
+    yield f"On held-out photographs, with 95 % intervals over their scenes (run {where}):"
     yield ""
     yield "| | " + " | ".join(f"{each.words} {each.arrow}" for each in known) + " |"
     yield "|---" * (len(known) + 1) + "|"
@@ -169,7 +169,7 @@ def _measured(where: str, found: Evaluated | None) -> Iterator[str]:
                     cells.append("–")
                     continue
                 interval = interval_text(
-                    *bootstrap_interval(values, [*lines["photograph"]], 0), shown_as=each.text
+                    *bootstrap_interval(values, [*lines["scene"]], 0), shown_as=each.text
                 )
                 cells.append(each.text(float(values.mean())) + f" ({interval})" * bool(interval))
             yield f"| {group_of(group).full_label} {label} | " + " | ".join(cells) + " |"

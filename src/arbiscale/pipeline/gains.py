@@ -18,7 +18,7 @@ from arbiscale.report.measures import Measure, interval_text, measures, signed
 
 _DECIMALS = 4  # of differences
 _COLUMN = 14  # characters of the models' columns
-LEAST_PHOTOGRAPHS = 2  # one says nothing of others
+LEAST_SCENES = 2  # one says nothing of others
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Gain:
         before: the mean of the one.
         after: that of the other.
         difference: mean of what the other is better by, a picture; NaN = not measured.
-        low: of its 95 % interval; NaN = one photograph has none.
+        low: of its 95 % interval; NaN = one scene has none.
         high: likewise.
         pictures: that have a value in both.
-        photographs: of these pictures.
+        scenes: that these pictures show.
         unmatched: pictures with a value in one of both only.
     """
 
@@ -44,7 +44,7 @@ class Gain:
     low: float
     high: float
     pictures: int
-    photographs: int
+    scenes: int
     unmatched: int
 
     @property
@@ -58,8 +58,8 @@ class Gain:
         """In a word or two, whether the other is better for sure."""
         if not self.pictures:
             return ""
-        if self.photographs < LEAST_PHOTOGRAPHS:
-            return "too few photographs"
+        if self.scenes < LEAST_SCENES:
+            return "too few scenes"
         if self.unmatched:
             return f"{self.unmatched} pictures without a value"
         if signed(self.low, _DECIMALS) == signed(self.high, _DECIMALS) == signed(0, _DECIMALS):
@@ -74,12 +74,12 @@ class Gain:
     def text(self) -> str:
         """Means, difference, interval and what they are of, for a terminal; see `gains_head`."""
         if not self.pictures:
-            return f"{self.metric:97}"
+            return f"{self.metric:92}"
         before, after = (self._shown(value) for value in (self.before, self.after))
         shown_as = partial(signed, decimals=_DECIMALS)
         interval = interval_text(self.low, self.high, shown_as) or "–"
         means = f"{self.metric:12}{before:>{_COLUMN}}{after:>{_COLUMN}}{shown_as(self.difference):>12}"
-        return f"{means}{interval:>22}{self.pictures:>10}{self.photographs:>13}"
+        return f"{means}{interval:>22}{self.pictures:>10}{self.scenes:>8}"
 
     def _shown(self, value: float) -> str:
         return f"{self.measure.text(value)} {self.measure.unit}".strip()
@@ -88,11 +88,11 @@ class Gain:
 def gains_head(before: str, after: str) -> str:
     """The columns of `Gain.text`."""
     means = f"{'':12}{before:>{_COLUMN}}{after:>{_COLUMN}}{'better by':>12}{'95 % interval':>22}"
-    return f"{means}{'pictures':>10}{'photographs':>13}"
+    return f"{means}{'pictures':>10}{'scenes':>8}"
 
 
 def gain(before: pd.DataFrame, after: pd.DataFrame, metric: str, seed: int = 0) -> Gain:
-    """Compare two models' lines of tables of scores; photographs are resampled with all their pictures.
+    """Compare two models' lines of tables of scores; scenes are resampled with all their pictures.
 
     Args:
         before: of the one; see `arbiscale.evaluation.paired`.
@@ -108,7 +108,7 @@ def gain(before: pd.DataFrame, after: pd.DataFrame, metric: str, seed: int = 0) 
     if matched.empty:
         return Gain(metric, *(math.nan,) * 5, 0, 0, unmatched)
     gains = matched["gain"]
-    low, high = bootstrap_interval(gains.to_numpy(), [*matched["photograph"]], seed)
+    low, high = bootstrap_interval(gains.to_numpy(), [*matched["scene"]], seed)
     return Gain(
         metric,
         before=float(matched["before"].mean()),
@@ -117,7 +117,7 @@ def gain(before: pd.DataFrame, after: pd.DataFrame, metric: str, seed: int = 0) 
         low=low,
         high=high,
         pictures=len(matched),
-        photographs=matched["photograph"].nunique(),
+        scenes=matched["scene"].nunique(),
         unmatched=unmatched,
     )
 

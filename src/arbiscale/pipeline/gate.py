@@ -12,7 +12,7 @@ from arbiscale.config.named import by_name
 from arbiscale.config.register import GateSettings
 from arbiscale.errors import UserError
 from arbiscale.evaluation.paired import protocol_of
-from arbiscale.pipeline.gains import LEAST_PHOTOGRAPHS, Gain, gain, gains_head
+from arbiscale.pipeline.gains import LEAST_SCENES, Gain, gain, gains_head
 
 Role = Literal["gain", "regression"]
 _HEADINGS: dict[Role, str] = {"gain": "one of these must hold", "regression": "all of these must hold"}
@@ -37,11 +37,11 @@ class Finding(Gain):
             return "no picture was measured of both" if self.unmatched else "not measured"
         if self.unmatched:
             return f"{self.unmatched} pictures without a value"
-        return "too few photographs" if self.photographs < LEAST_PHOTOGRAPHS else ""
+        return "too few scenes" if self.scenes < LEAST_SCENES else ""
 
     @property
     def holds(self) -> bool:
-        """Whether it surely holds: not where pictures lack a value, nor of one photograph alone."""
+        """Whether it surely holds: not where pictures lack a value, nor of one scene alone."""
         return not self.undecided and self.low > (self.bound if self.role == "gain" else -self.bound)
 
     @property
@@ -89,8 +89,7 @@ class Decision:
 def decide(before: pd.DataFrame, after: pd.DataFrame, gate: GateSettings, seed: int = 0) -> Decision:
     """Compare the champion's lines of a table of scores with the candidate's.
 
-    Photographs are resampled with all their pictures; those of all groups of the gate's protocols count
-    alike.
+    Scenes are resampled with all their pictures; those of all groups of the gate's protocols count alike.
 
     Args:
         before: the champion's; see `arbiscale.evaluation.paired`.
