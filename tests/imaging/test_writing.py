@@ -147,6 +147,17 @@ def test_all_metadata_returns(tmp_path: Path) -> None:
             assert value == getattr(metadata, name), (suffix, name)
 
 
+def test_texts_are_what_other_readers_of_pngs_find(tmp_path: Path) -> None:
+    text = {"Creation Time": "2020", "Copyright": "© José", "Größe": "x", "parameters": "猫", "Software": "y"}
+    rows = np.random.default_rng(0).integers(0, 256, (600, 900, 3), np.uint8)
+    with (tmp_path / "a.png").open("w+b") as stream:
+        write_bands(stream, FORMATS[".png"], Layout((600, 900), metadata=Metadata(text=text)), [rows])
+    assert read_picture(tmp_path / "a.png").metadata.text == text
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.text == text  # type: ignore[attr-defined]
+        np.testing.assert_array_equal(np.asarray(image), rows)
+
+
 def test_a_full_disk_ends_the_writing_at_once() -> None:
     drawn = []
 

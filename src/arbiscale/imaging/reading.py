@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import mmap
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +16,11 @@ from PIL import ExifTags, Image
 from PIL.BmpImagePlugin import BmpImageFile
 
 from arbiscale.errors import UserError, first_line
-from arbiscale.imaging.formats import DEEP_ZOOM, FORMATS, recognise
+from arbiscale.imaging.formats import DEEP_ZOOM, FORMATS, png_chunks, recognise
 from arbiscale.imaging.formats.deep_zoom import embedded_xmp
 from arbiscale.imaging.formats.exif import kept_exif
 from arbiscale.imaging.formats.loaders import load, load_header
-from arbiscale.imaging.formats.metadata import blob, kept_metadata, said_resolution, texts
+from arbiscale.imaging.formats.metadata import blob, kept_metadata, said_resolution
 from arbiscale.imaging.formats.profiles import is_srgb, to_srgb
 from arbiscale.imaging.picture import Metadata, Picture, Pixels
 
@@ -77,7 +78,10 @@ def read_metadata(path: Path) -> Metadata:
     """
     try:
         with path.open("rb") as stream:
-            name = recognise(stream.read(32))
+            name, text = recognise(stream.read(32)), {}
+            if name == "PNG":
+                with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                    text = png_chunks.texts(data)
         if name is None and path.suffix == DEEP_ZOOM:
             return Metadata(xmp=embedded_xmp(path))
         if name is None:
@@ -87,7 +91,7 @@ def read_metadata(path: Path) -> Metadata:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
     except (pyvips.Error, ValueError) as error:
         raise UserError(f"{path}: {first_line(error)}") from None
-    return Metadata(xmp=blob(image, "xmp-data"), text=texts(image))
+    return Metadata(xmp=blob(image, "xmp-data"), text=text)
 
 
 def claimed_pixels(data: bytes) -> int:

@@ -25,11 +25,14 @@ from arbiscale.imaging.coordinates import Size
 from arbiscale.imaging.formats import Encoding, Format, find_format
 from arbiscale.imaging.formats.deep_zoom import embed_xmp
 from arbiscale.imaging.formats.exif import add_to_tiff
+from arbiscale.imaging.formats.png_chunks import HEADER_BYTES, chunk, text_chunk
 from arbiscale.imaging.formats.profiles import to_srgb
 from arbiscale.imaging.picture import Metadata, Pixels
 
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # of PNG, by channels
 _SEGMENT_BYTES = 65_533  # that a JPEG comment holds
+_START_BYTES = 2  # of a JPEG's start marker
+_MOVED_BYTES = 1 << 20  # at once
 _CLASSIC_BYTES = 4_000_000_000  # of samples that surely fit a TIFF's 32-bit offsets, compressed or not
 _USUAL = Encoding()
 _SYSTEM = "system error: "  # how libvips begins what the system says
@@ -154,18 +157,14 @@ def _as_png(layout: Layout, bands: Iterable[Pixels]) -> Iterator[bytes]:
     """The bands as a PNG stream without compression: libvips reads no simpler format from a pipe."""
     height, width = layout.size
     header = struct.pack(">IIBBBBB", width, height, layout.bits, _COLOUR_TYPES[layout.channels], 0, 0, 0)
-    yield b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header)
+    yield b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
     stored = zlib.compressobj(0)
     for band in bands:
         ordered = band.astype(">u2") if layout.bits == 16 else band  # big-endian
         rows = np.ascontiguousarray(ordered).view(np.uint8).reshape(len(band), -1)
         unfiltered = np.pad(rows, [(0, 0), (1, 0)])  # each row begins with the number of its filter: none
-        yield _chunk(b"IDAT", stored.compress(unfiltered.data))
-    yield _chunk(b"IDAT", stored.flush()) + _chunk(b"IEND", b"")
-
-
-def _chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(body, zlib.crc32(kind)))
+        yield chunk(b"IDAT", stored.compress(unfiltered.data))
+    yield chunk(b"IDAT", stored.flush()) + chunk(b"IEND", b"")
 
 
 def _save(
@@ -206,25 +205,41 @@ def _tagged(image: Any, form: Format, metadata: Metadata) -> Any:
         if content:
             image.set_type(pyvips.GValue.blob_type, name, content)
     for index, (key, text) in enumerate(metadata.text.items()):
-        image.set_type(pyvips.GValue.gstr_type, f"png-comment-{index}-{key}", text)
+        if _is_plain(key, text):
+            image.set_type(pyvips.GValue.gstr_type, f"png-comment-{index}-{key}", text)
     return image
+
+
+def _is_plain(key: str, text: str) -> bool:
+    """Whether libvips writes a text as it is: it cuts keys at white space, and calls UTF-8 Latin-1."""
+    return key.split() == [key] and f"{key}{text}".isascii()
 
 
 def _save_to(image: Any, *, stream: BinaryIO, form: Format, layout: Layout, encoding: Encoding) -> None:
     """Write an image to an open file, and into it what libvips does not write."""
     saver, options = _saver(form, layout, encoding)
     metadata = layout.metadata
-    if form.name == "JPEG" and metadata.comment:
-        with tempfile.TemporaryFile() as bare:  # the comment comes behind the start marker
-            pyvips.Operation.call(saver, image, pyvips.Target.new_to_descriptor(bare.fileno()), **options)
-            bare.seek(2)
-            comment = metadata.comment[:_SEGMENT_BYTES]
-            stream.write(b"\xff\xd8\xff\xfe" + struct.pack(">H", 2 + len(comment)) + comment)
-            shutil.copyfileobj(bare, stream)
-        return
     pyvips.Operation.call(saver, image, pyvips.Target.new_to_descriptor(stream.fileno()), **options)
     if form.name == "TIFF" and metadata.exif:
         add_to_tiff(stream, metadata.exif)
+    if form.name == "JPEG" and metadata.comment:
+        comment = metadata.comment[:_SEGMENT_BYTES]
+        _insert(stream, _START_BYTES, b"\xff\xfe" + struct.pack(">H", 2 + len(comment)) + comment)
+    others = [text_chunk(*each) for each in metadata.text.items() if not _is_plain(*each)]
+    if form.name == "PNG" and others:
+        _insert(stream, HEADER_BYTES, b"".join(others))
+
+
+def _insert(stream: BinaryIO, place: int, content: bytes) -> None:
+    """Put content into a file; what stands behind the place is moved, from the end on."""
+    end = stream.seek(0, os.SEEK_END)
+    for start in reversed(range(place, end, _MOVED_BYTES)):
+        stream.seek(start)
+        moved = stream.read(min(_MOVED_BYTES, end - start))
+        stream.seek(start + len(content))
+        stream.write(moved)
+    stream.seek(place)
+    stream.write(content)
 
 
 def _saver(form: Format, layout: Layout, encoding: Encoding) -> tuple[str, dict[str, Any]]:

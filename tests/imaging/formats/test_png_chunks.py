@@ -1,15 +1,16 @@
-"""What a PNG's chunks say of its colours, and chunks that are damaged."""
+"""What a PNG's chunks say of its colours, its texts, and chunks that are damaged."""
 
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from arbiscale.errors import UserError
-from arbiscale.imaging.reading import read_image, read_picture
+from arbiscale.imaging.reading import read_image, read_metadata, read_picture
 
 COLOURS = np.array([[[200, 100, 50], [30, 140, 90], [128, 128, 128], [90, 80, 160]]], np.uint8)
 P3_TO_SRGB = np.array([[1.2249, -0.2249, 0], [-0.0420, 1.0420, 0], [-0.0196, -0.0786, 1.0982]])
@@ -81,3 +82,20 @@ def test_a_damaged_chunk_is_left_out_or_the_file_refused() -> None:
     encoded[18] ^= 1  # the width
     with pytest.raises(UserError, match="its chunk 'IHDR' is damaged; replace or remove it"):
         read_picture(io.BytesIO(bytes(encoded)))
+
+
+@pytest.mark.parametrize("body", ["\0café".encode("latin-1"), "\0café".encode()])
+def test_texts_in_latin_1_and_in_utf_8_instead(tmp_path: Path, body: bytes) -> None:
+    """libvips made U+FFFD of the former, and a key beyond ASCII had the whole picture refused."""
+    packed = b"\0" + zlib.compress(body[1:])
+    chunks = [
+        (b"tEXt", "Überschrift".encode("latin-1") + body),
+        (b"zTXt", b"Creation Time\0" + packed),
+        (b"iTXt", b"Title\0\1\0fr\0titre\0" + zlib.compress("café".encode())),
+        (b"iTXt", b"Author\0\0\0\0\0" + "café".encode()),
+    ]
+    expected = dict.fromkeys(["Überschrift", "Creation Time", "Title", "Author"], "café")
+    picture = png(*chunks, (b"tEXt", b"\0nameless"), (b"zTXt", b"Damaged\0\0no stream"))
+    assert read_picture(picture).metadata.text == expected
+    (tmp_path / "a.png").write_bytes(picture.getvalue())
+    assert read_metadata(tmp_path / "a.png").text == expected

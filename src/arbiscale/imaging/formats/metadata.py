@@ -6,6 +6,7 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
+from arbiscale.imaging.formats import png_chunks
 from arbiscale.imaging.formats.exif import kept_exif
 from arbiscale.imaging.formats.loaders import jpeg_header
 from arbiscale.imaging.picture import Metadata
@@ -31,7 +32,7 @@ def kept_metadata(image: Any, name: str, data: bytes) -> Metadata:
         exif=exif,
         xmp=blob(image, "xmp-data") or (_rating(exif) if exif else b""),
         iptc=_iptc(image),
-        text=texts(image),
+        text=png_chunks.texts(data) if name == "PNG" else {},
         comment=bytes(jpeg_header(data).get("comment", b"")) if name == "JPEG" else b"",
     )
 
@@ -41,12 +42,6 @@ def said_resolution(image: Any) -> tuple[float, float] | None:
     resolution = (float(image.xres), float(image.yres))
     known = not any(abs(resolution[0] - default) < 0.01 for default in _DEFAULT_RESOLUTIONS)
     return resolution if known else None
-
-
-def texts(image: Any) -> dict[str, str]:
-    """Of a PNG, by their keys."""
-    fields = [field for field in image.get_fields() if field.startswith("png-comment-")]
-    return {field.split("-", 3)[3]: image.get(field) for field in fields}
 
 
 def blob(image: Any, field: str) -> bytes:

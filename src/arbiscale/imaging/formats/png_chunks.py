@@ -1,10 +1,12 @@
-"""The chunks of a PNG file (ISO/IEC 15948): checked, and what some of them say of its colours."""
+"""The chunks of a PNG file (ISO/IEC 15948): checked, what some say of its colours, and its texts."""
 
 from __future__ import annotations
 
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
+from mmap import mmap
 
 from arbiscale.imaging.formats.profiles import (
     LINEAR,
@@ -16,6 +18,7 @@ from arbiscale.imaging.formats.profiles import (
 )
 
 _SIGNATURE_BYTES = 8
+HEADER_BYTES = 33  # the signature, and the chunk that comes first
 _PRIMARIES = {  # of cICP (ITU-T H.273, table 2): white, red, green, blue
     1: SRGB_PRIMARIES,
     9: ((0.3127, 0.329), (0.708, 0.292), (0.17, 0.797), (0.131, 0.046)),
@@ -34,9 +37,7 @@ def sound(data: bytes) -> tuple[bytes, list[str]]:
     ended = False
     for kind, body, whole in _chunks(data):
         if whole:
-            kept.append(
-                struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-            )
+            kept.append(chunk(kind, body))
             ended = ended or kind == b"IEND"
             if kind == b"acTL":
                 problems.append("is animated: only the first frame is read")
@@ -88,8 +89,48 @@ def colour_profile(data: bytes) -> bytes | None:
 
 _ABOUT_COLOUR = frozenset({b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP"})
 
+_TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+_NO_TEXTS = (b"XML:com.adobe.xmp", b"Raw profile type ")  # the latter of the size and orientation of old
+_LONGEST_TEXT = 1 << 26  # bytes
+_LONGEST_KEY = 79
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
+
+def texts(data: bytes | mmap) -> dict[str, str]:
+    """What a PNG file says before its pixels, by keys."""
+    found = {}
+    for kind, body, whole in _chunks(data):
+        if kind == b"IDAT":
+            break
+        key, _, rest = body.partition(b"\0")
+        if whole and kind in _TEXTS and key and not key.startswith(_NO_TEXTS):
+            with suppress(zlib.error):
+                found[key.decode("latin-1")] = _text(kind, rest)
+    return found
+
+
+def _text(kind: bytes, rest: bytes) -> str:
+    """What stands behind the key; raises zlib.error where it is damaged."""
+    packed = rest[:1] == b"\1" if kind == b"iTXt" else kind == b"zTXt"
+    content = rest[2:].split(b"\0", 2)[-1] if kind == b"iTXt" else rest[packed:]
+    if packed:
+        content = zlib.decompressobj().decompress(content, _LONGEST_TEXT)
+    try:
+        return content.decode()  # some write this where Latin-1 belongs
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def text_chunk(key: str, text: str) -> bytes:
+    """A text as a chunk, in UTF-8."""
+    return chunk(b"iTXt", key.encode("latin-1", "replace")[:_LONGEST_KEY] + b"\0\0\0\0\0" + text.encode())
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    """A chunk with its length and its checksum."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(body, zlib.crc32(kind)))
+
+
+def _chunks(data: bytes | mmap) -> Iterator[tuple[bytes, bytes, bool]]:
     """Kind, content, and whether the checksum holds, of each chunk to the end of the picture."""
     start, kind = _SIGNATURE_BYTES, b""
     while start + 12 <= len(data) and kind != b"IEND":
