@@ -40,6 +40,11 @@ EXTRAS = {  # of pyproject.toml, with the modules that their packages bring
 class UserError(Exception):
     """What went wrong and what to do about it, in one line naming the file or key."""
 
+    def __init__(self, message: str = "") -> None:
+        """One from a data loader's process comes as torch tells it: at the end of a traceback."""
+        own = type(self)
+        super().__init__(message.rpartition(f"{own.__module__}.{own.__qualname__}: ")[2].rstrip("\n"))
+
 
 class UnavailableError(UserError):
     """Something outside the project (network weights, a server, a package) is not available now."""

@@ -65,6 +65,19 @@ def test_loader_processes_change_nothing(cut: Callable[..., Manifest], tmp_path:
     assert all(torch.equal(one, other) for one, other in zip(alone, beside, strict=True))
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_damaged_shard_is_one_line_whoever_reads_it(
+    cut: Callable[..., Manifest], tmp_path: Path, workers: int
+):
+    cut()
+    dataset = CropDataset(tmp_path / "crops", "train", AUGMENTATION, seed=3)
+    path = tmp_path / "crops/train/00000.npy"
+    path.write_bytes(b"")
+    with pytest.raises(UserError) as caught:
+        next(iter(training_batches(dataset, 4, range(6), workers)))
+    assert str(caught.value) == f"{path}: cannot be read (No data left in file); run `dvc repro -f -s crop`"
+
+
 def test_photographs_that_did_not_change_are_not_read_again(
     cut: Callable[..., Manifest], own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
