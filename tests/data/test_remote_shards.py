@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -214,10 +215,16 @@ def test_what_is_wrong_is_one_line(
     bucket.Object(f"{shard.sha256}.tar").delete()
     for gib in ("20", "0"):
         monkeypatch.setenv("ARBISCALE_SHARD_CACHE_GIB", gib)
-        assert f"s3://shards/{shard.sha256}.tar: is not there; run `dvc repro -f -s crop`" in said()
+        gone = (
+            f"s3://shards/{shard.sha256}.tar: is not there; run `dvc repro -f -s crop`, which puts it there"
+        )
+        assert said() == gone
     with pytest.raises(UserError, match=r"s3://elsewhere/\S+: .*"):
         cut("other", store="photographs", prefix=ShardPrefix("s3://elsewhere", endpoint))
     assert not (tmp_path / "other").exists()
     pointer = next((tmp_path / "crops/train").glob("*.json"))
+    elsewhere = pointer.read_text().replace("s3://shards/", "s3://elsewhere/")
+    pointer.write_text(elsewhere.replace(endpoint, "http://127.0.0.1:9"))
+    assert re.fullmatch(r"s3://elsewhere/\S+: cannot be reached or refuses \(.*\)", said())
     pointer.write_text("{}")
     assert "no pointer to a shard" in said()

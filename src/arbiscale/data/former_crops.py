@@ -63,7 +63,7 @@ class FormerCrops:
         """What the store made of it for these boxes and that size; None where a crop is missing.
 
         Raises:
-            UserError: they are in a bucket that cannot be reached or refuses.
+            UnavailableError: they are in a bucket that cannot be reached or refuses.
         """
         found = [self._places.get((photograph.sha256, box)) for box in boxes]
         places = [

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 from filelock import FileLock
 
-from arbiscale.errors import UserError, first_line
+from arbiscale.errors import UnavailableError, UserError, first_line
 from arbiscale.files import sha256_of, write_json
 from arbiscale.workspace import SHARDS_KEPT, repository_root
 
@@ -73,7 +73,7 @@ class ShardPrefix:
         """Put a shard there, unless it is there, and leave a pointer in its place.
 
         Raises:
-            UserError: the store cannot be reached or refuses.
+            UnavailableError: the store cannot be reached or refuses.
         """
         size = path.stat().st_size
         pointer = Pointer(
@@ -106,7 +106,8 @@ class RemoteShard:
         """A part of it.
 
         Raises:
-            UserError: it is gone or another, or the store cannot be reached or refuses.
+            MissingShardError, UserError: it is gone, or another.
+            UnavailableError: the store cannot be reached or refuses.
         """
         if self._kept is None and self._pointer.before_bytes + self.size <= self._limit:
             self._kept = self._keep()
@@ -175,4 +176,4 @@ def _named(url: str) -> Iterator[None]:
             f"{url}: is not there; run `dvc repro -f -s crop`, which puts it there"
         ) from None
     except Exception as error:  # botocore's, aiohttp's and the system's
-        raise UserError(f"{url}: cannot be reached or refuses ({first_line(error)})") from None
+        raise UnavailableError(f"{url}: cannot be reached or refuses ({first_line(error)})") from None

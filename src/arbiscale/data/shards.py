@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from arbiscale.config.sizes import Size
 from arbiscale.data.manifest import Manifest, Shard, Split
 from arbiscale.data.photograph_shards import PhotographShard
-from arbiscale.data.remote_shards import POINTER, Pointer
-from arbiscale.errors import UserError
+from arbiscale.data.remote_shards import POINTER, MissingShardError, Pointer
+from arbiscale.errors import UnavailableError, UserError
 from arbiscale.files import sha256_of
 
 _OPEN = 128  # shards at a time
@@ -122,9 +122,12 @@ def read_crop(path: Path, number: int, shards: OpenShards | None = None) -> NDAr
 
     Raises:
         UserError: the shard cannot be read.
+        MissingShardError, UnavailableError: it is in a bucket, and not there, or that cannot be reached.
     """
     try:
         shard = _open(path) if shards is None else shards[path]
         return np.array(shard[number])  # a view would keep the file open
+    except (MissingShardError, UnavailableError):
+        raise
     except (UserError, OSError, ValueError, EOFError, IndexError) as error:
         raise UserError(f"{path}: cannot be read ({error}); run `dvc repro -f -s crop`") from None
