@@ -99,3 +99,9 @@ def test_texts_in_latin_1_and_in_utf_8_instead(tmp_path: Path, body: bytes) -> N
     assert read_picture(picture).metadata.text == expected
     (tmp_path / "a.png").write_bytes(picture.getvalue())
     assert read_metadata(tmp_path / "a.png").text == expected
+
+
+def test_texts_take_no_memory_without_end() -> None:
+    packed = b"\0" + zlib.compress(bytes(40 << 20))  # 40 KB
+    kept = read_picture(png(*((b"zTXt", b"%d\0" % number + packed) for number in range(5)))).metadata.text
+    assert {key: len(text) for key, text in kept.items()} == {"0": 40 << 20}

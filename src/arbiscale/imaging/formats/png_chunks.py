@@ -91,31 +91,40 @@ _ABOUT_COLOUR = frozenset({b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP"})
 
 _TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _NO_TEXTS = (b"XML:com.adobe.xmp", b"Raw profile type ")  # the latter of the size and orientation of old
-_LONGEST_TEXT = 1 << 26  # bytes
+_TEXT_BYTES = 1 << 26  # of all together, unpacked; what is beyond them is left out
 _LONGEST_KEY = 79
 
 
 def texts(data: bytes | mmap) -> dict[str, str]:
     """What a PNG file says before its pixels, by keys."""
-    found = {}
+    found, left = dict[str, str](), _TEXT_BYTES
     for kind, body, whole in _chunks(data):
         if kind == b"IDAT":
             break
         key, _, rest = body.partition(b"\0")
         if whole and kind in _TEXTS and key and not key.startswith(_NO_TEXTS):
             with suppress(zlib.error):
-                found[key.decode("latin-1")] = _text(kind, rest)
+                content = _unpacked(kind, rest, left)
+                left -= len(content)
+                found[key.decode("latin-1")] = _decoded(content)
     return found
 
 
-def _text(kind: bytes, rest: bytes) -> str:
-    """What stands behind the key; raises zlib.error where it is damaged."""
+def _unpacked(kind: bytes, rest: bytes, most: int) -> bytes:
+    """The text behind a key; raises zlib.error where it is damaged, or of more bytes."""
     packed = rest[:1] == b"\1" if kind == b"iTXt" else kind == b"zTXt"
     content = rest[2:].split(b"\0", 2)[-1] if kind == b"iTXt" else rest[packed:]
     if packed:
-        content = zlib.decompressobj().decompress(content, _LONGEST_TEXT)
+        content = zlib.decompressobj().decompress(content, most + 1)
+    if len(content) > most:
+        raise zlib.error
+    return content
+
+
+def _decoded(content: bytes) -> str:
+    """UTF-8, which some write where Latin-1 belongs, else that."""
     try:
-        return content.decode()  # some write this where Latin-1 belongs
+        return content.decode()
     except UnicodeDecodeError:
         return content.decode("latin-1")
 
