@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from arbiscale.files import content_hash
 from arbiscale.tracking.store import open_store
@@ -44,6 +45,20 @@ def test_from_a_picture_to_its_run(
     assert found["picture"]["version"] == "1"
     assert found["version"]["number"] == 1
     assert found["data"] is None
+
+
+def test_a_picture_says_what_drew_it_beside_xmp_that_a_jpeg_cannot_hold(
+    picture: Path, super_resolution_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such as the history of edits in a TIFF: libvips wrote neither, and nothing was said."""
+    edited, drawn = tmp_path / "edited.tif", tmp_path / "o.jpg"
+    packet = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><!-- {"edit " * 12_000}--></x:xmpmeta>'
+    with Image.open(picture) as pixels:
+        pixels.save(edited, tiffinfo={700: packet.encode()})
+    assert run("upscale", edited, drawn, "--scale", "2", "--model", super_resolution_model) == 0
+    assert "left out: XMP" in capsys.readouterr().err
+    assert run("trace", drawn) == 0
+    assert "of edited.tif, sha256" in capsys.readouterr().out
 
 
 def test_from_a_version_or_a_run(registered: str, capsys: pytest.CaptureFixture[str]) -> None:

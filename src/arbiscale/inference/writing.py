@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from arbiscale.files import standard_output
@@ -115,5 +116,7 @@ def encode_drawing(
 
 def _layout(drawing: Drawing, size: Size, form: Format, provenance: Record | None) -> Layout:
     metadata = Metadata() if drawing.picture is None else drawing.picture.metadata
+    if len(metadata.xmp) > form.xmp_bytes:  # what drew the picture would be left out with it
+        metadata = replace(metadata, xmp=b"")
     channels = drawing.channels if form.alpha else drawing.colours
     return Layout(size, channels, drawing.bits if form.deep else 8, stamped(metadata, provenance))

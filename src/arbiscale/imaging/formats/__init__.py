@@ -5,6 +5,7 @@ Nothing heavy is imported here: the command line reads this table.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +44,7 @@ class Format:
         deep: whether 16 bits a sample are written.
         alpha: whether opacity is written.
         metadata: fields of `Metadata` that are written.
+        xmp_bytes: of a picture's XMP that is written, beside what drew it.
     """
 
     name: str
@@ -51,11 +53,13 @@ class Format:
     deep: bool = False
     alpha: bool = True
     metadata: tuple[str, ...] = ()
+    xmp_bytes: float = math.inf
 
     def lost(self, metadata: Metadata) -> list[str]:
         """What of a picture's metadata this format does not hold, by name; colours become sRGB instead."""
         there = [name for name in _NAMES if getattr(metadata, name)]
-        return [_NAMES[name] for name in there if name not in self.metadata]
+        too_long = "xmp" if len(metadata.xmp) > self.xmp_bytes else ""
+        return [_NAMES[name] for name in there if name not in self.metadata or name == too_long]
 
 
 _NAMES = {  # of fields of `Metadata`
@@ -77,6 +81,7 @@ _ALL = (
         65_500,
         alpha=False,
         metadata=(*_BLOCKS, "iptc", "comment", "resolution"),
+        xmp_bytes=55_000,  # libvips writes 60,000
     ),
     Format("WebP", (".webp",), 16_383, metadata=_BLOCKS),
     Format("TIFF", (".tif", ".tiff"), 2**31 - 1, deep=True, metadata=(*_BLOCKS, "iptc", "resolution")),
