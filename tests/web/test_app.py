@@ -171,6 +171,15 @@ def test_a_drawing_that_takes_too_long_is_ended(
     assert client.json("/health")["status"] == "ok"
 
 
+def test_what_mlflows_clients_ask_for_is_ended_too(serve: Serve, upscaler: Model) -> None:
+    client = serve(upscaler, seconds=0.2)
+    body = {"inputs": [base64.b64encode(png()).decode()] * 16, "params": {"height": 2000, "width": 2000}}
+    began = time.monotonic()
+    assert "took too long" in client.refused("/invocations", json.dumps(body).encode())[1]
+    assert time.monotonic() - began < 5
+    assert 0 < client.service.pixels < 16 * 2000 * 2000
+
+
 def test_a_client_that_goes_ends_its_drawing(serve: Serve, upscaler: Model) -> None:
     client = serve(upscaler)
     free = held(client)

@@ -41,6 +41,8 @@ def _alive_and_nothing_written(client: Client, tmp_path: Path) -> Any:
         ("scale=1e300", "pixels are served"),
         ("height=100000&width=100000", "100000x100000 px: at most 67,108,864 pixels are served"),
         ("height=9" + "9" * 5000 + "&width=1", "query: height"),
+        ("height=1&width=67108864", "1x67108864 px: at most 262,144 a side are drawn"),
+        ("height=67108864&width=1", "at most 262,144 a side are drawn"),
         ("height=-1&width=1", "query: height: must be"),
         ("height=3", "height and width must be given together"),
         ("", "either a scale or a size"),
@@ -133,6 +135,8 @@ def test_regions(client: Client, region: str) -> None:
     where = f"/pictures/{client.json('/pictures', png())['picture']}/view"
     assert client.refused(f"{where}?height=90&width=120&{region}")[0] == 422
     assert client.refused(f"{where}?height=99999999&width=9&top=0&left=0&rows=1&columns=1")[0] == 422
+    wide = f"{where}?height=1&width=16777216&top=0&left=0&rows=1&columns=16777216"
+    assert client.refused(wide) == (422, "1x16777216 px: at most 262,144 a side are drawn")
     huge = f"{where}?height=100000&width=100000&top=0&left=0&rows=100000&columns=100000"
     assert client.refused(huge)[0] == 422
 

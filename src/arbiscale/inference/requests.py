@@ -27,6 +27,10 @@ from arbiscale.inference.provenance import describe
 from arbiscale.inference.writing import encode_drawing
 
 
+def _unheard(pixels: int) -> None:
+    """Of progress that nobody follows."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """How much one request may ask for.
@@ -34,6 +38,7 @@ class Limits:
     Attributes:
         input_px: pixels of a picture.
         output_px: pixels of what is drawn of it.
+        output_side_px: of its sides: a row is held as a whole, some KiB a pixel.
         steps: of sampling.
         items: pictures in a request.
         side_px: of a picture of which only a part is drawn.
@@ -41,6 +46,7 @@ class Limits:
 
     input_px: int = 2**24
     output_px: int = 2**26
+    output_side_px: int = 2**18
     steps: int = 250
     items: int = 16
     side_px: int = 2**24
@@ -116,6 +122,8 @@ def check_output(size: Size, limits: Limits) -> None:
     """Refuse a picture of (height, width) pixels that is too large; raises UserError."""
     if size[0] * size[1] > limits.output_px:
         raise UserError(f"{size[0]}x{size[1]} px: at most {limits.output_px:,} pixels are served")
+    if max(size) > limits.output_side_px:
+        raise UserError(f"{size[0]}x{size[1]} px: at most {limits.output_side_px:,} a side are drawn")
 
 
 @dataclass(frozen=True)
@@ -189,7 +197,7 @@ def encode(
     size: Size,
     *,
     suffix: str = ".png",
-    advance: Callable[[int], None] = lambda pixels: None,
+    advance: Callable[[int], None] = _unheard,
 ) -> bytes:
     """What `sample` made, drawn at (height, width) pixels, as a picture file that says what drew it."""
     record = describe(
@@ -205,27 +213,33 @@ def encode(
     return encode_drawing(drawing, size, suffix=suffix, provenance=record, advance=advance, **request.dials)
 
 
-def upscale(model: Model, data: bytes, request: Request, limits: Limits) -> bytes:
-    """An encoded picture drawn larger, as a PNG.
+def upscale(
+    model: Model, data: bytes, request: Request, limits: Limits, advance: Callable[[int], None] = _unheard
+) -> bytes:
+    """An encoded picture drawn larger, as a PNG; `advance` is told the pixels of each part.
 
     Raises:
         UserError: as `read_subject` and `Model.upscale`, or more is asked for than is served.
     """
     check(request, limits)
-    return _draw(model, read_subject(data, limits), request, limits)
+    return _draw(model, read_subject(data, limits), request, limits, advance)
 
 
-def generate(model: Model, seed: int, request: Request, limits: Limits) -> bytes:
-    """A picture drawn from noise, as a PNG.
+def generate(
+    model: Model, seed: int, request: Request, limits: Limits, advance: Callable[[int], None] = _unheard
+) -> bytes:
+    """A picture drawn from noise, as a PNG; `advance` is told the pixels of each part.
 
     Raises:
         UserError: as `Model.generate`, or more is asked for than is served.
     """
     if request.size is None or request.scale is not None:
         raise UserError("params: generating takes height and width, and no scale")
-    return _draw(model, Subject(request.size), request.model_copy(update={"seed": seed}), limits)
+    return _draw(model, Subject(request.size), request.model_copy(update={"seed": seed}), limits, advance)
 
 
-def _draw(model: Model, subject: Subject, request: Request, limits: Limits) -> bytes:
+def _draw(
+    model: Model, subject: Subject, request: Request, limits: Limits, advance: Callable[[int], None]
+) -> bytes:
     size = planned_size(subject, request, limits)
-    return encode(model, sample(model, subject, request), subject, request, size)
+    return encode(model, sample(model, subject, request), subject, request, size, advance=advance)

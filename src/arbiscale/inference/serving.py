@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,9 +81,14 @@ def _load_pyfunc(data_path: str) -> PictureModel:
 class PictureModel:
     """Upscales pictures, or generates them from seeds, as the model was trained to."""
 
-    def __init__(self, model: Model, limits: Limits | None = None) -> None:
-        self.model = model
-        self.limits = limits or Limits()
+    def __init__(
+        self,
+        model: Model,
+        limits: Limits | None = None,
+        advance: Callable[[int], None] = lambda pixels: None,
+    ) -> None:
+        """Draw with a model, within limits; `advance` is told the pixels of each part."""
+        self.model, self.limits, self.advance = model, limits or Limits(), advance
 
     def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> list[str]:
         """Draw one picture for every item of the input.
@@ -109,9 +114,9 @@ class PictureModel:
 
     def _draw(self, item: Any, request: Request) -> bytes:
         if isinstance(item, str):
-            return upscale(self.model, _decode(item), request, self.limits)
+            return upscale(self.model, _decode(item), request, self.limits, self.advance)
         if isinstance(item, int | np.integer) and not isinstance(item, bool):
-            return generate(self.model, request.seed + int(item), request, self.limits)
+            return generate(self.model, request.seed + int(item), request, self.limits, self.advance)
         raise UserError("the input: an item must be the base64 of a picture, or a seed")
 
 

@@ -24,7 +24,7 @@ from arbiscale.web.kept import Gallery
 from arbiscale.web.models import Models
 from arbiscale.web.resized import BICUBIC
 from arbiscale.web.settings import Query, ServerLimits, View
-from arbiscale.web.worker import Job, Worker
+from arbiscale.web.worker import Answer, Job, Worker
 
 
 class Service:
@@ -108,12 +108,13 @@ class Service:
 
     async def invocations(self, items: Any, params: dict[str, Any], key: Hashable) -> list[str]:
         """What `mlflow models serve` answers; see `PictureModel.predict`."""
-        served = PictureModel(self.models.served, self.limits)
+        model = self.models.served
 
-        def predict(job: Job) -> list[str]:
-            return served.predict(items, params)
+        def draw(job: Job, advance: Callable[[int], None]) -> list[str]:
+            self.worker.watch(model)
+            return PictureModel(model, self.limits, advance).predict(items, params)
 
-        return await self.worker.run((key, served.model), "drawing", 0, predict)
+        return await self._drawn((key, model), (0, 0), draw)
 
     def _chosen(self, served: Model, query: Query) -> Model:
         """The model that a query names, whose passes are watched; None = the served one."""
@@ -134,9 +135,9 @@ class Service:
         return self.gallery.resized(identity, subject).encode(size, region, form, advance)
 
     async def _drawn(
-        self, key: Hashable, size: Size, draw: Callable[[Job, Callable[[int], None]], bytes]
-    ) -> bytes:
-        def work(job: Job) -> bytes:
+        self, key: Hashable, size: Size, draw: Callable[[Job, Callable[[int], None]], Answer]
+    ) -> Answer:
+        def work(job: Job) -> Answer:
             def advance(pixels: int) -> None:
                 self.pixels += pixels
                 job.advance(pixels)
@@ -169,6 +170,7 @@ class Service:
                 "input_px": self.limits.input_px,
                 "kept_px": self.limits.kept_px,
                 "output_px": self.limits.output_px,
+                "output_side_px": self.limits.output_side_px,
                 "side_px": self.limits.side_px,
                 "steps": self.limits.steps,
             },
