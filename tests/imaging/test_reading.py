@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 from arbiscale.errors import UserError
-from arbiscale.imaging.reading import from_pil, read_image, read_picture
+from arbiscale.imaging.reading import claimed_pixels, from_pil, read_image, read_picture
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 9, 4), dtype=np.uint8)
 DEEP = np.random.default_rng(1).integers(0, 65536, (6, 9, 4), dtype=np.uint16)
@@ -254,12 +254,16 @@ def test_refusals_say_why(tmp_path: Path, pixels: np.ndarray):
     crc = struct.pack(">I", zlib.crc32(header))
     encoded = whole.read_bytes()
     (tmp_path / "bomb.png").write_bytes(encoded[:12] + header + crc + encoded[33:])
+    Image.fromarray(pixels).save(tmp_path / "bomb.bmp")
+    encoded = (tmp_path / "bomb.bmp").read_bytes()
+    (tmp_path / "bomb.bmp").write_bytes(encoded[:18] + struct.pack("<II", 60_000, 60_000) + encoded[26:])
     for name, reason in {
         "absent.png": "no such file",
         "notes.png": "is not a picture",
         "empty.jpg": "is not a picture",
         "half.png": "is truncated",
         "bomb.png": "claims more than",
+        "bomb.bmp": "claims more than",
         "": "is a folder",
     }.items():
         with pytest.raises(UserError) as caught:
@@ -302,3 +306,12 @@ def test_pillows_limit_of_pixels_is_none_of_this_reader(
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     assert read_picture(jpeg).metadata.comment == b"hello"
     np.testing.assert_array_equal(read_image(bitmap), pixels)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WebP", "TIFF", "AVIF", "GIF", "BMP"])
+def test_how_many_pixels_a_file_claims_is_known_before(pixels: np.ndarray, form: str) -> None:
+    """Of BMP it was not: no limit of a service held it."""
+    stored = io.BytesIO()
+    Image.fromarray(pixels).save(stored, form)
+    assert claimed_pixels(stored.getvalue()) == pixels.shape[0] * pixels.shape[1]
+    assert claimed_pixels(stored.getvalue()[:20]) == 0

@@ -19,7 +19,7 @@ from arbiscale.errors import UserError, first_line
 from arbiscale.imaging.formats import DEEP_ZOOM, FORMATS, png_chunks, recognise
 from arbiscale.imaging.formats.deep_zoom import embedded_xmp
 from arbiscale.imaging.formats.exif import kept_exif
-from arbiscale.imaging.formats.loaders import load, load_header
+from arbiscale.imaging.formats.loaders import check_size, load, load_header
 from arbiscale.imaging.formats.metadata import blob, kept_metadata, said_resolution
 from arbiscale.imaging.formats.profiles import is_srgb, to_srgb
 from arbiscale.imaging.picture import Metadata, Picture, Pixels
@@ -98,8 +98,11 @@ def claimed_pixels(data: bytes) -> int:
     """How many pixels a file says it holds, before any is decoded; 0 where it says nothing that is known."""
     name = recognise(data[:32])
     try:
-        header = load_header(name, pyvips.Source.new_from_memory(data)) if name else None
-    except (pyvips.Error, ValueError):
+        if name == "BMP":
+            header: Any = BmpImageFile(io.BytesIO(data))
+        else:
+            header = load_header(name, pyvips.Source.new_from_memory(data)) if name else None
+    except (pyvips.Error, OSError, SyntaxError, ValueError):
         return 0  # the reader says what is wrong
     return int(header.width * header.height) if header else 0
 
@@ -185,6 +188,7 @@ def _decode(data: bytes) -> Picture:
     if name is None:
         raise ValueError("is not a picture that can be read (PNG, JPEG, WebP, TIFF, AVIF, GIF, BMP)")
     if name == "BMP":  # libvips has no reader of its own
+        check_size(claimed_pixels(data))
         try:
             with BmpImageFile(io.BytesIO(data)) as bitmap:
                 name, data = "TIFF", _as_tiff(bitmap).getvalue()

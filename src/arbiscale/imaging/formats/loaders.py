@@ -15,7 +15,7 @@ from arbiscale.imaging.formats.exif import first_directory
 _BITS, _PHOTOMETRIC, _PLANES, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 258, 262, 284, 338, 339  # tags of TIFF
 _LAB = (8, 9, 10)  # photometric interpretations
 _SAMPLES = {1: "unsigned", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}  # of TIFF
-LARGEST_PX = 2**28
+_LARGEST_PX = 2**28
 
 
 def load(name: str, data: bytes) -> tuple[Any, bytes | None, list[str]]:
@@ -50,9 +50,14 @@ def load_header(name: str, source: Any) -> Any:
 def _load(loader: str, data: bytes, **options: Any) -> Any:
     """An image of one of libvips's own loaders, its size checked; decoded."""
     image = pyvips.Operation.call(loader, pyvips.Source.new_from_memory(data), access="sequential", **options)
-    if image.width * image.height > LARGEST_PX:
-        raise ValueError(f"claims more than {LARGEST_PX:,} pixels; cut or shrink it first")
+    check_size(image.width * image.height)
     return image.copy_memory()
+
+
+def check_size(pixels: int) -> None:
+    """Refuse an image, before it is decoded, of more pixels than are read; raises ValueError."""
+    if pixels > _LARGEST_PX:
+        raise ValueError(f"claims more than {_LARGEST_PX:,} pixels; cut or shrink it first")
 
 
 def _load_png(data: bytes, problems: list[str]) -> tuple[Any, bytes | None]:
