@@ -2,13 +2,16 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from arbiscale.config.data import SplitSettings
-from arbiscale.data.manifest import Manifest, NearDuplicates, Rejected
+from arbiscale.config.data import CropSettings, SplitSettings
+from arbiscale.data.examination import examine
+from arbiscale.data.manifest import Manifest, NearDuplicates, Photograph, Record, Rejected
+from arbiscale.data.selection import select
 from arbiscale.errors import UserError
 
 
@@ -71,3 +74,21 @@ def test_benchmark_pictures_are_rejected(
     shutil.rmtree(benchmark)
     with pytest.raises(UserError, match=r"data\.split\.benchmarks: set2: .*benchmark: no such folder"):
         cut(split=against)
+
+
+def test_a_published_test_photograph_may_be_a_benchmark_picture(
+    own: Path, tmp_path: Path, crop_settings: CropSettings, split_settings: SplitSettings
+) -> None:
+    benchmark = tmp_path / "benchmark"
+    benchmark.mkdir()
+    photographs = []
+    for path in sorted(own.iterdir()):
+        facts, _ = examine(path.read_bytes())
+        published = "test" if path.stem == "d" else None
+        photographs.append(Photograph(name=path.name, origin="", split=published, **asdict(facts)))
+    for name in "de":
+        shutil.copy(own / f"{name}.png", benchmark)
+    against = split_settings.model_copy(update={"benchmarks": [f"set={benchmark}"]})
+    chosen = select(Record(photographs, []), crop_settings, against)
+    assert [each.source for each in chosen.rejected] == ["e.png"]
+    assert chosen.splits["d"] == "test"

@@ -157,7 +157,7 @@ def _wanted(crop: CropSettings) -> str:
 def _without_benchmarks(
     record: Record, usable: _Usable, split: SplitSettings
 ) -> tuple[Sequence[Photograph], list[Rejected]]:
-    """Benchmark pictures are rejected too, except where their scenes are named for testing."""
+    """Benchmark pictures are rejected too, except those that are tested on by name, or as published."""
     photographs = taken(record.photographs, usable.places)
     benchmarks = {
         f"{name}/{file}": digest
@@ -176,7 +176,7 @@ def _without_benchmarks(
     reasons = [
         Rejected(photographs[place].name, f"is the benchmark picture {benchmark} ({bits} of 64 bits differ)")
         for place, (bits, benchmark) in nearest.items()
-        if scene_of(photographs[place], split) not in split.test
+        if photographs[place].split != "test" and scene_of(photographs[place], split) not in split.test
     ]
     out = {each.source for each in reasons}
     kept = [place for place, each in enumerate(photographs) if each.name not in out]

@@ -83,8 +83,8 @@ class Counts:
         if not (folder / MANIFEST).is_file():
             return cls()
         manifest = read_manifest(folder)
-        splits = [crop.split for crop in manifest.crops]
-        return cls(splits.count("train"), splits.count("validation"), len(manifest.photographs))
+        training, validation = (sum(manifest.sizes(split).values()) for split in ("train", "validation"))
+        return cls(training, validation, len(manifest.photographs))
 
 
 def dry_run(params: Params, counts: Counts) -> Iterator[Cost]:
