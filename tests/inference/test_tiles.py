@@ -41,6 +41,13 @@ def test_tiles_are_no_larger_than_needed(length: int, tiling: Tiling, starts: li
     assert {len(span.weights) for span in spans} == {side}
 
 
+def test_a_long_axis_takes_no_more_than_its_tiles() -> None:
+    """A picture of 1 x 2^24 px asked for a matrix of 500 GB."""
+    tiles = cut(4000, Tiling(32, 8))
+    assert len(tiles) > 100
+    assert {len(tile.weights.untyped_storage()) for tile in tiles} == {4 * len(tiles[0].weights)}
+
+
 def test_weights_are_smooth_and_vanish_at_the_edge_of_a_tile() -> None:
     first, second, _ = cut(80, Tiling(32, 8))
     assert first.weights[0] == second.weights[16] == 1

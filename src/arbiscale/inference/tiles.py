@@ -68,11 +68,12 @@ def cut(length_px: int, tiling: Tiling) -> list[AxisTile]:
     last = length_px - tile
     ideal = (last * index / (count - 1) for index in range(count))
     starts = sorted({round(start / multiple) * multiple for start in ideal})
-    raw = torch.zeros(len(starts), length_px, dtype=torch.float64)
-    for row, start in zip(raw, starts, strict=True):
-        row[start : start + tile] = _window(tile, tiling.overlap_px, start > 0, start < last)
-    shares = (raw / raw.sum(0)).float()
-    return [AxisTile(start, row[start : start + tile]) for row, start in zip(shares, starts, strict=True)]
+    places = {start: slice(start, start + tile) for start in starts}
+    windows = {start: _window(tile, tiling.overlap_px, start > 0, start < last) for start in starts}
+    total = torch.zeros(length_px, dtype=torch.float64)
+    for start, window in windows.items():
+        total[places[start]] += window
+    return [AxisTile(start, (windows[start] / total[place]).float()) for start, place in places.items()]
 
 
 def _window(length_px: int, overlap_px: int, rises: bool, falls: bool) -> Tensor:
