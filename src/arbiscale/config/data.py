@@ -85,9 +85,9 @@ class DownloadSettings(Section):
     """Where fetched files lie, and come from: of urls and of published data sets."""
 
     folder: str  # in the repository, or anywhere; what lies there is not fetched
-    mirrors: list[Address]  # of a file, or of a folder (ending in /), used instead of the published address
+    mirrors: list[Address]  # of files, or of folders (ending in /), instead of the published addresses
     connections: int = Field(ge=1, le=64)
-    names: str  # file of the pictures' names, one a line, that are taken of the training part; empty = all
+    names: str  # file of names, one a line: what is taken of a published training part; empty = all
 
 
 LEAST_CROP_PX = 16

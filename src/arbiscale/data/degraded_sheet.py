@@ -34,7 +34,7 @@ def draw_degraded(crops: Path, factor: int, degradation: Degradation) -> NDArray
         UserError: there are no training crops.
     """
     manifest = read_manifest(crops)
-    dataset = CropDataset(crops, "train", None, seed=0)
+    dataset = CropDataset(crops, "train", None, seed=0, manifest=manifest)
     rows = []
     for number in range(_CROPS):
         fine = dataset[number][None]
