@@ -95,3 +95,25 @@ def test_what_other_programs_make_of_it_is_read() -> None:
     assert read_record(Metadata(xmp=made)) == {"seed": "3"}
     assert read_record(Metadata(text={"arbiscale": "[1]"})) == {}
     assert read_record(Metadata(text={"arbiscale": "{"})) == {}
+
+
+def test_prefixes_stay_what_they_are_and_are_forgotten_afterwards() -> None:
+    """ElementTree's own table of them grew with every picture, and took its square in time."""
+    many = " ".join(f'xmlns:p{number}="urn:{number}" p{number}:a="&#10;"' for number in range(20_000))
+    xmp = RATED.replace(b'xmlns:xmp="', f'{many} xmlns:ns7="urn:b" ns7:b="c" xmlns:xmp="'.encode())
+    for record in (RECORD, {"seed": "1"}):
+        made = stamped(Metadata(xmp=xmp), record)
+        assert read_record(made) == record
+        assert b'p19999:a="&#10;"' in made.xmp
+        assert b'ns7:b="c"' in made.xmp
+        xmp = made.xmp
+    assert len(ElementTree.register_namespace._namespace_map) < 20  # type: ignore[attr-defined]
+
+
+def test_a_record_under_another_prefix_is_replaced_too() -> None:
+    made = (
+        stamped(Metadata(xmp=RATED), RECORD).xmp.replace(b"arbiscale:", b"a:").replace(b":arbiscale=", b":a=")
+    )
+    other = stamped(Metadata(xmp=made), {"seed": "1"})
+    assert read_record(other) == {"seed": "1"}
+    assert b'xmp:Rating="4"' in other.xmp

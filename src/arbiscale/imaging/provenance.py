@@ -6,8 +6,8 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from io import BytesIO
 from xml.etree import ElementTree
+from xml.parsers import expat
 
 from arbiscale.imaging.coordinates import Size
 from arbiscale.imaging.picture import Metadata
@@ -21,7 +21,7 @@ _TEXT = "arbiscale"  # the key of the PNG's text
 _BEGIN = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
 _END = '<?xpacket end="w"?>'
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_PREFIXES = {"arbiscale": _SPACE, "rdf": _RDF, "x": _XMP}
+_OWN = f"{{{_SPACE}}}"  # how ElementTree begins such names
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,10 @@ def read_record(metadata: Metadata) -> dict[str, str]:
     """The record that a picture's metadata holds; empty where there is none."""
     root = _parsed(metadata.xmp)
     found = {
-        name.removeprefix(f"{{{_SPACE}}}"): value
+        name.removeprefix(_OWN): value
         for node in ([] if root is None else root.iter())
         for name, value in [*node.attrib.items(), (node.tag, node.text or "")]
-        if name.startswith(f"{{{_SPACE}}}")
+        if name.startswith(_OWN)
     }
     if found:
         return found
@@ -76,24 +76,41 @@ def read_record(metadata: Metadata) -> dict[str, str]:
 
 def _with_record(xmp: bytes, record: Record) -> bytes:
     """An XMP packet with a record, and without the one that it had."""
-    for prefix, space in _PREFIXES.items():
-        ElementTree.register_namespace(prefix, space)
-    root = _parsed(xmp)
-    descriptions = None if root is None else next(root.iter(f"{{{_RDF}}}RDF"), None)
-    if root is None or descriptions is None:
-        root = ElementTree.Element(f"{{{_XMP}}}xmpmeta")
-        descriptions = ElementTree.SubElement(root, f"{{{_RDF}}}RDF")
-    for node in [*descriptions]:
-        for name in [name for name in node.attrib if name.startswith(f"{{{_SPACE}}}")]:
-            del node.attrib[name]
-        for child in [child for child in node if str(child.tag).startswith(f"{{{_SPACE}}}")]:
-            node.remove(child)
-        if not len(node) and node.attrib.keys() <= {f"{{{_RDF}}}about"}:
-            descriptions.remove(node)
+    root, descriptions = _without_record(xmp) or _empty()
     if record:
-        attributes = {f"{{{_SPACE}}}{name}": _as_xml(value) for name, value in record.items()}
-        ElementTree.SubElement(descriptions, f"{{{_RDF}}}Description", {f"{{{_RDF}}}about": "", **attributes})
+        spaces = {"xmlns:rdf": _RDF, "xmlns:arbiscale": _SPACE, "rdf:about": ""}
+        values = {f"arbiscale:{name}": _as_xml(value) for name, value in record.items()}
+        ElementTree.SubElement(descriptions, "rdf:Description", spaces | values)
     return f"{_BEGIN}{ElementTree.tostring(root, encoding='unicode')}{_END}".encode()
+
+
+def _empty() -> tuple[ElementTree.Element, ElementTree.Element]:
+    """The root of a packet, and what descriptions stand in."""
+    root = ElementTree.Element("x:xmpmeta", {"xmlns:x": _XMP})
+    return root, ElementTree.SubElement(root, "rdf:RDF", {"xmlns:rdf": _RDF})
+
+
+def _without_record(xmp: bytes) -> tuple[ElementTree.Element, ElementTree.Element] | None:
+    """The same of a packet that there is, as it is written; None of what is none."""
+    known = _parsed(xmp)
+    if known is None:
+        return None
+    root = _as_written(xmp)
+    pairs = zip(root.iter(), known.iter(), strict=True)
+    found = next((pair for pair in pairs if pair[1].tag == f"{{{_RDF}}}RDF"), None)
+    if found is None:
+        return None
+    for node, same in zip([*found[0]], [*found[1]], strict=True):
+        names = [name for name in node.attrib if name != "xmlns" and not name.startswith("xmlns:")]
+        for name, known_name in zip(names, [*same.attrib], strict=True):
+            if known_name.startswith(_OWN):
+                del node.attrib[name], same.attrib[known_name]
+        for child, known_child in zip([*node], [*same], strict=True):
+            if known_child.tag.startswith(_OWN):
+                node.remove(child)
+        if not len(node) and same.attrib.keys() <= {f"{{{_RDF}}}about"}:
+            found[0].remove(node)
+    return root, found[0]
 
 
 def _as_xml(text: str) -> str:
@@ -102,13 +119,23 @@ def _as_xml(text: str) -> str:
 
 
 def _parsed(xmp: bytes) -> ElementTree.Element | None:
-    """The root of a packet, whose prefixes are kept when it is written; None of what is no XML."""
+    """The root of a packet, names by their namespaces; None of what is no XML."""
     if not xmp or b"<!DOCTYPE" in xmp:  # which no XMP has
         return None
     try:
-        for _, (prefix, space) in ElementTree.iterparse(BytesIO(xmp.rstrip(b"\0")), events=["start-ns"]):
-            if prefix and not prefix.startswith("ns") and prefix not in _PREFIXES:
-                ElementTree.register_namespace(prefix, space)
         return ElementTree.fromstring(xmp.rstrip(b"\0"))
     except ElementTree.ParseError:
         return None
+
+
+def _as_written(xmp: bytes) -> ElementTree.Element:
+    """The root of a packet that is XML, names as they stand there.
+
+    ElementTree keeps no prefixes but those that it is told of, for all documents and for good.
+    """
+    builder, parser = ElementTree.TreeBuilder(), expat.ParserCreate()
+    parser.StartElementHandler = builder.start
+    parser.EndElementHandler = builder.end
+    parser.CharacterDataHandler = builder.data
+    parser.Parse(xmp.rstrip(b"\0"), True)
+    return builder.close()
