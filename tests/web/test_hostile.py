@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from arbiscale.inference.model import Model
@@ -139,6 +140,12 @@ def test_regions(client: Client, region: str) -> None:
     assert client.refused(wide) == (422, "1x16777216 px: at most 262,144 a side are drawn")
     huge = f"{where}?height=100000&width=100000&top=0&left=0&rows=100000&columns=100000"
     assert client.refused(huge)[0] == 422
+
+
+def test_a_picture_of_one_endless_row(client: Client) -> None:
+    """Features of a row of 2^24 px took 9 GB."""
+    status, line = client.refused("/upscale?height=9&width=9", png(np.zeros((1, 2**18 + 1, 3), np.uint8)))
+    assert (status, line) == (422, "the picture: at most 262,144 pixels a side are taken")
 
 
 def test_a_large_body(client: Client) -> None:

@@ -38,7 +38,7 @@ class Limits:
     Attributes:
         input_px: pixels of a picture.
         output_px: pixels of what is drawn of it.
-        output_side_px: of its sides: a row is held as a whole, some KiB a pixel.
+        longest_px: of a side of either: a row is held as a whole, at some KiB a pixel.
         steps: of sampling.
         items: pictures in a request.
         side_px: of a picture of which only a part is drawn.
@@ -46,7 +46,7 @@ class Limits:
 
     input_px: int = 2**24
     output_px: int = 2**26
-    output_side_px: int = 2**18
+    longest_px: int = 2**18
     steps: int = 250
     items: int = 16
     side_px: int = 2**24
@@ -122,8 +122,8 @@ def check_output(size: Size, limits: Limits) -> None:
     """Refuse a picture of (height, width) pixels that is too large; raises UserError."""
     if size[0] * size[1] > limits.output_px:
         raise UserError(f"{size[0]}x{size[1]} px: at most {limits.output_px:,} pixels are served")
-    if max(size) > limits.output_side_px:
-        raise UserError(f"{size[0]}x{size[1]} px: at most {limits.output_side_px:,} a side are drawn")
+    if max(size) > limits.longest_px:
+        raise UserError(f"{size[0]}x{size[1]} px: at most {limits.longest_px:,} a side are drawn")
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,8 @@ def read_subject(data: bytes, limits: Limits, name: str = "picture") -> Subject:
     stream = io.BytesIO(data)
     stream.name = "the picture"
     picture = read_picture(stream)
+    if max(picture.size) > limits.longest_px:
+        raise UserError(f"the picture: at most {limits.longest_px:,} pixels a side are taken")
     return Subject(picture.size, picture, Input(name, hashlib.sha256(data).hexdigest(), picture.size))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ class Service:
         Raises:
             UserError: it is no picture, or larger than what is kept.
         """
-        limits = ServerLimits(input_px=min(self.limits.input_px, self.limits.kept_px))
+        limits = replace(self.limits, input_px=min(self.limits.input_px, self.limits.kept_px))
 
         def read(job: Job) -> Subject:
             return read_subject(data, limits, name)
@@ -170,7 +171,7 @@ class Service:
                 "input_px": self.limits.input_px,
                 "kept_px": self.limits.kept_px,
                 "output_px": self.limits.output_px,
-                "output_side_px": self.limits.output_side_px,
+                "longest_px": self.limits.longest_px,
                 "side_px": self.limits.side_px,
                 "steps": self.limits.steps,
             },

@@ -16,7 +16,7 @@ export function offerDownload({ dialog, button, progress, status, sides, complai
     if (by !== "height") height.value = Math.round(picture.height * factor);
     if (by !== "width") width.value = Math.round(picture.width * factor);
     const pixels = height.value * width.value;
-    const { output_px: most, output_side_px: longest } = about.limits;
+    const { output_px: most, longest_px: longest } = about.limits;
     const long = Math.max(height.value, width.value) > longest;
     note.textContent = pixels > most ? `at most ${(most / 1e6).toFixed(0)} megapixels are drawn` : long ? `at most ${longest.toLocaleString("en")} px a side are drawn` : `${(pixels / 1e6).toFixed(1)} megapixels`;
     save.disabled = !(pixels >= 1 && pixels <= most && !long);
@@ -28,7 +28,7 @@ export function offerDownload({ dialog, button, progress, status, sides, complai
   button.addEventListener("click", () => {
     if (saving) return saving.abort();
     const { picture, view, about } = now();
-    const most = Math.min(Math.sqrt(about.limits.output_px / (picture.height * picture.width)), about.limits.output_side_px / Math.max(picture.height, picture.width));
+    const most = Math.min(Math.sqrt(about.limits.output_px / (picture.height * picture.width)), about.limits.longest_px / Math.max(picture.height, picture.width));
     scale.value = Number(Math.min(most * 0.999, Math.max(1, view.scale)).toPrecision(4));
     for (const [index, option] of [...side.options].reverse().entries()) {
       option.textContent = sides[index].select.selectedOptions[0].textContent;
