@@ -7,6 +7,7 @@ import json
 import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ Serve = Callable[..., Client]
 @pytest.fixture
 def client(serve: Serve, upscaler: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
     monkeypatch.chdir(tmp_path)
-    return serve(upscaler, body_bytes=2**20, body_seconds=0.5)
+    return serve(upscaler, body_bytes=2**20, body_seconds=0.5, bodies_bytes=2**21)
 
 
 @pytest.fixture(autouse=True)
@@ -160,6 +161,32 @@ def test_a_slow_client(client: Client) -> None:
         answer = connection.recv(4096)
     assert b"HTTP/1.1 408" in answer
     assert time.monotonic() - began < 5
+
+
+def test_many_slow_clients(client: Client) -> None:
+    """Forty of them held 2.5 GB."""
+    head = b"POST /upscale?scale=2 HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n"
+    with ExitStack() as open_connections:
+        connections = [socket.create_connection(("127.0.0.1", client.port), timeout=10) for _ in range(6)]
+        for connection in connections:
+            open_connections.enter_context(connection)
+            connection.sendall(head + bytes(800_000))
+        answers = [connection.recv(4096) for connection in connections]
+    refused = sum(b"HTTP/1.1 429" in answer for answer in answers)
+    assert refused == len(connections) - sum(b"HTTP/1.1 408" in answer for answer in answers)
+    assert refused >= 3
+
+
+def test_a_client_that_goes_while_it_sends(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_connection(("127.0.0.1", client.port), timeout=10) as connection:
+        connection.sendall(b"POST /upscale?scale=2 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc")
+        time.sleep(0.1)
+    for _ in range(100):
+        if 'path="/upscale",status="499"' in client.ask("/metrics")[1].decode():
+            break
+        time.sleep(0.02)
+    assert "Exception" not in caplog.text
+    assert 'path="/upscale",status="499"' in client.ask("/metrics")[1].decode()
 
 
 def test_no_http_at_all(client: Client) -> None:

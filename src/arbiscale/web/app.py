@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from arbiscale import __version__
 from arbiscale.config.section import validate
 from arbiscale.errors import UserError
-from arbiscale.web.bodies import gone, read_body
+from arbiscale.web.bodies import Bodies, gone
 from arbiscale.web.figures import CountRequests, Figures
 from arbiscale.web.refusals import Refusal
 from arbiscale.web.service import Service
@@ -68,6 +68,8 @@ def make_app(service: Service, *, alias_seconds: float = ALIAS_SECONDS) -> FastA
 
 
 def _add_routes(app: FastAPI, service: Service, figures: Figures) -> None:
+    bodies = Bodies(service.limits)
+
     @app.get("/health")
     async def health() -> dict[str, str]:
         """Whether it is alive, and what it serves."""
@@ -109,7 +111,7 @@ def _add_routes(app: FastAPI, service: Service, figures: Figures) -> None:
     async def upscale(request: Request) -> Response:
         """The picture in the body, larger."""
         query, name = _query(request, Query), _file_name(request)
-        data = await read_body(request, service.limits)
+        data = await bodies.read(request)
         return _picture(await _while_wanted(request, service.upscale(data, query, name)), query)
 
     @app.get("/generate")
@@ -125,7 +127,7 @@ def _add_routes(app: FastAPI, service: Service, figures: Figures) -> None:
     async def keep(request: Request) -> dict[str, Any]:
         """Keep the picture in the body, so that it is drawn at several sizes from one latent."""
         name = _file_name(request)
-        data = await read_body(request, service.limits)
+        data = await bodies.read(request)
         identity, (height, width) = await _while_wanted(request, service.keep(data, name))
         return {"picture": identity, "height": height, "width": width}
 
@@ -144,7 +146,7 @@ def _add_routes(app: FastAPI, service: Service, figures: Figures) -> None:
     @app.post("/invocations")
     async def invocations(request: Request) -> dict[str, Any]:
         """What `mlflow models serve` answers: base64 pictures, or seeds, and parameters, as JSON."""
-        data = await read_body(request, service.limits)
+        data = await bodies.read(request)
         items, params = _invocation(data)
         drawn = await _while_wanted(request, service.invocations(items, params, data))
         return {"predictions": drawn}

@@ -23,6 +23,7 @@ class ServerLimits(Limits):
     Attributes:
         body_bytes: of a request's body.
         body_seconds: until a body is there.
+        bodies_bytes: of those that are on their way together.
         waiting: drawings that may be asked for at once.
         seconds: from a request to its answer.
         kept_px: pixels of pictures that are kept.
@@ -32,6 +33,7 @@ class ServerLimits(Limits):
 
     body_bytes: int = 2**26
     body_seconds: float = 30.0
+    bodies_bytes: int = 2**29
     waiting: int = 32
     seconds: float = 120.0
     kept_px: int = 2**25
