@@ -78,8 +78,15 @@ def test_without_records_nothing_changes() -> None:
 
 @pytest.mark.parametrize(
     "xmp",
-    [b"", b"no xml", b"<a/>", b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', RATED.replace(b"/>", b">")],
-    ids=["none", "text", "other", "entities", "broken"],
+    [
+        b"",
+        b"no xml",
+        b"<a/>",
+        b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>',
+        RATED.replace(b"/>", b">"),
+        RATED.replace(b"</rdf:RDF>", b"<a>" * 50_000 + b"</a>" * 50_000 + b"</rdf:RDF>"),
+    ],
+    ids=["none", "text", "other", "entities", "broken", "deep"],
 )
 def test_xmp_that_is_none_is_replaced(xmp: bytes) -> None:
     made = stamped(Metadata(xmp=xmp), RECORD)

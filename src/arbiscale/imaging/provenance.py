@@ -81,7 +81,10 @@ def _with_record(xmp: bytes, record: Record) -> bytes:
         spaces = {"xmlns:rdf": _RDF, "xmlns:arbiscale": _SPACE, "rdf:about": ""}
         values = {f"arbiscale:{name}": _as_xml(value) for name, value in record.items()}
         ElementTree.SubElement(descriptions, "rdf:Description", spaces | values)
-    return f"{_BEGIN}{ElementTree.tostring(root, encoding='unicode')}{_END}".encode()
+    try:
+        return f"{_BEGIN}{ElementTree.tostring(root, encoding='unicode')}{_END}".encode()
+    except RecursionError:  # nested as no XMP is
+        return _with_record(b"", record)
 
 
 def _empty() -> tuple[ElementTree.Element, ElementTree.Element]:
