@@ -6,7 +6,7 @@ import pytest
 from arbiscale.pipeline.differences import changed_parameters, note, run_name
 
 DVC = """stages:
-  first: {params: [seed, a], outs: [one]}
+  first: {params: [seed, a, {own.yaml: [b]}], outs: [one]}
   second: {params: [b.x], deps: [one], outs: [two/model], metrics: [three.json: {cache: false}]}
   third: {params: [c], deps: [two, three.json]}
 """

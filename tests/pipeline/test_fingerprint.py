@@ -161,6 +161,15 @@ def test_a_stage_of_a_group_is_called_as_its_item(workspace: Path) -> None:
         stage_inputs("a")
 
 
+@pytest.mark.parametrize("over", ["[x, y]", "{x: {a: 1}}", "${own}", "${own.list}"])
+def test_groups_of_the_users_own_are_left_alone(workspace: Path, over: str) -> None:
+    inputs = stage_inputs("align")
+    (workspace / "dvc.yaml").write_text(
+        DVC + f"  own:\n    foreach: {over}\n    do: {{cmd: 'echo ${{item}}'}}\n"
+    )
+    assert stage_inputs("align") == inputs
+
+
 class Inner(Section):
     steps: int = 1
     size: int = 2

@@ -50,7 +50,9 @@ def _tracked_up_to(folder: Path, stage: str) -> set[str]:
         if name in seen or name not in known:
             continue
         seen.add(name)
-        found |= {*known[name].get("params", [])}
+        found |= {
+            each for each in known[name].get("params", []) if isinstance(each, str)
+        }  # else of other files
         deps = known[name].get("deps", [])
         todo += [
             maker

@@ -113,18 +113,28 @@ def definitions(root: Path = Path()) -> dict[str, dict[str, Any]]:
     """What dvc.yaml says of every stage; one of a group over a list in params.yaml is called as its item.
 
     Raises:
-        UserError: a file, or the list, is missing.
+        UserError: a file is missing.
     """
-    path, params_path = root / "dvc.yaml", root / "params.yaml"
+    path = root / "dvc.yaml"
     stages: dict[str, dict[str, Any]] = {}
     for name, definition in look_up(read_yaml(path), "stages", path).items():
-        if "foreach" not in definition:
+        items = _items(definition.get("foreach"), root / "params.yaml")
+        if items is None:
             stages[name] = definition
             continue
-        key = definition["foreach"].removeprefix("${").removesuffix("}")
-        for item in look_up(read_yaml(params_path), key, params_path):
+        for item in items:
             stages[item] = json.loads(json.dumps(definition["do"]).replace("${item}", item))
     return stages
+
+
+def _items(foreach: object, params_path: Path) -> list[str] | None:
+    """The list in params.yaml that a group is over; None = it is no group, or of the user's own kind."""
+    if not isinstance(foreach, str):
+        return None
+    found: Any = read_yaml(params_path)
+    for part in foreach.removeprefix("${").removesuffix("}").split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    return [*map(str, found)] if isinstance(found, list) else None
 
 
 def _definition(stage: str, root: Path = Path()) -> dict[str, Any]:
