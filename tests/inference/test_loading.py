@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -38,6 +39,17 @@ def test_a_model_says_what_it_is(folder: Path) -> None:
         assert (model.task, model.factor, model.downsampling) == (task, 4, 4)
         assert model.device == torch.device("cpu")
         assert not any(parameter.requires_grad for parameter in model.autoencoder.parameters())
+
+
+def test_a_default_of_float64_leaves_models_in_float32(folder: Path) -> None:
+    image = np.zeros((8, 9, 3), np.uint8)
+    expected = load_model(folder / "super_resolution", "cpu").upscale(image, scale=2, steps=1)
+    torch.set_default_dtype(torch.float64)
+    try:
+        drawn = load_model(folder / "super_resolution", "cpu").upscale(image, scale=2, steps=1)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    np.testing.assert_array_equal(drawn, expected)
 
 
 def test_the_sampler_is_the_one_given_or_the_folders_or_the_default(

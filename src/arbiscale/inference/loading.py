@@ -84,13 +84,14 @@ def _open(
 ) -> Model:
     """What runs the model of a folder, by what its config.json says."""
     if holds_local_implicit(folder):
-        drawing = load_local_implicit(folder).to(device).requires_grad_(False)
+        drawing = load_local_implicit(folder).to(device, torch.float32).requires_grad_(False)
         return LocalImplicitModel(read_local_implicit_config(folder), drawing, device, precision)
     config = read_config(folder)
     network = (
         load_latent_diffusion(folder) if config.diffusion else load_autoencoder(folder, config.autoencoder)
     )
-    return LatentModel(config, network.to(device).requires_grad_(False), device, precision, sampling)
+    network = network.to(device, torch.float32).requires_grad_(False)  # whatever torch makes by default
+    return LatentModel(config, network, device, precision, sampling)
 
 
 def compile_networks(networks: Sequence[nn.Module], device: torch.device) -> None:
