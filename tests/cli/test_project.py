@@ -186,3 +186,9 @@ def test_check_looks_for_the_photographs(workspace: Path, capsys: pytest.Capture
     capsys.readouterr()
     assert run("check") == 0
     assert "WARNING: data.folder.path: nowhere: no such folder; name" in capsys.readouterr().out
+
+
+def test_inputs_go_into_a_folder(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (workspace / "taken").touch()
+    assert run("inputs", "taken") == 2
+    assert error_line(capsys) == "taken: is not a folder; choose another output"

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from arbiscale.cli.project import params_path
+from arbiscale.cli.requests import check_folder
 
 
 def inputs(
@@ -19,6 +20,7 @@ def inputs(
     from arbiscale.evaluation.held_out import read_held_out_data
     from arbiscale.evaluation.inputs import write_inputs
 
+    check_folder(folder)
     path = params_path()
     params = check_params(path)
     data = read_held_out_data(path.parent / "data/crops", params.evaluate.split)

@@ -53,7 +53,5 @@ def write_inputs(
                 for group, scale in groups.items():
                     if scale in prepared.pairs:
                         low = prepared.pairs[scale][1].float().div(127.5).sub(1)
-                        path = folder / group / f"{picture.name}.png"
-                        path.parent.mkdir(parents=True, exist_ok=True)
-                        write_image(path, to_array(low))
+                        write_image(folder / group / f"{picture.name}.png", to_array(low))
                 task.advance(1)
