@@ -52,6 +52,14 @@ def test_at_its_own_size_it_is_the_picture(shipped: Model, photo: np.ndarray) ->
     assert (shipped.upscale(photo, scale=1) != photo).any()
 
 
+def test_a_picture_that_the_model_reads_is_held_once(
+    shipped: Model, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = shipped.sample(photo)
+    monkeypatch.setattr(drawing, "to_tensor", None)
+    drawn.back_project()
+
+
 def test_where_an_axis_shrinks_nothing_changes(shipped: Model, photo: np.ndarray) -> None:
     for size in ((55, 200), (200, 71), (20, 20)):
         drawn = shipped.upscale(photo, size=size, consistent=True)

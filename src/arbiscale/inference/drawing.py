@@ -151,8 +151,10 @@ class Drawing:
 
     def back_project(self) -> None:
         """From now on draw what is, shrunk again, the picture; see `Model.upscale`."""
-        assert self.picture is not None
-        picture = to_tensor(self.picture.rgb).to(self._model.device)
+        picture = self._low
+        if picture is None:
+            assert self.picture is not None
+            picture = to_tensor(self.picture.rgb).to(self._model.device)
         self._back_projection = BackProjection(picture, KEPT_PIXELS)
 
     def hold(self) -> None:
