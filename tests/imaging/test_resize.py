@@ -37,6 +37,16 @@ def test_equals_pil(image: Tensor, kernel: Kernel, size: tuple[int, int]) -> Non
     assert_close(resized.flatten(0, 1), torch.stack(expected), atol=2e-5, rtol=0)
 
 
+@pytest.mark.parametrize("kernel", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("width", [1, 2, 40])
+@pytest.mark.parametrize("height", [1, 7, 24, 90])
+def test_a_single_column_equals_pils(image: Tensor, kernel: Kernel, width: int, height: int) -> None:
+    """torch's own is off by half of the range."""
+    resized = resize(image[..., :width], (height, 1), kernel)
+    expected = [with_pil(plane[:, :width].numpy(), (height, 1), kernel) for plane in image.flatten(0, 1)]
+    assert_close(resized.flatten(0, 1), torch.stack(expected), atol=2e-5, rtol=0)
+
+
 def test_bicubic_overshoots_and_is_not_clamped() -> None:
     edge = torch.ones(1, 1, 8, 8)
     edge[..., :4] = -1

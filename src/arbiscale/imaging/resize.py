@@ -25,6 +25,13 @@ def resize(image: Tensor, size: Size, kernel: Kernel = "bicubic") -> Tensor:
         return image
     if kernel == "nearest":
         return functional.interpolate(image, size, mode="nearest-exact")
+    if size[1] == 1:  # torch 2.13 is wrong there on a CPU where the height changes too
+        wide = image.expand(*image.shape[:-1], max(2, image.shape[-1]))
+        image = _interpolated(wide, (size[0], wide.shape[-1]), kernel)
+    return _interpolated(image, size, kernel)
+
+
+def _interpolated(image: Tensor, size: Size, kernel: Kernel) -> Tensor:
     return functional.interpolate(image, size, mode=kernel, antialias=True, align_corners=False)
 
 
