@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from arbiscale.models.latent_diffusion import LatentDiffusion
 
 
-pytest_plugins = ["tests.browser", "tests.postgresql", "tests.stand_ins"]
+pytest_plugins = ["tests.browser", "tests.postgresql", "tests.stand_ins", "tests.team_servers"]
 
 PRESETS = Path(__file__).parents[1] / "src" / "arbiscale" / "config" / "presets"
 PUBLISHED = [path for path in sorted(PRESETS.glob("*.yaml")) if path.read_text().startswith("# Published: ")]

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,17 +14,13 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
-from tests import compose
 from tests.documents import block
-from tests.postgresql import PASSWORD, Database, free_port
+from tests.postgresql import Database, free_port
+from tests.team_servers import KEY, SECRET, Tracking, bucket_client
 
 from .conftest import Project, environment_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("team")]
-boto3 = pytest.importorskip("boto3")
-moto = pytest.importorskip("moto.server")
-KEY, SECRET = "team-key", "team-secret"
-SERVER_SECONDS = 400  # a busy machine; on a quiet one 10
 STAGES = [
     "download",
     "crop",
@@ -39,82 +31,6 @@ STAGES = [
     "evaluate",
     "register",
 ]
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[str]:
-    """The address of an S3 server without buckets."""
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-def bucket_client(store: str) -> Any:
-    keys = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
-    return boto3.client("s3", endpoint_url=store, **keys)
-
-
-@dataclass(frozen=True)
-class Tracking:
-    """MLflow's server, as compose.yaml starts it."""
-
-    port: int
-    services: dict[str, Any]
-
-    @property
-    def url(self) -> str:
-        """The one address that it is reached by."""
-        return f"http://127.0.0.1:{self.port}"
-
-    def command(self, service: str, words: list[str]) -> tuple[list[str], dict[str, str]]:
-        """A service's command with this machine's port and addresses, and its environment."""
-        own = [re.sub(r"\b5000\b", str(self.port), word.replace("0.0.0.0", "127.0.0.1")) for word in words]
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return own, {"PATH": path, "HOME": os.environ["HOME"], **self.services[service]["environment"]}
-
-    def run(self, service: str, words: list[str]) -> subprocess.CompletedProcess[str]:
-        """Run one to its end."""
-        command, environment = self.command(service, words)
-        return subprocess.run(command, env=environment, capture_output=True, text=True)
-
-    def check(self, service: str) -> bool:
-        """Whether its health check passes."""
-        kind, *words = self.services[service]["healthcheck"]["test"]
-        assert kind == "CMD"
-        return self.run(service, words).returncode == 0
-
-
-@pytest.fixture(scope="module")
-def tracking(
-    store: str, postgresql: Database, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Tracking]:
-    port = free_port()
-    given = {"DATABASE_PASSWORD": PASSWORD, "STORAGE_KEY": KEY, "STORAGE_SECRET": SECRET}
-    given |= {"ALLOWED_HOSTS": f"127.0.0.1:{port}"}
-    text = json.dumps(compose.services(compose.example() | given))
-    text = text.replace("database:5432", f"127.0.0.1:{postgresql.port}").replace("http://storage:8333", store)
-    server = Tracking(port, json.loads(text))
-    for _ in range(2):  # at the second start the bucket is there
-        made = server.run("bucket", server.services["bucket"]["command"])
-        assert made.returncode == 0, made.stderr
-    command, environment = server.command("tracking", server.services["tracking"]["command"])
-    folder = tmp_path_factory.mktemp("tracking")
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        patience = time.monotonic() + SERVER_SECONDS
-        while not server.check("tracking"):
-            assert process.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < patience, (folder / "log").read_text()
-            time.sleep(0.5)
-        yield server
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 @dataclass(frozen=True)
@@ -135,8 +51,8 @@ class Team:
 def team(
     make_project: Callable[..., Project],
     metric_network: Path,
-    tracking: Tracking,
-    store: str,
+    tracking_server: Tracking,
+    s3_server: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Team:
     folder, said = tmp_path_factory.mktemp("team"), {}
@@ -149,8 +65,8 @@ def team(
     branch = first.run("git", "branch", "--show-current").strip()
     first.run("git", "branch", "--set-upstream-to", f"origin/{branch}")
     here = {
-        "http://tracking.example.org:5000": tracking.url,
-        "http://tracking.example.org:8333": store,
+        "http://tracking.example.org:5000": tracking_server.url,
+        "http://tracking.example.org:8333": s3_server,
         "git@example.org:team/arbiscale.git": str(origin),
         "access_key_id KEY": f"access_key_id {KEY}",
         "secret_access_key SECRET": f"secret_access_key {SECRET}",
@@ -179,7 +95,7 @@ def team(
     second.run("git", "config", "user.name", "second")
     second.run("git", "config", "user.email", "second@localhost")
     follow(second, "Take it over")
-    return Team(first, second, MlflowClient(tracking.url, tracking.url), said)
+    return Team(first, second, MlflowClient(tracking_server.url, tracking_server.url), said)
 
 
 def test_what_one_has_trained_nobody_trains_again(team: Team) -> None:
@@ -252,8 +168,8 @@ def runs_of(team: Team, stage: str) -> list[Any]:
     return team.client.search_runs([experiment.experiment_id], f"tags.stage = '{stage}'")
 
 
-def test_one_bucket_holds_the_files_of_both(team: Team, store: str) -> None:
-    pages = bucket_client(store).get_paginator("list_objects_v2").paginate(Bucket="arbiscale")
+def test_one_bucket_holds_the_files_of_both(team: Team, s3_server: str) -> None:
+    pages = bucket_client(s3_server).get_paginator("list_objects_v2").paginate(Bucket="arbiscale")
     keys = [each["Key"] for page in pages for each in page["Contents"]]
     assert {key.partition("/")[0] for key in keys} == {"dvc", "mlflow"}
     assert any(key.startswith("dvc/runs/") for key in keys)
@@ -266,8 +182,8 @@ def test_one_bucket_holds_the_files_of_both(team: Team, store: str) -> None:
     assert not (team.first.folder / "mlflow.db").exists()
 
 
-def test_other_names_are_refused_in_one_line(team: Team, tracking: Tracking) -> None:
-    other = tracking.url.replace("127.0.0.1", "localhost")
+def test_other_names_are_refused_in_one_line(team: Team, tracking_server: Tracking) -> None:
+    other = tracking_server.url.replace("127.0.0.1", "localhost")
     environment = team.second.environment | {"MLFLOW_TRACKING_URI": other}
     process = replace(team.second, environment=environment).start("arbiscale", "compare", "1", "2")
     said = process.communicate()[0]
@@ -277,28 +193,28 @@ def test_other_names_are_refused_in_one_line(team: Team, tracking: Tracking) -> 
     assert other in said
 
 
-def test_health_checks_say_what_is_wrong(tracking: Tracking, postgresql: Database) -> None:
-    command, environment = tracking.command(
-        "database", tracking.services["database"]["healthcheck"]["test"][1:]
+def test_health_checks_say_what_is_wrong(tracking_server: Tracking, postgresql: Database) -> None:
+    command, environment = tracking_server.command(
+        "database", tracking_server.services["database"]["healthcheck"]["test"][1:]
     )
     command[0] = str(postgresql.programs / command[0])
     environment |= {"PGHOST": "127.0.0.1", "PGPORT": str(postgresql.port)}
     assert subprocess.run(command, env=environment).returncode == 0
     assert subprocess.run(command, env=environment | {"PGPORT": str(free_port())}).returncode != 0
-    assert tracking.check("tracking")
-    assert not replace(tracking, port=free_port()).check("tracking")
+    assert tracking_server.check("tracking")
+    assert not replace(tracking_server, port=free_port()).check("tracking")
 
 
-def test_the_readmes_remote(store: str, smoke: Project, tmp_path: Path) -> None:
+def test_the_readmes_remote(s3_server: str, smoke: Project, tmp_path: Path) -> None:
     """Its block, in a project of one stage: another clone has everything and runs nothing."""
     commands = block("README.md", "## With others")
     install, commands = commands.split("\n", 1)
     assert install == "pip install 'arbiscale[train,s3]'"
-    own = {"s3://bucket/": "s3://remote/", "https://s3.example.org": store, "KEY": KEY, "SECRET": SECRET}
+    own = {"s3://bucket/": "s3://remote/", "https://s3.example.org": s3_server, "KEY": KEY, "SECRET": SECRET}
     for name, here in own.items():
         assert name in commands
         commands = commands.replace(name, here)
-    bucket_client(store).create_bucket(Bucket="remote")
+    bucket_client(s3_server).create_bucket(Bucket="remote")
     project = replace(smoke, folder=tmp_path / "project")
     project.folder.mkdir()
     stage = {"cmd": "cp params.yaml made.yaml", "deps": ["params.yaml"], "outs": ["made.yaml"]}
