@@ -4,13 +4,15 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from arbiscale.config.local_implicit import ImageEncoderSettings
-from arbiscale.inference.memory import bytes_per_encoded_pixel
+from arbiscale.errors import UserError
+from arbiscale.inference.memory import bytes_per_encoded_pixel, fit_tiling
 from arbiscale.networks.image_encoder import ImageEncoder
 
 
@@ -43,6 +45,15 @@ def test_an_encoder_needs_what_is_reckoned_with(settings: dict[str, Any]) -> Non
         encoder(torch.zeros(1, 3, 40, 40))
     reckoned = 40 * 40 * bytes_per_encoded_pixel(made)
     assert 0.5 * reckoned < counted.most <= reckoned
+
+
+def test_a_tile_is_any_whole_number() -> None:
+    expected = fit_tiling(torch.device("cpu"), (80, 80), 40, 1)
+    assert expected is not None
+    assert fit_tiling(torch.device("cpu"), (80, 80), np.int64(40), 1) == expected  # type: ignore[arg-type]
+    for tile in (31, 40.0, True, "large", None):
+        with pytest.raises(UserError, match=f"tile {tile}: must be auto, none or at least 32 px"):
+            fit_tiling(torch.device("cpu"), (80, 80), tile, 1)  # type: ignore[arg-type]
 
 
 SCRIPT = """

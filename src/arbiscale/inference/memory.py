@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from typing import SupportsIndex
 
 import psutil
 import torch
@@ -70,10 +71,10 @@ def fit_tiling(
             return None
         tile_px = max(2 * _LARGEST_OVERLAP_PX, int(pixels**0.5)) // multiple * multiple
     else:
-        if not isinstance(tile, int) or tile * per_pixel < max(SMALLEST_TILE_PX, 4 * multiple):
-            least = -(-max(SMALLEST_TILE_PX, 4 * multiple) // per_pixel)
+        least = -(-max(SMALLEST_TILE_PX, 4 * multiple) // per_pixel)
+        if not isinstance(tile, SupportsIndex) or int(tile) < least:
             raise UserError(f"tile {tile}: must be auto, none or at least {least} px with this model")
-        tile_px = tile * per_pixel // multiple * multiple
+        tile_px = int(tile) * per_pixel // multiple * multiple
     return Tiling(tile_px, min(_LARGEST_OVERLAP_PX, tile_px // 4), multiple)
 
 
