@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import socket
 import threading
@@ -13,10 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from arbiscale.imaging.provenance import read_record
 from arbiscale.imaging.reading import read_metadata
 from arbiscale.inference.model import Model
+from arbiscale.web.kept import Newest
 
 from .conftest import PIXELS, Client, pixels, png
 
@@ -205,6 +208,25 @@ def test_only_what_fits_is_kept(serve: Serve, upscaler: Model) -> None:
     for name in names[1:]:
         assert client.ask(f"/pictures/{name}?scale=1")[0] == 200
     assert client.refused("/pictures", png(np.zeros((20, 20, 3), np.uint8)))[0] == 422
+
+
+def test_metadata_count_as_what_is_kept(serve: Serve, upscaler: Model) -> None:
+    """Pictures of a few pixels and 40 MB of XMP were all kept."""
+    client = serve(upscaler, kept_px=10_000)
+    stream = io.BytesIO()
+    Image.fromarray(PIXELS).save(stream, "JPEG", comment=bytes(range(32, 127)) * 400)
+    (heavy, plain) = (client.json("/pictures", data)["picture"] for data in (stream.getvalue(), png()))
+    assert client.refused(f"/pictures/{heavy}?scale=1")[0] == 404
+    assert client.ask(f"/pictures/{plain}?scale=1")[0] == 200
+
+
+def test_ever_so_small_things_are_counted() -> None:
+    kept: Newest[int] = Newest(10)
+    for number in range(1100):
+        kept.add(number, number, 0)
+    assert len(kept) == 1000
+    assert kept.get(99) is None
+    assert kept.get(100) == 100
 
 
 def test_other_models_are_drawn_with_by_name(

@@ -8,6 +8,7 @@ from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 from arbiscale.errors import UserError
+from arbiscale.imaging.picture import Picture
 from arbiscale.inference.drawing import Drawing
 from arbiscale.inference.features import KEPT_BYTES
 from arbiscale.inference.model import Model
@@ -17,13 +18,15 @@ from arbiscale.web.resized import BICUBIC, Resized
 
 _SIDES = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})", re.ASCII)
 
+_MOST_THINGS = 1000  # however small
+_FILE_BYTES = 3  # of a pixel: metadata of as many count as one
 _IMAGE_BYTES = 14  # of a pixel: three float32, and whether it is flat
 
 Thing = TypeVar("Thing")
 
 
 class Newest(Generic[Thing]):
-    """The things that were asked for last, as many as a sum of sizes allows; one at least."""
+    """The things that were asked for last: as many as a sum of sizes allows, 1,000 at most, one at least."""
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
@@ -40,7 +43,7 @@ class Newest(Generic[Thing]):
         """Keep a thing, and forget the oldest ones that leave no room for it."""
         self._things[key] = (thing, size)
         self._things.move_to_end(key)
-        while len(self._things) > 1 and self.size > self._budget:
+        while len(self._things) > 1 and (self.size > self._budget or len(self) > _MOST_THINGS):
             self._things.popitem(last=False)
 
     @property
@@ -56,7 +59,7 @@ class Gallery:
     """Pictures and drawings; drawings belong to the thread that draws.
 
     Args:
-        kept_px: pixels of the pictures that are kept.
+        kept_px: pixels of the pictures that are kept; their metadata count, too.
         kept_bytes: of what is held to draw them: images, latents, features.
     """
 
@@ -67,8 +70,10 @@ class Gallery:
     def add(self, subject: Subject) -> str:
         """Keep a picture; the name that it is asked for by: its file's sha256."""
         assert subject.source is not None
+        assert subject.picture is not None
         identity = subject.source.sha256
-        self._subjects.add(identity, subject, subject.size[0] * subject.size[1])
+        pixels = subject.size[0] * subject.size[1] + _metadata_bytes(subject.picture) // _FILE_BYTES
+        self._subjects.add(identity, subject, pixels)
         return identity
 
     def subject(self, identity: str) -> Subject:
@@ -120,12 +125,18 @@ class Gallery:
         return found
 
 
+def _metadata_bytes(picture: Picture) -> int:
+    metadata = picture.metadata
+    parts = [metadata.exif, metadata.icc_profile or b"", metadata.xmp, metadata.iptc, metadata.comment]
+    return sum(map(len, (*parts, *metadata.text, *metadata.text.values())))
+
+
 def _bytes(model: Model, drawing: Drawing) -> int:
     """About what a drawing comes to hold: image, latent, and the features of one or two drawings."""
     held, read = 0, 0
     if drawing.picture is not None:
         read = drawing.picture.size[0] * drawing.picture.size[1]
-        held = _IMAGE_BYTES * read
+        held = _IMAGE_BYTES * read + _metadata_bytes(drawing.picture)
     if drawing.latent is not None:
         read = drawing.latent.shape[-2] * drawing.latent.shape[-1]
         held += drawing.latent.nbytes
