@@ -315,3 +315,15 @@ def test_how_many_pixels_a_file_claims_is_known_before(pixels: np.ndarray, form:
     Image.fromarray(pixels).save(stored, form)
     assert claimed_pixels(stored.getvalue()) == pixels.shape[0] * pixels.shape[1]
     assert claimed_pixels(stored.getvalue()[:20]) == 0
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_resolution_is_turned_with_the_picture(orientation: int) -> None:
+    stored, exif = io.BytesIO(), Image.Exif()
+    exif[0x112] = orientation
+    Image.new("RGB", (40, 30)).save(stored, "JPEG", dpi=(300, 150), exif=exif)
+    picture = read_picture(stored)
+    turned = picture.size == (40, 30)
+    assert picture.metadata.resolution is not None
+    dpi = tuple(round(each * 25.4) for each in picture.metadata.resolution)
+    assert dpi == ((150, 300) if turned else (300, 150))

@@ -38,8 +38,10 @@ def kept_metadata(image: Any, name: str, data: bytes) -> Metadata:
 
 
 def said_resolution(image: Any) -> tuple[float, float] | None:
-    """Pixels a millimetre, (horizontal, vertical), of an image as it lies in its file; None = not said."""
+    """Pixels a millimetre, (horizontal, vertical), of an image once it is upright; None = not said."""
     resolution = (float(image.xres), float(image.yres))
+    if image.get_typeof("orientation") and image.get("orientation") > 4:  # a quarter turn
+        resolution = resolution[::-1]
     known = not any(abs(resolution[0] - default) < 0.01 for default in _DEFAULT_RESOLUTIONS)
     return resolution if known else None
 
