@@ -39,6 +39,13 @@ def test_named_scenes():
     assert splits == {"a": "train", "b": "test", "c": "validation"}
 
 
+def test_a_name_is_the_same_in_one_character_or_two():
+    """As macOS writes é, and as a keyboard does."""
+    both = photographs("caf\u00e9.png", "x/cafe\u0301.png", "b.png")
+    for typed in ("caf\u00e9", "cafe\u0301"):
+        assert split_scenes(both, settings(test=[typed])) == {"caf\u00e9": "test", "b": "train"}
+
+
 def test_views_of_one_scene_stay_together():
     views = settings(scene_pattern=r"^(\d+)_", test_fraction=0.3, validation_fraction=0.3)
     pictures = photographs(*(f"{scene:03d}_{view}.png" for scene in range(50) for view in "abc"))

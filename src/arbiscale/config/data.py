@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 from typing import Annotated, Literal
+from unicodedata import normalize
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -119,11 +121,14 @@ class CropSettings(Section):
         return [*map(parse_size, self.shapes)] or [(self.size_px, self.size_px)]
 
 
+Scene = Annotated[str, AfterValidator(partial(normalize, "NFC"))]  # a name, however its letters are composed
+
+
 class SplitSettings(Section):
     """Which scenes are held out. A scene is one photograph, or several views of one thing."""
 
-    test: list[str]  # scene names
-    validation: list[str]
+    test: list[Scene]
+    validation: list[Scene]
     test_fraction: float = Field(ge=0, lt=1)  # of the scenes not named, chosen by their name's hash
     validation_fraction: float = Field(ge=0, lt=1)
     scene_pattern: str  # regular expression; the first group of its match in a file's stem is the scene

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
+from unicodedata import normalize
 
 from arbiscale.config.data import SplitSettings
 from arbiscale.data.manifest import Photograph, Rejected, Split
@@ -20,7 +21,7 @@ def scene_of(photograph: Photograph, settings: SplitSettings) -> str:
 
 
 def _by_pattern(name: str, settings: SplitSettings) -> str:
-    stem = PurePosixPath(name).stem
+    stem = normalize("NFC", PurePosixPath(name).stem)  # macOS writes é as two characters
     match = re.search(settings.scene_pattern, stem)
     return (match and match.group(1)) or stem
 
