@@ -96,6 +96,18 @@ def test_a_difference_that_is_not_shown_is_none(measure: Measure, capsys: pytest
     assert line.endswith("the same")
 
 
+def test_scores_that_are_half_there_are_none(
+    store: Store, measure: Measure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged, whole = measure(30), measure(31)
+    file = tmp_path / "scores.parquet"
+    for content in (file.read_bytes()[:500], b""):
+        file.write_bytes(content)
+        store.client.log_artifact(damaged, str(file), "reports")
+        assert run("compare", whole, damaged) == 2
+        assert f"{damaged}: no evaluation of this run" in capsys.readouterr().err
+
+
 def test_a_trainings_run_means_the_model_that_it_made(
     store: Store, measure: Measure, capsys: pytest.CaptureFixture[str]
 ) -> None:

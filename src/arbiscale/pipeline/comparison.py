@@ -44,13 +44,16 @@ def recorded(store: Store, version: Version) -> Evaluated | None:
 
 
 def read_evaluation(store: Store, run_id: str, row: str) -> Evaluated | None:
-    """What a run of `evaluate` measured of a row; None where it is not there."""
+    """What a run of `evaluate` measured of a row; None where it is not there, or damaged."""
     run = store.find(run_id)
     if run is None:
         return None
     with tempfile.TemporaryDirectory() as folder:
         file = store.download_artifact(run_id, FILES, Path(folder))
-        scores = read_scores(file) if file else None
+        try:
+            scores = read_scores(file) if file else None
+        except (ValueError, KeyError):  # half written
+            return None
     if scores is None or row not in {*scores["row"]}:
         return None
     return Evaluated(scores, row, identity(run.data.params, run.data.tags.get("data_hash", "")))
