@@ -88,7 +88,7 @@ _ALL = (
     Format("AVIF", (".avif",), 16_384, metadata=_BLOCKS),
     Format("GIF", (".gif",), 65_535),
     # A folder of JPEG tiles is beside it.
-    Format("Deep Zoom", (DEEP_ZOOM,), 2**31 - 1, alpha=False, metadata=("xmp",)),
+    Format("Deep Zoom", (DEEP_ZOOM,), 2**31 - 1, alpha=False, metadata=("xmp",), xmp_bytes=1_000_000),
 )
 FORMATS = {suffix: form for form in _ALL for suffix in form.suffixes}
 READ_SUFFIXES = frozenset((*FORMATS, ".bmp")) - {DEEP_ZOOM}  # of files that are taken for pictures
