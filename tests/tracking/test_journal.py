@@ -96,3 +96,18 @@ def test_a_run_that_the_store_lost_is_sent_anew() -> None:
         remove(journal)
     assert run_ids() == []
     assert list(Path(".journal").iterdir()) == []
+
+
+def test_what_a_machine_lost_when_it_went_out_is_passed_over() -> None:
+    """Such a journal ended every stage of the repository."""
+    with open_journal("r") as journal:
+        journal.log_metrics({"loss": 1.0}, 1)
+        with (journal.folder / "entries.jsonl").open("ab") as lines:
+            lines.write(bytes(40) + b"\n")
+        journal.log_metrics({"loss": 2.0}, 2)
+        first, *_ = journal.unsent(files=False)
+        journal.mark_sent(first)
+        assert [entry["step"] for entry in journal.unsent(files=False)] == [2]
+    (journal.folder / "sent").write_bytes(b"")
+    with open_journal("r") as journal:
+        assert [entry["step"] for entry in journal.unsent(files=False)] == [1, 2]

@@ -37,7 +37,7 @@ class Journal:
         self._guard = threading.Lock()
         self._waiting: list[bytes] = []
         self._warned = self._finished = False
-        self._sent = [int((folder / name).read_text()) if (folder / name).is_file() else 0 for name in _SENT]
+        self._sent = [_place(folder / name) for name in _SENT]
         self._cut_off_last_line()
         self._last_steps: dict[str, int] = {}
         for entry in self.entries():
@@ -83,7 +83,8 @@ class Journal:
     def entries(self, start: int = 0) -> Iterator[dict[str, Any]]:
         """What was recorded, from a place on; `end` of each is the place behind it.
 
-        What waits for a full disk is among it when the run has finished: nobody would write it later.
+        What waits for a full disk is among it when the run has finished: nobody would write it later. A line
+        that a machine lost when it went out is passed over.
         """
         with self._guard:
             content = self._lines.read_bytes() if self._lines.exists() else b""
@@ -91,7 +92,11 @@ class Journal:
                 content += b"".join(self._waiting)
         for line in content[start:].splitlines(keepends=True):
             start += len(line)
-            yield {**json.loads(line), "end": start}
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            yield {**entry, "end": start}
 
     def unsent(self, *, files: bool | None = None) -> Iterator[dict[str, Any]]:
         """What the store does not have yet: entries with a file, those without, or (None) both."""
@@ -204,6 +209,14 @@ def remove_delivered(run_id: str) -> None:
 def run_ids() -> list[str]:
     """The runs that have a journal."""
     return sorted(folder.name for folder in _root().glob("*") if folder.is_dir())
+
+
+def _place(sent: Path) -> int:
+    """Up to where the store has entries; where that was lost they are sent again, which MLflow drops."""
+    try:
+        return int(sent.read_text())
+    except (OSError, ValueError):
+        return 0
 
 
 def _root() -> Path:
