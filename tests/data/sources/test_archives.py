@@ -64,6 +64,13 @@ def test_members_are_read_in_place(tmp_path: Path, name: str) -> None:
     assert all(each.startswith(f".{name}.") for each in copies)
 
 
+def test_members_below_the_present_folder_are_called_without_it(tmp_path: Path) -> None:
+    """As `zip -r ../a.zip .` and `tar c .` name them; tar's are tested above."""
+    archive = open_archive(make_zip(tmp_path / "a.zip", {f"./{name}": FILES[name] for name in FILES}))
+    assert [(each.name, each.problem) for each in archive.members()] == [(name, "") for name in FILES]
+    assert [archive.read(name) for name in FILES] == [*FILES.values()]
+
+
 def test_a_compressed_tar_archive_is_decompressed_once(tmp_path: Path) -> None:
     path = make_tar(tmp_path / "a.tar.gz", FILES)
     open_archive(path)

@@ -141,21 +141,22 @@ class _Zip:
     def __init__(self, path: Path) -> None:
         self._archive = zipfile.ZipFile(path)
         _require_few(len(self._archive.infolist()), path)
+        self._index = {info.filename.removeprefix("./"): info for info in self._archive.infolist()}
 
     def members(self) -> Iterator[Member]:
-        for info in self._archive.infolist():
+        for name, info in self._index.items():
             if info.is_dir():
                 continue
-            problem = _problem(info.filename, info.file_size)
+            problem = _problem(name, info.file_size)
             if info.external_attr >> 28 == 0o12:
                 problem = "is a link"
             elif info.flag_bits & 1:
                 problem = "is encrypted"
-            yield Member(info.filename, info.file_size, f"{info.CRC:08x}", problem)
+            yield Member(name, info.file_size, f"{info.CRC:08x}", problem)
 
     def read(self, name: str) -> bytes:
         try:
-            return self._archive.read(name)
+            return self._archive.read(self._index[name])
         except (*_DAMAGED, OSError, NotImplementedError) as error:
             raise UnreadableError(f"is damaged in its archive ({error})") from None
 
