@@ -10,10 +10,11 @@ import io
 import json
 import signal
 import subprocess
+import threading
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +100,7 @@ def story(smoke: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     environment["XDG_CACHE_HOME"] = str(tmp_path / "cache")  # models that were downloaded
     server = Server(tmp_path, environment)
     environment["MLFLOW_TRACKING_URI"] = server.uri
+    environment["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"  # an outage is noticed at once
     project = Project(folder, environment)
     first = project.run("git", "rev-list", "--max-parents=0", "HEAD").strip()
     project.run("git", "reset", "-q", "--hard", first)
@@ -148,14 +150,19 @@ def test_from_two_experiments_to_a_picture_and_back_to_its_data(story: Story) ->
 def train_through_an_outage(story: Story) -> None:
     """The experiment `gentle`, whose server dies in mid-training, and comes back while it goes on."""
     process = story.project.start("dvc", "exp", "run", "--name", "gentle")
-    wait_for(lambda: newest_step(story) > 0, process)
+    said: list[str] = []
+    reader = threading.Thread(target=lambda: said.extend(process.stdout))
+    reader.start()
+    wait_for(lambda: newest_step(story) > 0, process, said)
     story.server.stop()
+    wait_for(lambda: "takes no records now" in "".join(said), process, said)
     left = newest_step(story)
-    wait_for(lambda: newest_step(story) > left + 4, process)  # it does not wait for the server
+    wait_for(lambda: newest_step(story) > left + 4, process, said)  # it does not wait for the server
     story.server.start()
-    output, _ = process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == 0, output
-    assert "takes no records now" in output
+    code = process.wait(PATIENCE_SECONDS)
+    reader.join()
+    output = "".join(said)
+    assert code == 0, output
     assert "Traceback" not in output
     assert "artifacts:" not in output  # MLflow's bar
 
@@ -166,10 +173,14 @@ def newest_step(story: Story) -> int:
     return max((int(file.stem.partition("-")[2]) for file in found), default=0)
 
 
-def wait_for(reached: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+def wait_for(
+    reached: Callable[[], bool],
+    process: subprocess.Popen[str] | None = None,
+    said: Sequence[str] = (),
+) -> None:
     patience = time.monotonic() + PATIENCE_SECONDS
     while not reached():
-        assert process is None or process.poll() is None, process.stdout and process.stdout.read()
+        assert process is None or process.poll() is None, "".join(said)
         assert time.monotonic() < patience
         time.sleep(0.02)
 
