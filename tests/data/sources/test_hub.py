@@ -19,7 +19,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from tests.data.sources.test_fetched import picture
+from tests.data.sources.fetching import picture
 from tests.data.web_server import WebServer, serving
 
 
