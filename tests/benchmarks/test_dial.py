@@ -15,7 +15,7 @@ from tests.stand_ins import MeanDifference
 def test_every_setting_is_measured_and_the_bars_are_those_of_the_dial(tmp_path: Path) -> None:
     for name, picture in (("a", data.astronaut()[:99, 100:202]), ("b", data.chelsea()[60:140, 100:180])):
         Image.fromarray(picture).save(tmp_path / f"{name}.png")
-    networks = MetricNetworks({"lpips": MeanDifference()})  # type: ignore[dict-item]
+    networks = MetricNetworks({"lpips": MeanDifference()})
     figures = [*dial(load_model("pretrained", "cpu"), sorted(tmp_path.iterdir()), 4, networks)]
     found = {(figure.benchmark, figure.name): figure for figure in figures}
     decibels = [found[f"fidelity {each:g}", "PSNR of Y, dB"].value for each in SETTINGS]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from arbiscale.data import benchmarks, connections
 from arbiscale.data.benchmarks import pending, pictures_folder
 from arbiscale.errors import UnavailableError, UserError
+from tests.data.sources.fetching import zipped
 from tests.data.web_server import WebServer, serving
 
 KEY = "evaluate.folders.benchmark: set5"
@@ -49,14 +49,6 @@ def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
     member = tarfile.TarInfo(name)
     member.size = len(content)
     archive.addfile(member, io.BytesIO(content))
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return content.getvalue()
 
 
 @pytest.fixture

@@ -154,7 +154,7 @@ def test_texts_are_what_other_readers_of_pngs_find(tmp_path: Path) -> None:
         write_bands(stream, FORMATS[".png"], Layout((600, 900), metadata=Metadata(text=text)), [rows])
     assert read_picture(tmp_path / "a.png").metadata.text == text
     with Image.open(tmp_path / "a.png") as image:
-        assert image.text == text  # type: ignore[attr-defined]
+        assert image.text == text
         np.testing.assert_array_equal(np.asarray(image), rows)
 
 

@@ -50,10 +50,10 @@ def test_an_encoder_needs_what_is_reckoned_with(settings: dict[str, Any]) -> Non
 def test_a_tile_is_any_whole_number() -> None:
     expected = fit_tiling(torch.device("cpu"), (80, 80), 40, 1)
     assert expected is not None
-    assert fit_tiling(torch.device("cpu"), (80, 80), np.int64(40), 1) == expected  # type: ignore[arg-type]
+    assert fit_tiling(torch.device("cpu"), (80, 80), np.int64(40), 1) == expected
     for tile in (31, 40.0, True, "large", None):
         with pytest.raises(UserError, match=f"tile {tile}: must be auto, none or at least 32 px"):
-            fit_tiling(torch.device("cpu"), (80, 80), tile, 1)  # type: ignore[arg-type]
+            fit_tiling(torch.device("cpu"), (80, 80), tile, 1)
 
 
 SCRIPT = """

@@ -27,6 +27,15 @@ from arbiscale.training.fit import fit
 from arbiscale.training.local_implicit import LIIFTraining, LINFTraining
 from arbiscale.training.module import TrainingModule
 
+TRAININGS = [  # of one stage; `make_module` knows `linf`, too
+    "autoencoder",
+    "autoencoder of a Gaussian posterior",
+    "diffusion",
+    "align_timesteps",
+    "align_samples",
+    "liif",
+]
+
 
 class Crops(Dataset[Tensor]):
     """An endless stream of square mosaics; remembers what was read, and fails at `end`."""

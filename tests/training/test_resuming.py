@@ -18,16 +18,7 @@ from arbiscale.training.alignment import TimestepAlignment
 from arbiscale.training.checkpoint_files import checkpoint_file, checkpoints, step_of
 from arbiscale.training.module import TrainingModule
 
-from .conftest import different
-
-TRAININGS = [
-    "autoencoder",
-    "autoencoder of a Gaussian posterior",
-    "diffusion",
-    "align_timesteps",
-    "align_samples",
-    "liif",
-]
+from .conftest import TRAININGS, different
 
 
 @pytest.mark.parametrize("name", TRAININGS)

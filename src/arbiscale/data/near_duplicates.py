@@ -13,8 +13,8 @@ LARGEST_DISTANCE = 7  # bits; two hashes this near agree in all bits but one of 
 _BANDS = 4
 _BAND_BITS = 16
 _QUERIES = 2**14  # at a time, for flat memory
-# A mirrored picture has the same cosine coefficients, the odd ones along x negated: about the other bits of
-# these columns (about, as a bit says whether its coefficient is above the median, which is not quite 0).
+# A mirrored picture has the same cosine coefficients, the odd ones along x negated: about these bits of its
+# hash are turned over (a bit says whether a coefficient is above the median, which is not quite 0).
 _NEGATED_BY_MIRROR = np.uint64(0x5555_5555_5555_5555)
 
 Hashes = NDArray[np.uint64]

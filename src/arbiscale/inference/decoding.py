@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -20,6 +20,12 @@ from arbiscale.networks.texture import Texture
 KEPT_PIXELS = 1 << 22  # of an output whose drawings are kept while what is made of them varies: 96 MiB
 _BAND_PIXELS = 1 << 18  # drawn at once
 _BAND_LATENT_PIXELS = 1 << 16  # read at once: most where a picture is made smaller
+
+Advance = Callable[[int], None]  # is told how many pixels were drawn
+
+
+def unheard(pixels: int) -> None:
+    """What is told of progress that nobody follows."""
 
 
 class Head(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import psutil
@@ -18,7 +18,7 @@ from arbiscale.imaging.picture import Picture, Pixels
 from arbiscale.imaging.pixels import to_array, to_tensor
 from arbiscale.inference.arguments import checked_region, checked_size
 from arbiscale.inference.back_projection import BackProjection, size_to_compare
-from arbiscale.inference.decoding import KEPT_PIXELS, Decoding, LatentDecoder
+from arbiscale.inference.decoding import KEPT_PIXELS, Advance, Decoding, LatentDecoder, unheard
 from arbiscale.inference.tiles import Tiling
 
 
@@ -99,7 +99,7 @@ class Drawing:
         alpha: bool = True,
         temperature: float | None = None,
         fidelity: float | None = None,
-        advance: Callable[[int], None] = lambda pixels: None,
+        advance: Advance = unheard,
     ) -> Iterator[Pixels]:
         """The picture at (height, width) pixels from top to bottom, a few rows at a time.
 
@@ -167,7 +167,7 @@ class Drawing:
         region: Region,
         temperature: float | None,
         fidelity: float | None,
-        advance: Callable[[int], None],
+        advance: Advance,
     ) -> Iterator[tuple[Region, Tensor]]:
         """A region from top to bottom: bands of it, and their colours."""
         texture = self._model.texture(temperature, self.seed)
@@ -198,9 +198,7 @@ def drawn_px(picture: Size, size: Size, *, consistent: bool) -> int:
     return math.prod(size) + (0 if full is None or full == size else math.prod(full))
 
 
-def _told(
-    bands: Iterable[tuple[Region, Tensor]], advance: Callable[[int], None]
-) -> Iterator[tuple[Region, Tensor]]:
+def _told(bands: Iterable[tuple[Region, Tensor]], advance: Advance) -> Iterator[tuple[Region, Tensor]]:
     """The bands; the pixels of each are told."""
     for band, drawn in bands:
         advance(band[2] * band[3])

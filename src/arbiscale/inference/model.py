@@ -61,7 +61,8 @@ class Model(DrawingModel):
             tile: `auto`, `none`, or the side of a tile in pixels of the image; see `Drawing`.
             self_ensemble: draw the mean of the picture's 8 orientations, which takes 8 times the time.
             consistent: draw what is, shrunk again, the picture, to about a level of 8 bits: some 0.05 dB
-                nearer to the truth too. The picture is drawn twice. Where an axis shrinks it does nothing.
+                nearer to the truth too. Beyond 4 megapixels the picture is drawn twice. Where an axis shrinks
+                it does nothing.
 
         Returns:
             The picture at its new size, of the type given; a PIL image keeps alpha, profile and EXIF.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,15 +19,12 @@ from arbiscale.imaging.picture import Picture
 from arbiscale.imaging.provenance import Input
 from arbiscale.imaging.reading import claimed_pixels, read_picture
 from arbiscale.inference.arguments import checked_region, target_size
+from arbiscale.inference.decoding import Advance, unheard
 from arbiscale.inference.drawing import Drawing
 from arbiscale.inference.model import Model
 from arbiscale.inference.options import Dials, SamplerOptions
 from arbiscale.inference.provenance import describe
 from arbiscale.inference.writing import encode_drawing
-
-
-def _unheard(pixels: int) -> None:
-    """Of progress that nobody follows."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +195,7 @@ def encode(
     size: Size,
     *,
     suffix: str = ".png",
-    advance: Callable[[int], None] = _unheard,
+    advance: Advance = unheard,
 ) -> bytes:
     """What `sample` made, drawn at (height, width) pixels, as a picture file that says what drew it."""
     record = describe(
@@ -215,9 +211,7 @@ def encode(
     return encode_drawing(drawing, size, suffix=suffix, provenance=record, advance=advance, **request.dials)
 
 
-def upscale(
-    model: Model, data: bytes, request: Request, limits: Limits, advance: Callable[[int], None] = _unheard
-) -> bytes:
+def upscale(model: Model, data: bytes, request: Request, limits: Limits, advance: Advance = unheard) -> bytes:
     """An encoded picture drawn larger, as a PNG; `advance` is told the pixels of each part.
 
     Raises:
@@ -227,9 +221,7 @@ def upscale(
     return _draw(model, read_subject(data, limits), request, limits, advance)
 
 
-def generate(
-    model: Model, seed: int, request: Request, limits: Limits, advance: Callable[[int], None] = _unheard
-) -> bytes:
+def generate(model: Model, seed: int, request: Request, limits: Limits, advance: Advance = unheard) -> bytes:
     """A picture drawn from noise, as a PNG; `advance` is told the pixels of each part.
 
     Raises:
@@ -240,8 +232,6 @@ def generate(
     return _draw(model, Subject(request.size), request.model_copy(update={"seed": seed}), limits, advance)
 
 
-def _draw(
-    model: Model, subject: Subject, request: Request, limits: Limits, advance: Callable[[int], None]
-) -> bytes:
+def _draw(model: Model, subject: Subject, request: Request, limits: Limits, advance: Advance) -> bytes:
     size = planned_size(subject, request, limits)
     return encode(model, sample(model, subject, request), subject, request, size, advance=advance)

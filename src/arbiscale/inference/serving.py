@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from PIL import Image
 
 from arbiscale.config.section import read_yaml, validate
 from arbiscale.errors import UserError
+from arbiscale.inference.decoding import Advance, unheard
 from arbiscale.inference.requests import Limits, Request, generate, upscale
 from arbiscale.models.folder import CONFIG
 
@@ -85,7 +86,7 @@ class PictureModel:
         self,
         model: Model,
         limits: Limits | None = None,
-        advance: Callable[[int], None] = lambda pixels: None,
+        advance: Advance = unheard,
     ) -> None:
         """Draw with a model, within limits; `advance` is told the pixels of each part."""
         self.model, self.limits, self.advance = model, limits or Limits(), advance

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from arbiscale.imaging.formats import Encoding, Format, find_format
 from arbiscale.imaging.picture import Metadata
 from arbiscale.imaging.provenance import Record, stamped
 from arbiscale.imaging.writing import Layout, encode_bands, write_bands, write_picture
+from arbiscale.inference.decoding import Advance, unheard
 from arbiscale.inference.drawing import Drawing
 from arbiscale.inference.memory import release_memory
 
@@ -30,7 +30,7 @@ def write_drawing(
     fidelity: float | None = None,
     encoding: Encoding = _USUAL,
     provenance: Record | None = None,
-    advance: Callable[[int], None] = lambda pixels: None,
+    advance: Advance = unheard,
 ) -> None:
     """Draw a latent at (height, width) pixels into a file; peak memory does not depend on the height.
 
@@ -80,7 +80,7 @@ def encode_drawing(
     temperature: float | None = None,
     fidelity: float | None = None,
     provenance: Record | None = None,
-    advance: Callable[[int], None] = lambda pixels: None,
+    advance: Advance = unheard,
 ) -> bytes:
     """The same as bytes, for pictures that memory holds.
 
